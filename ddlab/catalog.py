@@ -1,0 +1,64 @@
+"""Where sweeps and config groups lie: the user's ./sweeps and ./configs first, then those that ddlab ships."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ddlab.errors import ConfigError, suggest
+
+
+def shipped(kind: str) -> Path:
+    """Return the directory of shipped "configs" or "sweeps": inside the package of a wheel, else beside it in a checkout."""
+    package = Path(__file__).resolve().parent
+    inside = package / kind
+    return inside if inside.is_dir() else package.parent / kind
+
+
+def search_path() -> list[Path]:
+    """Return the directories that Hydra searches after the sweep's own, those of the user first."""
+    own = [Path.cwd() / "sweeps", Path.cwd() / "configs"]
+    found = [path for path in (*own, shipped("sweeps"), shipped("configs")) if path.is_dir()]
+    return list(dict.fromkeys(path.resolve() for path in found))
+
+
+def sweep_files() -> dict[str, Path]:
+    """Return every sweep that has a name: name -> YAML file."""
+    directories = [shipped("sweeps"), Path.cwd() / "sweeps"]
+    return {path.stem: path.resolve() for directory in directories for path in sorted(directory.glob("*.yaml"))}
+
+
+def find_sweep(name: str) -> Path:
+    """Return the YAML file of a sweep's name or path.
+
+    Raises:
+        ConfigError: there is none; the line names the nearest.
+    """
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+        if path.is_file():
+            return path.resolve()
+        raise ConfigError(f"sweep '{name}': no such file")
+    files = sweep_files()
+    if name not in files:
+        raise ConfigError(f"unknown sweep '{name}'. {suggest(name, files)}".rstrip())
+    return files[name]
+
+
+def find_results(name: str) -> Path:
+    """Return the results directory of a sweep's name or path: NAME itself, or results/NAME.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    candidates = [Path(name), Path("results") / Path(name).stem]
+    for path in candidates:
+        if (path / "sweep.yaml").is_file():
+            return path
+    stored = [path.parent.name for path in stored_sweeps()]
+    raise ConfigError(f"no stored results for '{name}' (looked in {candidates[0]} and {candidates[1]}). {suggest(name, stored)}")
+
+
+def stored_sweeps() -> Iterator[Path]:
+    """Yield the sweep.yaml files below ./results."""
+    yield from sorted(Path("results").glob("*/sweep.yaml"))

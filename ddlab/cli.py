@@ -1,0 +1,261 @@
+"""The command line. It starts fast: nothing here imports JAX, and `--help` imports nothing but the standard library."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ddlab import catalog
+from ddlab.errors import ConfigError, DdlabError, Interrupted, StoreError, suggest
+
+OVERVIEW = """\
+ddlab: double descent and grokking sweeps, many trials as one compiled program
+
+  ddlab list                          the sweeps: name, paper, what they show, trials, minutes
+  ddlab plan NAME [key=value ...]     trials, packs, P/N range, FLOPs, memory, time; nothing is trained
+  ddlab sweep NAME [key=value ...]    train what is not stored yet; results go to results/NAME
+  ddlab status NAME                   how far a sweep is
+  ddlab report NAME [key=value ...]   figures, tables and a page from the stored metrics
+  ddlab completion bash               shell completion:  eval "$(ddlab completion bash)"
+
+Try:
+  ddlab sweep quickstart && ddlab report quickstart
+  ddlab plan mnist1d_quick
+  ddlab sweep mnist1d_quick model.width=8,16,32,64 'seed=range(5)' out=results/mine
+
+`ddlab COMMAND --help` explains a command with examples.
+"""
+
+HELP = {
+    "list": "usage: ddlab list\n\nLists the sweeps in ./sweeps and those that ddlab ships.\n",
+    "plan": """\
+usage: ddlab plan NAME|FILE.yaml [override ...]
+
+Shows what `ddlab sweep` with the same overrides would train: trials, packs (each compiled once), parameters P and P/N, FLOPs,
+memory and a time estimate. Nothing is trained or stored.
+
+  ddlab plan mnist1d_width
+  ddlab plan mnist1d_width train.steps=2000 'seed=range(20)'
+  ddlab plan mnist1d_width pack.max_trials=1        every trial alone: what packing saves
+""",
+    "sweep": """\
+usage: ddlab sweep NAME|FILE.yaml [override ...]
+
+Trains every trial of the sweep that is not stored yet and stores its curves in results/NAME. Stop it with Ctrl-C at any time:
+the same command goes on where it stopped. Run it again with more values: only the new trials are trained.
+
+Overrides (Hydra's grammar; quote parentheses for the shell):
+  model.width=64                   pin a key, also one that the sweep varies
+  model.width=8,16,32              an axis: one trial for each value
+  'seed=range(5)'                  an axis 0, 1, 2, 3, 4
+  'optimizer.weight_decay=choice(0, 0.1, 1)'
+  model=quadratic_mlp              switch a config group (data, model, optimizer, train, measures)
+  optimizer=sgd,adam               a group as an axis;  'optimizer=glob(adam*)'
+  model.num_params=1000,2000       wanted parameter counts; the width is solved for
+  +measures.mine._target_=my.Cls   add a key
+  out=DIR                          another results directory
+  extend=true                      add trials to a store whose base config differs
+  pack.max_trials=1                every trial alone
+  hydra/launcher=joblib            packs in parallel processes; submitit_slurm: on a cluster
+
+  ddlab sweep quickstart
+  ddlab sweep mnist1d_width train.steps=2000 out=results/short
+  ddlab sweep modular_addition_fraction data.operation=multiply out=results/multiply
+  ddlab sweep path/to/my.yaml
+  ddlab sweep mnist1d_width --cfg job               the composed config
+
+Your own ./sweeps/NAME.yaml and ./configs/GROUP/OPTION.yaml are found first.
+Exit status: 0 done; 1 a pack failed; 2 a mistake in the command; 130 interrupted.
+""",
+    "status": """\
+usage: ddlab status NAME|DIR
+
+Shows how far a stored sweep is: trials by status, packs, time spent, and the command that goes on.
+""",
+    "report": """\
+usage: ddlab report NAME|DIR [figures.KEY.OPTION=value ...]
+
+Draws the sweep's figures from its stored metrics, without training: PNG, PDF and CSV of each, and an index.html, in
+results/NAME/report. Overrides change a figure's options, or add one:
+
+  ddlab report mnist1d_quick
+  ddlab report results/reference/mnist1d_width
+  ddlab report mnist1d_quick figures.double_descent.x=num_params          also: params_per_sample, model.width,
+                                                                          params_per_sample_output
+  ddlab report mnist1d_quick +figures.map.recipe=heatmap +figures.map.metric=test_loss
+
+Recipes: double_descent, grokking, heatmap. An unknown option's error lists the known ones.
+""",
+    "completion": 'usage: ddlab completion bash\n\nPrints the completion script. Use: eval "$(ddlab completion bash)"\n',
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    command = arguments[0] if arguments else "--help"
+    if command in ("-h", "--help", "help"):
+        print(OVERVIEW, end="")
+        return 0
+    if command == "--version":
+        import ddlab
+
+        print(f"ddlab {ddlab.__version__}")
+        return 0
+    try:
+        if command not in HELP:
+            raise ConfigError(f"unknown command '{command}'. {suggest(command, HELP)}")
+        rest = arguments[1:]
+        if {"-h", "--help"} & set(rest):
+            print(HELP[command], end="")
+            return 0
+        return _COMMANDS[command](rest)
+    except DdlabError as error:
+        print(f"ddlab: {error}", file=sys.stderr)
+        return 2
+    except Interrupted as signal:
+        again = " ".join(["ddlab", *map(_quoted, arguments)])
+        print(f"ddlab: stopped by {signal}; everything so far is stored. Go on with:\n  {again}", file=sys.stderr)
+        return 130
+    except KeyboardInterrupt:
+        print("ddlab: interrupted; the same command goes on from the last commit", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _quoted(word: str) -> str:
+    return word if re.fullmatch(r"[\w@%+=:,./-]+", word) else "'" + word.replace("'", "'\\''") + "'"
+
+
+def _name(arguments: Sequence[str], command: str) -> tuple[str, list[str]]:
+    if not arguments or arguments[0].startswith("-") or "=" in arguments[0]:
+        known = ", ".join(sorted(catalog.sweep_files()))
+        raise ConfigError(f"ddlab {command}: needs a sweep's name or path first; known: {known}")
+    return arguments[0], list(arguments[1:])
+
+
+def _list(arguments: Sequence[str]) -> int:
+    import yaml
+    from rich.console import Console
+    from rich.table import Table
+
+    if arguments:
+        raise ConfigError(f"ddlab list: takes no arguments; got '{arguments[0]}'")
+    table = Table(show_lines=True)
+    for heading, justify in (("name", "left"), ("paper", "left"), ("shows", "left"), ("trials", "right"), ("minutes", "right")):
+        table.add_column(heading, justify=justify, no_wrap=heading == "name")
+    for name, path in catalog.sweep_files().items():
+        try:
+            head = yaml.safe_load(path.read_text())
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+        cells = [str(head.get(key, "")) for key in ("paper", "shows", "trials", "minutes")]
+        table.add_row(name, *cells)
+    Console().print(table)
+    print("minutes: wall time on 2 CPU cores. Next: ddlab plan NAME")
+    return 0
+
+
+def _hydra(action: str) -> Callable[[Sequence[str]], int]:
+    """Return the command that runs a sweep as a Hydra application with ddlab's Sweeper."""
+
+    def run(arguments: Sequence[str]) -> int:
+        name, overrides = _name(arguments, action)
+        path = catalog.find_sweep(name)
+        fixed = [
+            "--multirun",
+            "hydra/sweeper=ddlab",
+            "hydra/hydra_logging=disabled",
+            "hydra/job_logging=disabled",
+            f"hydra.searchpath=[{','.join(_hydra_quoted(f'file://{path}') for path in catalog.search_path())}]",
+            f"hydra.sweeper.action={action}",
+        ]
+        if not any(word.startswith("out=") for word in overrides):
+            fixed.append(f"out=results/{path.stem}")
+        _run_hydra(path, [*overrides, *fixed], overrides)
+        return 0
+
+    return run
+
+
+def _hydra_quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _run_hydra(path: Path, words: list[str], overrides: list[str]) -> None:
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    command = sys.argv
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here whole, and leave as one line
+    try:
+        sys.argv = ["ddlab", *words]
+        hydra.main(version_base="1.3", config_path=str(path.parent), config_name=path.stem)(train_pack)()
+    except (HydraException, OmegaConfBaseException) as error:
+        from ddlab.composition import explain
+
+        raise ConfigError(explain(error, path, overrides)) from error
+    except PermissionError as error:
+        raise StoreError(f"cannot write {error.filename}: {error.strerror}") from error
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StoreError(f"cannot write {error.filename}: {error.strerror}") from error
+    finally:
+        sys.argv = command
+
+
+def train_pack(config: Any) -> None:
+    """Train one pack: the job that Hydra launches."""
+    from ddlab.config import Pack
+    from ddlab.run import run_pack
+
+    run_pack(config.out, config.pack.index, Pack(**config.pack))
+
+
+def _status(arguments: Sequence[str]) -> int:
+    from ddlab.status import print_status
+
+    name, rest = _name(arguments, "status")
+    if rest:
+        raise ConfigError(f"ddlab status: takes one name; got '{rest[0]}' too")
+    print_status(catalog.find_results(name))
+    return 0
+
+
+def _report(arguments: Sequence[str]) -> int:
+    from ddlab.report import make_report
+
+    name, overrides = _name(arguments, "report")
+    print(make_report(catalog.find_results(name), overrides))
+    return 0
+
+
+def _completion(arguments: Sequence[str]) -> int:
+    from ddlab.completion import BASH, complete
+
+    if list(arguments) == ["bash"]:
+        print(BASH, end="")
+    elif len(arguments) == 2 and arguments[0] == "words":
+        print("\n".join(complete(arguments[1])))
+    else:
+        raise ConfigError("ddlab completion: known shells: bash")
+    return 0
+
+
+_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
+    "list": _list,
+    "plan": _hydra("plan"),
+    "sweep": _hydra("sweep"),
+    "status": _status,
+    "report": _report,
+    "completion": _completion,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

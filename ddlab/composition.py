@@ -1,0 +1,68 @@
+"""Composing a sweep's config without running it: for completion, and to explain Hydra's errors in one line."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import OmegaConf
+
+from ddlab import catalog
+from ddlab.config import flatten, one_line
+from ddlab.errors import suggest
+
+
+def compose_file(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Return the leaves of a sweep's config, unresolved, with the given overrides."""
+    GlobalHydra.instance().clear()
+    search = ",".join(f"'file://{directory}'" for directory in catalog.search_path())
+    with initialize_config_dir(str(path.parent), version_base="1.3"):
+        config = compose(path.stem, overrides=[f"hydra.searchpath=[{search}]", *overrides])
+    container = OmegaConf.to_container(config, resolve=False)
+    assert isinstance(container, dict)
+    return flatten({str(key): value for key, value in container.items()})
+
+
+def groups(path: Path) -> dict[str, list[str]]:
+    """Return every config group that a sweep can switch, with its options."""
+    directories = [path.parent, *catalog.search_path()]
+    found: dict[str, set[str]] = {}
+    for directory in directories:
+        for file in directory.glob("*/*.yaml"):
+            found.setdefault(file.parent.name, set()).add(file.stem)
+    return {group: sorted(options) for group, options in sorted(found.items())}
+
+
+def explain(error: BaseException, path: Path, overrides: Sequence[str]) -> str:
+    """Return a Hydra or OmegaConf error as one line that names the key, the value and what is allowed."""
+    text = one_line(error)
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        return f"{group}={option}: no such option. {suggest(option, error.options or ())}".rstrip()
+    unknown = re.search(r"Could not override '([^']+)'", text)
+    if unknown:
+        return f"unknown key '{unknown[1]}'. {suggest(unknown[1], _known_keys(path, overrides))} (+{unknown[1]}=... adds it)"
+    merging = re.match(r"Error merging override (\S+)", text)
+    if merging:
+        cause = error.__cause__ or error.__context__
+        return f"{merging[1]}: {one_line(cause) if cause else text}"
+    group = re.search(r"config group '([^']+)' does not exist", text) or re.search(r"Could not find match for (\S+)", text)
+    if group:
+        return f"unknown config group '{group[1]}'. {suggest(group[1], groups(path))}"
+    return text
+
+
+def _known_keys(path: Path, overrides: Sequence[str]) -> list[str]:
+    """Return the keys of the config; with the command line's group choices where those compose."""
+    chosen = [word for word in overrides if re.fullmatch(r"[\w/]+=\w+", word)]
+    for attempt in (chosen, []):
+        try:
+            return list(compose_file(path, attempt))
+        except (HydraException, ConfigCompositionException):
+            continue
+    return []

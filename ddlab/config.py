@@ -1,0 +1,292 @@
+"""The configuration: a typed schema, checked leaf by leaf, then never changed.
+
+A *component* (data set, model, optimizer, measure) is a frozen dataclass whose fields are its config and whose one or
+two methods do the work. The node that names it by `_target_` is type-checked against that class, so a user's own
+component is treated exactly like a shipped one. Each field is declared with `leaf`, which says what it means, which
+values it may take, and its `Mark`: how the pack engine may vary it.
+
+A trial's config is a flat, immutable mapping from dotted keys to values, its *leaves*: `{"model.width": 64, ...}`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, get_type_hints
+
+from hydra.core.config_store import ConfigStore
+from hydra.utils import get_object
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ddlab.errors import ConfigError, suggest
+
+SCHEMA_VERSION = 1
+SCIENCE = ("data", "model", "optimizer", "train", "measures", "seed")
+
+Leaves = Mapping[str, Any]
+
+
+class Mark(enum.Enum):
+    """How a leaf may vary among the trials of one pack."""
+
+    STATIC = "decides shapes or code: trials of one pack share it"
+    TRACED = "a number that enters the program as an array, one value per trial"
+    WIDTH = "traced like a number, but decides shapes: narrower trials are zero-padded to the widest of the pack"
+    PLACE = "where something lies, not what it is: no part of a trial's identity"
+
+
+@dataclasses.dataclass(frozen=True)
+class Leaf:
+    """Declaration of one config field: meaning, mark and allowed values."""
+
+    doc: str
+    mark: Mark = Mark.STATIC
+    low: float | None = None
+    high: float | None = None
+    above: float | None = None
+    choices: tuple[str, ...] | None = None
+
+    @property
+    def allowed(self) -> str:
+        """The allowed values in words, such as 'at least 1' or 'one of relu, tanh'."""
+        if self.choices is not None:
+            return "one of " + ", ".join(self.choices)
+        bounds = {"above": self.above, "at least": self.low, "at most": self.high}
+        return " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
+
+    def check(self, key: str, value: Any) -> None:
+        """Raise `ConfigError` where the value of `key` is outside the declared range; null passes."""
+        if value is None:
+            return
+        if self.choices is not None:
+            if value not in self.choices:
+                raise ConfigError(f"{key}={value}: must be {self.allowed}. {suggest(str(value), self.choices, 0)}".rstrip())
+            return
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return
+        inside = (
+            math.isfinite(value)
+            and (self.low is None or value >= self.low)
+            and (self.high is None or value <= self.high)
+            and (self.above is None or value > self.above)
+        )
+        if not inside:
+            raise ConfigError(f"{key}={value}: must be {self.allowed or 'finite'}")
+
+
+def leaf(
+    doc: str,
+    mark: Mark = Mark.STATIC,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """Declare a config field of a component; its default lives in the YAML that names the component.
+
+    Example:
+        >>> @dataclasses.dataclass(frozen=True)
+        ... class Ridge:
+        ...     penalty: float = leaf("ridge penalty lambda", Mark.TRACED, low=0)
+    """
+    return dataclasses.field(metadata={"leaf": Leaf(doc, mark, low, high, above, choices)})
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """How a trial is trained and when it is evaluated."""
+
+    steps: int = leaf("optimizer steps", low=1)
+    batch_size: int | None = leaf("examples per step; null: full batch", low=1)
+    loss: str = leaf("training loss", choices=("cross_entropy", "mse"))
+    num_evals: int = leaf("eval points, step 0 and the last step included", low=2)
+    eval_spacing: str = leaf("spacing of the eval points", choices=("log", "linear"))
+    dtype: str = leaf("floating-point type of parameters and data", choices=("float32", "float64"))
+    stop_metric: str | None = leaf("metric that may end a trial early; null: never")
+    stop_below: float = leaf("the trial ends once stop_metric has held at or below this ...")
+    stop_patience: int = leaf("... for this many eval points in a row", low=1)
+    divergence_factor: float = leaf("a trial has diverged when train_loss exceeds this many times its step-0 value", above=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Pack:
+    """How trials are packed and run; no part of a trial's identity."""
+
+    index: int | None = leaf("the one pack that this job runs (set by the sweeper)", low=0)
+    max_trials: int | None = leaf("most trials in a pack; null: as many as memory allows", low=1)
+    memory_gib: float = leaf("memory that one pack may take", above=0)
+    cpu_devices: int | None = leaf("CPU cores used as devices; null: all", low=1)
+    checkpoint_seconds: float = leaf("least seconds between two commits (metrics and checkpoint) to the store", low=0)
+    keep_checkpoints: bool = leaf("keep the last checkpoint of a finished pack")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """The whole configuration: the science (`SCIENCE`), how it is run, and how it is reported."""
+
+    title: str = leaf("one line: what the sweep is")
+    paper: str = leaf("what it reproduces: authors, year, figure")
+    shows: str = leaf("what to expect to see")
+    trials: int = leaf("trials of the sweep as shipped", low=0)
+    minutes: float = leaf("wall minutes on 2 CPU cores", low=0)
+    data: Any = leaf("data set (a component)")
+    model: Any = leaf("network (a component)")
+    optimizer: Any = leaf("optimizer (a component)")
+    train: Train = leaf("training loop")
+    measures: dict[str, Any] = leaf("named measures (components)")
+    seed: int = leaf("seed of initialisation and batches", Mark.TRACED, low=0, high=2**32 - 1)
+    axes: dict[str, Any] = leaf("sweep axes: config key -> values in Hydra's sweep grammar")
+    figures: dict[str, Any] = leaf("figure recipes drawn by `ddlab report`")
+    pack: Pack = leaf("packing and running")
+    out: str = leaf("results directory")
+    extend: bool = leaf("add trials to a store whose base config differs")
+
+
+def writable(cls: type) -> DictConfig:
+    """Return the OmegaConf form of a frozen dataclass with the read-only flags lifted, so that Hydra can compose it."""
+    config = OmegaConf.structured(cls)
+    OmegaConf.set_readonly(config, False)
+    for name, child in get_type_hints(cls).items():
+        if dataclasses.is_dataclass(child):
+            config[name] = writable(child)
+    return config
+
+
+def register() -> None:
+    """Register the schema with Hydra as `schema`, which `configs/ddlab.yaml` names in its defaults."""
+    ConfigStore.instance().store(name="schema", node=writable(Config), provider="ddlab")
+
+
+def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested mappings into dotted keys; lists stay whole, as tuples."""
+    flat: dict[str, Any] = {}
+    for name, value in node.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{key}.")
+        else:
+            flat[key] = tuple(value) if isinstance(value, list) else value
+    return flat
+
+
+def section(leaves: Leaves, name: str) -> dict[str, Any]:
+    """Return the nested fields below `name`: `section(leaves, "train") == {"steps": ..., ...}`."""
+    nested: dict[str, Any] = {}
+    for key, value in leaves.items():
+        if not key.startswith(f"{name}."):
+            continue
+        *path, last = key[len(name) + 1 :].split(".")
+        node = nested
+        for part in path:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return nested
+
+
+def component_class(key: str, target: Any) -> Any:
+    """Return the class that a `_target_` names; raise `ConfigError` where there is none."""
+    try:
+        return get_object(target)
+    except Exception as error:
+        raise ConfigError(f"{key}._target_={target}: cannot be imported ({str(error).splitlines()[0]})") from error
+
+
+def build(leaves: Leaves, name: str) -> Any:
+    """Make the component below `name` from its leaves (numbers, or tracers inside a compiled program)."""
+    fields = section(leaves, name)
+    return component_class(name, fields.pop("_target_"))(**fields)
+
+
+def build_measures(leaves: Leaves) -> dict[str, Any]:
+    """Make every measure, in the order of the config."""
+    return {name: build(leaves, f"measures.{name}") for name in section(leaves, "measures")}
+
+
+def train_settings(leaves: Leaves) -> Train:
+    """Return the typed `train` section."""
+    return Train(**section(leaves, "train"))
+
+
+def _component_keys(config: DictConfig) -> list[str]:
+    return ["data", "model", "optimizer", *(f"measures.{name}" for name in config.measures or {})]
+
+
+def typed(config: DictConfig) -> DictConfig:
+    """Return the science part of a composed config, every component merged into its class's schema.
+
+    Raises:
+        ConfigError: a component without `_target_`, an unknown field, or a value of the wrong type.
+    """
+    science = OmegaConf.create({key: config[key] for key in SCIENCE if key != "train"})
+    science.train = OmegaConf.merge(writable(Train), config.train)
+    OmegaConf.set_struct(science, False)
+    for key in _component_keys(config):
+        node = OmegaConf.select(config, key)
+        if not isinstance(node, DictConfig) or "_target_" not in node:
+            raise ConfigError(f"{key}: must be a component, a mapping with _target_ (is the group choice missing?)")
+        cls = component_class(key, node["_target_"])
+        if dataclasses.is_dataclass(cls):
+            node = _merge(key, cls, node)
+        OmegaConf.update(science, key, node, merge=False)
+    OmegaConf.set_struct(science, True)
+    return science
+
+
+def _merge(key: str, cls: type, node: DictConfig) -> DictConfig:
+    known = {field.name for field in dataclasses.fields(cls)}
+    unknown = [str(name) for name in node if name not in known and name != "_target_"]
+    if unknown:
+        raise ConfigError(f"unknown key '{key}.{unknown[0]}'. {suggest(unknown[0], known)}".rstrip())
+    schema = writable(cls)
+    OmegaConf.set_struct(schema, False)
+    schema._target_ = node["_target_"]
+    try:
+        return OmegaConf.merge(schema, node)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{key}: {one_line(error)}") from error
+
+
+def one_line(error: BaseException) -> str:
+    """Return an OmegaConf or Hydra error as one line, without the object dump that follows it."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith(("full_key:", "object_type=", "reference_type=")))
+
+
+def resolved(science: DictConfig) -> Leaves:
+    """Return the leaves of a typed config, interpolations resolved, as an immutable flat mapping."""
+    try:
+        container = OmegaConf.to_container(science, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(one_line(error)) from error
+    assert isinstance(container, dict)
+    return MappingProxyType(flatten({str(key): value for key, value in container.items()}))
+
+
+def declarations(leaves: Leaves) -> dict[str, Leaf]:
+    """Return the `Leaf` of every key; fields that declare none (a user's plain class) are static."""
+    owners: dict[str, Any] = {"train": Train}
+    owners |= {
+        key.removesuffix("._target_"): component_class(key, value) for key, value in leaves.items() if key.endswith("._target_")
+    }
+    found: dict[str, Leaf] = {"seed": Config.__dataclass_fields__["seed"].metadata["leaf"]}
+    for owner, cls in owners.items():
+        for field in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
+            if "leaf" in field.metadata:
+                found[f"{owner}.{field.name}"] = field.metadata["leaf"]
+    return {key: found.get(key, Leaf("")) for key in leaves}
+
+
+def check(leaves: Leaves) -> None:
+    """Raise `ConfigError` for the first leaf outside its declared range, and for components at odds with themselves."""
+    for key, declaration in declarations(leaves).items():
+        declaration.check(key, leaves[key])
+    for key in leaves:
+        if key.endswith("._target_"):
+            built = build(leaves, key.removesuffix("._target_"))
+            if hasattr(built, "check"):
+                built.check()

@@ -1,0 +1,5 @@
+"""Data sets: each is a component with `describe() -> Spec` and `load() -> Dataset`."""
+
+from ddlab.data.base import DataSource, Dataset, Spec
+
+__all__ = ["DataSource", "Dataset", "Spec"]

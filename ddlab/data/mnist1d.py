@@ -1,0 +1,96 @@
+"""MNIST-1D (Greydanus, Kobak 2024): ten hand-drawn templates, warped, shifted and made noisy; 40 numbers an example."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ddlab.config import Mark, leaf
+from ddlab.data.base import DataSource, Dataset, Spec
+from ddlab.data.noise import CONVENTIONS, corrupt
+
+BLOCK = 4000
+NUM_CLASSES = 10
+
+
+@dataclass(frozen=True)
+class MNIST1D(DataSource):
+    """MNIST-1D with label noise and any number of examples.
+
+    Examples come in blocks of 4000 that the `mnist1d` package generates; the first n of a larger training set are the
+    training set of size n, so that sweeps over `num_train` are nested.
+    """
+
+    num_train: int = leaf("training examples N", low=1)
+    num_test: int = leaf("test examples", low=1)
+    label_noise: float = leaf("fraction of training labels redrawn", Mark.TRACED, low=0, high=1)
+    noise_convention: str = leaf("redraw over 'any' class or over the 'wrong' ones", choices=CONVENTIONS)
+    seed: int = leaf("seed of the examples drawn and of the label noise", Mark.TRACED, low=0, high=2**31 - 1)
+
+    def describe(self) -> Spec:
+        return Spec(self.num_train, self.num_test, (40,), NUM_CLASSES)
+
+    def load(self) -> Dataset:
+        train_inputs, train_targets = _examples("train", self.num_train, self.seed)
+        test_inputs, test_targets = _examples("test", self.num_test, self.seed)
+        noisy = corrupt(train_targets, self.label_noise, NUM_CLASSES, self.noise_convention, self.seed)
+        return Dataset(train_inputs, noisy, test_inputs, test_targets, NUM_CLASSES)
+
+
+def _examples(split: str, num: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    blocks = [_block(split, seed, index) for index in range(-(-num // BLOCK))]
+    inputs, targets = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
+    return inputs[:num], targets[:num]
+
+
+def cache_directory() -> Path:
+    """Return the user's cache directory for generated data: $DDLAB_CACHE, else $XDG_CACHE_HOME/ddlab, else ~/.cache/ddlab."""
+    base = os.environ.get("DDLAB_CACHE")
+    return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ddlab"
+
+
+def _block(split: str, seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return one block of examples from the cache, or generate and cache it.
+
+    A block is written to a file of its own and renamed, so two processes may do it at once; one that cannot be read or
+    whose checksum differs is generated again.
+    """
+    name = f"mnist1d-v1-{split}-seed{seed}-block{index}.npz"
+    path = cache_directory() / name
+    try:
+        with np.load(path) as stored:
+            inputs, targets, checksum = stored["inputs"], stored["targets"], str(stored["checksum"])
+        if checksum == _checksum(inputs, targets):
+            return inputs, targets
+    except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
+        pass
+    inputs, targets = _generate(int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big"))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{name}", delete=False) as file:
+        np.savez(file, inputs=inputs, targets=targets, checksum=np.array(_checksum(inputs, targets)))
+    os.replace(file.name, path)
+    return inputs, targets
+
+
+def _checksum(*arrays: np.ndarray) -> str:
+    return hashlib.sha256(b"".join(np.ascontiguousarray(array).tobytes() for array in arrays)).hexdigest()
+
+
+def _generate(seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Generate a block with the mnist1d package; it seeds NumPy's global state, which is put back."""
+    from mnist1d.data import get_dataset_args, make_dataset
+
+    args = get_dataset_args()
+    args.num_samples, args.train_split, args.seed = BLOCK, 1.0, seed
+    state = np.random.get_state()
+    try:
+        made = make_dataset(args)
+    finally:
+        np.random.set_state(state)
+    return made["x"].astype(np.float32), made["y"].astype(np.int32)

@@ -1,0 +1,65 @@
+"""Modular arithmetic (Power et al. 2022): learn c = a o b mod p from a fraction of all pairs (a, b)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ddlab.config import Mark, leaf
+from ddlab.data.base import DataSource, Dataset, Spec, generator
+from ddlab.errors import ConfigError
+
+
+def _divide(a: np.ndarray, b: np.ndarray, p: int) -> np.ndarray:
+    inverse = np.array([pow(int(x), -1, p) if math.gcd(int(x), p) == 1 else 0 for x in range(p)])
+    return a * inverse[b] % p
+
+
+OPERATIONS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
+    "add": lambda a, b, p: (a + b) % p,
+    "subtract": lambda a, b, p: (a - b) % p,
+    "multiply": lambda a, b, p: a * b % p,
+    "divide": _divide,
+}
+
+
+@dataclass(frozen=True)
+class ModularArithmetic(DataSource):
+    """All pairs (a, b) with target a o b mod p, split at random into training and test set.
+
+    Division keeps the pairs whose b has an inverse mod p: p (p-1) of them for a prime p.
+    """
+
+    modulus: int = leaf("p, the size of the alphabet", low=2, high=10_000)
+    operation: str = leaf("what is learnt: a o b mod p", choices=tuple(OPERATIONS))
+    train_fraction: float = leaf("fraction of all pairs that is trained on", above=0, high=1)
+    seed: int = leaf("seed of the split", Mark.TRACED, low=0, high=2**32 - 1)
+
+    def check(self) -> None:
+        spec = self.describe()
+        if spec.num_train < 1 or spec.num_test < 1:
+            raise ConfigError(
+                f"data.train_fraction={self.train_fraction}: leaves {spec.num_train} training and {spec.num_test} test pairs"
+                f" at data.modulus={self.modulus}; each must be at least 1"
+            )
+
+    def describe(self) -> Spec:
+        num_pairs = self.modulus * len(self._second())
+        num_train = round(self.train_fraction * num_pairs)
+        return Spec(num_train, num_pairs - num_train, (2,), self.modulus, self.modulus)
+
+    def load(self) -> Dataset:
+        a, b = (grid.ravel() for grid in np.meshgrid(np.arange(self.modulus), self._second(), indexing="ij"))
+        inputs = np.stack([a, b], axis=1).astype(np.int32)
+        targets = OPERATIONS[self.operation](a, b, self.modulus).astype(np.int32)
+        order = generator(self.seed, "split").permutation(len(targets))
+        train, test = np.split(order, [self.describe().num_train])
+        return Dataset(inputs[train], targets[train], inputs[test], targets[test], self.modulus, self.modulus)
+
+    def _second(self) -> np.ndarray:
+        """The values that b may take."""
+        values = np.arange(self.modulus)
+        return values[np.gcd(values, self.modulus) == 1] if self.operation == "divide" else values

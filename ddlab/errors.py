@@ -1,0 +1,42 @@
+"""Errors that users see as one clear line."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class DdlabError(Exception):
+    """Something the user can mend: printed as one line, exit status 2."""
+
+
+class ConfigError(DdlabError):
+    """A config key, value or name that is not allowed."""
+
+
+class StoreError(DdlabError):
+    """A results directory that cannot be read or must not be written."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal stopped the sweep at a segment boundary; everything up to it is stored.
+
+    It is a `KeyboardInterrupt` so that Hydra's launchers, which carry on after a failed job, stop here.
+    """
+
+
+def suggest(word: str, known: Iterable[str], most: int = 12) -> str:
+    """Return ``did you mean 'x'? allowed: a, b, c`` for a wrong name among the known ones.
+
+    Nested config keys are matched by their last part too: `model.widht` and `widht` both find `model.width`.
+    """
+    known = sorted(set(known))
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
+    if not near:
+        tails = {key.rsplit(".", 1)[-1]: key for key in known}
+        tail = difflib.get_close_matches(word.rsplit(".", 1)[-1], tails, n=1, cutoff=0.7)
+        near = [tails[name] for name in tail]
+    parts = [f"did you mean '{near[0]}'?"] if near else []
+    if len(known) <= most:
+        parts.append(f"known: {', '.join(known)}")
+    return " ".join(parts)

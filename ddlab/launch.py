@@ -1,0 +1,220 @@
+"""What `ddlab plan` and `ddlab sweep` do with a composed sweep: show its packs, or store the plan and launch them."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import platform
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.table import Table
+
+import ddlab
+from ddlab.config import Pack as PackSettings
+from ddlab.config import train_settings
+from ddlab.errors import StoreError
+from ddlab.plan import Pack, Part, Trial, estimate, make_trials, pack_trials
+from ddlab.store import Store
+from ddlab.sweeper import Composer, Sweep, base_differences, compose_sweep, fixed_base, settle
+
+HEAD = ("title", "paper", "shows", "minutes")
+Launch = Callable[[list[list[str]]], Sequence[JobReturn]]
+
+
+def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], action: str, launch: Launch) -> None:
+    """Plan a sweep and, unless the action is "plan", store the plan and launch the packs that are not finished."""
+    sweep = compose_sweep(composer, overrides)
+    settings = PackSettings(**sweep.config.pack)
+    trials = make_trials(sweep.parts, settle)
+    if action == "plan":
+        print_plan(name, pack_trials(trials, settings), len(trials))
+        return
+    store = Store(sweep.config.out)
+    check_same_base(store, sweep)
+    plan = extended_plan(store.read_plan(), trials, settings)
+    wanted = plan[plan["trial_id"].isin({trial.id for trial in trials})]
+    pending = sorted(set(wanted["pack"]) - store.finished_packs())
+    store.write_sweep(describe(name, sweep))
+    store.write_plan(plan)
+    store.add_provenance(provenance(overrides))
+    done = len(wanted) - int(wanted["pack"].isin(pending).sum())
+    if done:
+        print(f"{done:,} of {len(wanted):,} trials are stored already in {store.root}", file=sys.stderr)
+    if pending:
+        fixed = [f"out='{_escape(str(sweep.config.out))}'", *_pack_overrides(sweep.config)]
+        returns = launch([[*fixed, f"pack.index={pack}"] for pack in pending])
+        _raise_failure(dict(zip(pending, returns, strict=True)))
+    _print_summary(name, store, {trial.id for trial in trials})
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("'", "\\'")
+
+
+def _pack_overrides(config: DictConfig) -> list[str]:
+    return [f"pack.{key}={'null' if value is None else value}" for key, value in config.pack.items() if key != "index"]
+
+
+def _raise_failure(returns: Mapping[int, JobReturn]) -> None:
+    failed = {pack: job for pack, job in returns.items() if job.status is not JobStatus.COMPLETED}
+    for pack, job in failed.items():
+        print(f"pack {pack} failed: {job._return_value}", file=sys.stderr)
+    for job in failed.values():
+        _ = job.return_value
+
+
+# --- store -----------------------------------------------------------------------------------------------------------
+
+
+def check_same_base(store: Store, sweep: Sweep) -> None:
+    """Refuse to mix trials of another base config into a store, unless `extend=true` asks for it.
+
+    Raises:
+        StoreError: naming the first keys that differ, and how to go on.
+    """
+    if not store.exists():
+        return
+    stored = {json.dumps(part["structural"]): part["base"] for part in store.read_sweep()["parts"]}
+    for part in sweep.parts:
+        old = stored.get(json.dumps(dict(part.structural)))
+        differences = [] if old is None else base_differences(old, fixed_base(part))
+        if differences and not sweep.config.extend:
+            more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
+            raise StoreError(
+                f"out={store.root}: holds a sweep with another base config ({'; '.join(differences[:3])}{more});"
+                f" name another out=DIR, or add extend=true to mix them"
+            )
+
+
+def extended_plan(plan: pd.DataFrame, trials: Sequence[Trial], settings: PackSettings) -> pd.DataFrame:
+    """Return the stored plan with the trials that it lacks appended, packed among themselves.
+
+    Stored packs stay as they are: an unfinished one goes on with the same compiled program.
+    """
+    known = set(plan["trial_id"])
+    packs = pack_trials([trial for trial in trials if trial.id not in known], settings)
+    first = 0 if plan.empty else int(plan["pack"].max()) + 1
+    rows = [_plan_row(trial, pack, index) for index, pack in enumerate(packs, first) for trial in pack.trials]
+    return pd.concat([plan, pd.DataFrame(rows)], ignore_index=True) if known and rows else pd.DataFrame(rows) if rows else plan
+
+
+def _plan_row(trial: Trial, pack: Pack, index: int) -> dict[str, Any]:
+    size = trial.shape.size
+    return {
+        "trial_id": trial.id,
+        "pack": index,
+        "config": trial.config,
+        "choices": json.dumps(dict(trial.shape.part.choices)),
+        "num_params": size.num_params,
+        "num_train": size.num_train,
+        "num_outputs": size.num_outputs,
+        "flops": pack.widest.flops,
+    }
+
+
+def describe(name: str, sweep: Sweep) -> dict[str, Any]:
+    """Return the content of sweep.yaml."""
+    head = {key: sweep.config[key] for key in HEAD}
+    return {
+        "name": name,
+        **head,
+        "figures": OmegaConf.to_container(sweep.config.figures, resolve=True),
+        "parts": [_describe_part(part) for part in sweep.parts],
+    }
+
+
+def _describe_part(part: Part) -> dict[str, Any]:
+    axes = {key: list(values) for key, values in part.axes.items()}
+    return {"structural": dict(part.structural), "choices": dict(part.choices), "axes": axes, "base": fixed_base(part)}
+
+
+def provenance(overrides: Sequence[str]) -> dict[str, Any]:
+    """Return what is known of this run of the command: when, command line, versions, git state."""
+    packages = ("ddlab", "jax", "jaxlib", "flax", "optax", "hydra-core", "numpy", "pandas", "pyarrow", "mnist1d")
+    return {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": ["ddlab", *sys.argv[1:]],
+        "overrides": list(overrides),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "versions": {package: importlib.metadata.version(package) for package in packages},
+        "git": _git_state(),
+    }
+
+
+def _git_state() -> dict[str, Any] | None:
+    """Return commit and cleanliness of the checkout that ddlab runs from; None where it is installed."""
+
+    def git(*words: str) -> str:
+        command = ["git", "-C", str(Path(ddlab.__file__).parent), *words]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        return {"commit": git("rev-parse", "HEAD"), "clean": not git("status", "--porcelain")}
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+# --- printing --------------------------------------------------------------------------------------------------------
+
+
+def print_plan(name: str, packs: Sequence[Pack], num_trials: int) -> None:
+    """Print the packs of a sweep and what they will cost."""
+    console = Console()
+    table = Table(title=f"{name}: {num_trials:,} trials in {len(packs):,} packs (= compiled programs)", title_justify="left")
+    for heading in ("pack", "trials", "widths", "steps", "P", "P/N", "FLOPs", "memory", "time"):
+        table.add_column(heading, justify="right")
+    shown = packs if len(packs) <= 40 else [*packs[:39], packs[-1]]
+    for pack in shown:
+        if len(packs) > 40 and pack is packs[-1]:
+            table.add_row("...")
+        table.add_row(str(packs.index(pack)), *_plan_cells([pack]))
+    table.add_section()
+    table.add_row("all", *_plan_cells(packs))
+    console.print(table)
+    console.print("Nothing was trained. Times are estimates for 2 CPU cores; memory is that of the largest pack.")
+
+
+def _plan_cells(packs: Sequence[Pack]) -> list[str]:
+    shapes = {id(trial.shape): trial.shape for pack in packs for trial in pack.trials}.values()
+    params = [shape.size.num_params for shape in shapes]
+    ratios = [shape.size.num_params / shape.size.num_train for shape in shapes]
+    return [
+        f"{sum(len(pack.trials) for pack in packs):,}",
+        _range([shape.width for shape in shapes], "d"),
+        _range([train_settings(shape.leaves).steps for shape in shapes], ",d"),
+        _range(params, ",d"),
+        _range(ratios, ".3g"),
+        f"{sum(pack.flops for pack in packs):.2g}",
+        f"{max(pack.num_bytes for pack in packs) / 2**20:,.0f} MiB",
+        duration(estimate(packs)),
+    ]
+
+
+def _range(values: Sequence[float], form: str) -> str:
+    low, high = min(values), max(values)
+    return f"{low:{form}}" if low == high else f"{low:{form}} to {high:{form}}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a short text: '40 s', '3.2 min', '1.5 h'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _print_summary(name: str, store: Store, wanted: set[str]) -> None:
+    trials = store.load().trials
+    trials = trials[trials["trial_id"].isin(wanted)]
+    counts = ", ".join(f"{count:,} {status}" for status, count in trials["status"].value_counts().items())
+    target = name if store.root == Path("results") / name else store.root
+    print(f"{len(trials):,} trials ({counts}) in {store.root}\nnext: ddlab report {target}")

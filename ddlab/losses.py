@@ -1,0 +1,27 @@
+"""Losses per example, from outputs [B, K] and integer targets [B]."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+import optax
+
+
+def cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Return -log softmax(outputs)[target], [B], in nats."""
+    return optax.softmax_cross_entropy_with_integer_labels(outputs, targets)
+
+
+def mse(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Return the squared error against the one-hot target, averaged over the K outputs, [B]."""
+    return jnp.mean(jnp.square(outputs - jax.nn.one_hot(targets, outputs.shape[-1], dtype=outputs.dtype)), axis=-1)
+
+
+def error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
+    """Return 1 where the largest output is not the target, else 0, [B]."""
+    return (jnp.argmax(outputs, axis=-1) != targets).astype(outputs.dtype)
+
+
+LOSSES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {"cross_entropy": cross_entropy, "mse": mse}

@@ -1,0 +1,55 @@
+"""What a measure sees and gives."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+
+Params = Any
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One trial at one eval point, inside the compiled program.
+
+    Attributes:
+        params: trainable parameters, a pytree; zero-padded units are exact zeros.
+        outputs_fn: (params, inputs [B, ...]) -> outputs [B, K].
+        mean_fn: (per_example, params, inputs, targets) -> mean over a data set of `per_example(outputs, targets)`, a
+            pytree of [B] arrays; evaluated in chunks, so that memory does not grow with the data.
+        loss_fn: (outputs [B, K], targets [B]) -> training loss per example [B].
+        train: (inputs, targets) of the training set.
+        test: (inputs, targets) of the test set.
+        learning_rate: of the next update.
+    """
+
+    params: Params
+    outputs_fn: Callable[[Params, jax.Array], jax.Array]
+    mean_fn: Callable[..., Any]
+    loss_fn: Callable[[jax.Array, jax.Array], jax.Array]
+    train: tuple[jax.Array, jax.Array]
+    test: tuple[jax.Array, jax.Array]
+    learning_rate: jax.Array
+
+
+class Measure(abc.ABC):
+    """Base of measures. To add one: subclass in a module of your own and name it in the config.
+
+    Example:
+        A module `mine.py` that can be imported holds ::
+
+            @dataclass(frozen=True)
+            class LargestWeight(Measure):
+                def __call__(self, snapshot):
+                    return {"largest_weight": max(abs(w).max() for w in jax.tree.leaves(snapshot.params))}
+
+        and `ddlab sweep NAME '+measures.largest._target_=mine.LargestWeight'` adds the column `largest_weight`.
+    """
+
+    @abc.abstractmethod
+    def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
+        """Return named scalars (or short vectors); names become columns of `results.curves`."""

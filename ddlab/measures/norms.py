@@ -1,0 +1,41 @@
+"""Norms and rates of training."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from ddlab.measures.base import Measure, Snapshot
+
+
+@dataclass(frozen=True)
+class WeightNorm(Measure):
+    """weight_norm: the Euclidean norm of all trainable parameters."""
+
+    def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
+        return {"weight_norm": optax.tree.norm(snapshot.params)}
+
+
+@dataclass(frozen=True)
+class GradientNorm(Measure):
+    """gradient_norm: the Euclidean norm of the gradient of train_loss on the whole training set.
+
+    It costs a backward pass over the training set at each eval point.
+    """
+
+    def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
+        def train_loss(params):
+            return snapshot.mean_fn(snapshot.loss_fn, params, *snapshot.train)
+
+        return {"gradient_norm": optax.tree.norm(jax.grad(train_loss)(snapshot.params))}
+
+
+@dataclass(frozen=True)
+class LearningRate(Measure):
+    """learning_rate: the rate of the next update, after schedule and warm-up."""
+
+    def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
+        return {"learning_rate": jnp.asarray(snapshot.learning_rate)}

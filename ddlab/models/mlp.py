@@ -1,0 +1,92 @@
+"""Multilayer perceptron with hidden layers of equal width."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from ddlab.config import Mark, leaf
+from ddlab.data import Spec
+from ddlab.models.base import Axis, Init, Model
+from ddlab.models.inputs import as_features, num_features
+
+# Every activation maps 0 to 0, so that zero-padded units stay dead.
+ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "relu": jax.nn.relu,
+    "tanh": jnp.tanh,
+    "gelu": jax.nn.gelu,
+    "quadratic": jnp.square,
+}
+
+# Weight variance times fan-in, and the standard deviation of biases times sqrt(fan-in).
+INITIALIZERS = {"torch": (1 / 3, (1 / 3) ** 0.5), "he": (2.0, 0.0), "lecun": (1.0, 0.0)}
+
+
+@dataclass(frozen=True)
+class MLP(Model):
+    """inputs -> width -> ... -> width -> K, with `depth` hidden layers.
+
+    Every layer computes m (W x + b). In the standard parametrisation m = 1 and W has variance gain / fan_in; in the NTK
+    parametrisation (Jacot et al. 2018) W has variance gain and m = 1 / sqrt(fan_in): the same function at the start,
+    another learning rate per layer; mean-field (Mei et al. 2018) is NTK with m = 1 / fan_in in the last layer.
+
+    P = (d + 1) h + (depth - 1)(h + 1) h + (h + 1) K with biases, for d inputs and width h.
+    """
+
+    width: int = leaf("units in each hidden layer", Mark.WIDTH, low=1)
+    num_params: int | None = leaf("wanted parameter count P; when set, the width is solved for", low=1)
+    depth: int = leaf("number of hidden layers", low=1)
+    activation: str = leaf("non-linearity", choices=tuple(ACTIVATIONS))
+    parametrization: str = leaf("where the fan-in scaling goes", choices=("standard", "ntk", "mean_field"))
+    initializer: str = leaf("distribution of the initial weights", choices=tuple(INITIALIZERS))
+    init_scale: float = leaf("multiplies every initial weight and bias", Mark.TRACED, above=0)
+    bias: bool = leaf("layers have biases")
+
+    PADDED = {"width": "width"}
+
+    def make(self, spec: Spec, init: Init) -> nnx.Module:
+        width = init.axis("width", self.width)
+        outputs = init.axis("outputs", spec.num_outputs)
+        axes = [init.axis("inputs", num_features(spec)), *[width] * self.depth, outputs]
+        layers = [
+            self._layer(f"layer{index}", fan_in, fan_out, index == self.depth, init)
+            for index, (fan_in, fan_out) in enumerate(zip(axes[:-1], axes[1:], strict=True))
+        ]
+        return _Network(layers, ACTIVATIONS[self.activation], spec)
+
+    def _layer(self, name: str, fan_in: Axis, fan_out: Axis, last: bool, init: Init) -> _Linear:
+        variance, bias_std = INITIALIZERS[self.initializer]
+        in_draw = self.parametrization == "standard"
+        root = jnp.sqrt(jnp.asarray(fan_in.active, jnp.float32))
+        scale = self.init_scale / root if in_draw else self.init_scale
+        multiplier = 1.0 if in_draw else 1 / root**2 if last and self.parametrization == "mean_field" else 1 / root
+        draw = init.uniform if self.initializer == "torch" else init.normal
+        weight = draw(f"{name}.weight", (fan_in, fan_out), variance**0.5 * scale)
+        bias = draw(f"{name}.bias", (fan_out,), bias_std * scale) if self.bias else None
+        return _Linear(weight, bias, init.constant(multiplier))
+
+
+class _Linear(nnx.Module):
+    def __init__(self, weight: nnx.Param, bias: nnx.Param | None, multiplier: Any):
+        self.weight, self.bias, self.multiplier = weight, bias, multiplier
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        z = x @ self.weight[...]
+        return self.multiplier[...] * (z if self.bias is None else z + self.bias[...])
+
+
+class _Network(nnx.Module):
+    def __init__(self, layers: list[_Linear], activation: Callable[[jax.Array], jax.Array], spec: Spec):
+        self.layers = nnx.List(layers)
+        self.activation, self.spec = activation, spec
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        h = as_features(x, self.spec, self.layers[0].weight[...].dtype)
+        for layer in self.layers[:-1]:
+            h = self.activation(layer(h))
+        return self.layers[-1](h)

@@ -1,0 +1,63 @@
+"""What becomes of each trial of a pack: completed, stopped early, or diverged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ddlab.config import Train
+from ddlab.errors import ConfigError, suggest
+from ddlab.store import COMPLETED, DIVERGED, STOPPED
+
+
+class Outcomes:
+    """Follows the trials of a pack from eval point to eval point.
+
+    A trial leaves with the row at which it diverged or stopped: later rows are not recorded. The state is a function of the
+    recorded rows alone, so that a resumed pack rebuilds it by reading them again.
+    """
+
+    def __init__(self, train: Train, num_trials: int):
+        self._train = train
+        self._first_loss = np.full(num_trials, np.nan)
+        self._held = np.zeros(num_trials, int)
+        self.alive = np.ones(num_trials, bool)
+        self.status = np.full(num_trials, COMPLETED, dtype=object)
+        self.last_step = np.zeros(num_trials, int)
+
+    def update(self, step: int, metrics: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Take the metrics [T] of one eval point; return which trials [T] record a row for it."""
+        recorded = self.alive.copy()
+        self.last_step[recorded] = step
+        loss = metrics["train_loss"]
+        if step == 0:
+            self._first_loss = loss.astype(float)
+        finite = np.isfinite(loss) & np.isfinite(metrics["test_loss"])
+        diverged = self.alive & ~(finite & (loss <= self._train.divergence_factor * self._first_loss))
+        self._leave(diverged, DIVERGED)
+        if self._train.stop_metric is not None:
+            holds = self._stop_values(metrics) <= self._train.stop_below
+            self._held = np.where(holds, self._held + 1, 0)
+            self._leave(self.alive & (self._held >= self._train.stop_patience), STOPPED)
+        return recorded
+
+    def _stop_values(self, metrics: Mapping[str, np.ndarray]) -> np.ndarray:
+        name = str(self._train.stop_metric)
+        if name not in metrics or metrics[name].ndim != 1:
+            raise ConfigError(f"train.stop_metric={name}: no such metric. {suggest(name, metrics)}")
+        return metrics[name]
+
+    def _leave(self, chosen: np.ndarray, status: str) -> None:
+        self.alive &= ~chosen
+        self.status[chosen] = status
+
+    def replay(self, trial_index: Mapping[str, int], rows: Any, metric_names: Sequence[str]) -> None:
+        """Take stored rows (a frame with trial_id, step and metrics, in the order they were written)."""
+        for step, group in rows.groupby("step", sort=True):
+            index = group["trial_id"].map(trial_index).to_numpy()
+            metrics = {name: np.full(len(self.alive), np.nan) for name in metric_names}
+            for name in metric_names:
+                metrics[name][index] = group[name].to_numpy()
+            self.update(int(step), metrics)

@@ -1,0 +1,43 @@
+"""Figure recipes: each computes a tidy frame from stored results, then draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from ddlab.errors import ConfigError, suggest
+from ddlab.report.figures.base import Recipe
+from ddlab.report.figures.double_descent import DoubleDescent
+from ddlab.report.figures.grokking import Grokking
+from ddlab.report.figures.grokking_delay import GrokkingDelay
+from ddlab.report.figures.heatmap import Heatmap
+
+RECIPES: dict[str, type[Recipe]] = {
+    "double_descent": DoubleDescent,
+    "grokking": Grokking,
+    "grokking_delay": GrokkingDelay,
+    "heatmap": Heatmap,
+}
+
+
+def make_recipe(name: str, options: Mapping[str, Any]) -> Recipe:
+    """Return the recipe of figure `name` from its entry in the sweep's `figures`.
+
+    Raises:
+        ConfigError: an unknown recipe or option; the line lists the known ones.
+    """
+    options = dict(options)
+    kind = options.pop("recipe", None)
+    if kind not in RECIPES:
+        raise ConfigError(f"figures.{name}.recipe={kind}: no such recipe. {suggest(str(kind), RECIPES)}")
+    known = {field.name for field in fields(RECIPES[kind])}
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise ConfigError(f"figures.{name}.{unknown[0]}: no such option of {kind}. {suggest(unknown[0], known)}")
+    recipe = RECIPES[kind](**options)
+    recipe.check(name)
+    return recipe
+
+
+__all__ = ["RECIPES", "Recipe", "make_recipe"]

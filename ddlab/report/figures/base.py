@@ -1,0 +1,80 @@
+"""What a figure recipe is, and the colours and helpers that all of them share."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+import matplotlib as mpl
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
+
+from ddlab.errors import ConfigError
+from ddlab.store import Results
+
+# Okabe and Ito: told apart with any colour vision, and in grey.
+TRAIN, TEST, MARK = "#0072B2", "#D55E00", "#595959"
+
+
+@dataclass(frozen=True)
+class Recipe(abc.ABC):
+    """A figure: `frame` computes its data, `draw` draws them, `caption` says what they show.
+
+    Options that all recipes share: `title`, and `where`, column -> value, which selects trials.
+    """
+
+    title: str = ""
+    where: Mapping[str, Any] = field(default_factory=dict)
+
+    size = (3.5, 4.0)
+
+    def check(self, name: str) -> None:
+        """Raise `ConfigError` for an option of the wrong type."""
+        for option in fields(self):
+            value, wanted = getattr(self, option.name), option.default
+            if isinstance(wanted, str | bool) and not isinstance(value, type(wanted)):
+                raise ConfigError(f"figures.{name}.{option.name}={value}: must be a {type(wanted).__name__}")
+            if isinstance(wanted, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
+                raise ConfigError(f"figures.{name}.{option.name}={value}: must be a number")
+
+    @abc.abstractmethod
+    def frame(self, results: Results) -> pd.DataFrame:
+        """Return the tidy frame that the figure shows, and that is saved beside it as CSV."""
+
+    @abc.abstractmethod
+    def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
+        """Draw the frame on an empty figure."""
+
+    @abc.abstractmethod
+    def caption(self, frame: pd.DataFrame) -> str:
+        """Return one or two sentences with the measured numbers."""
+
+
+def percent(axes: Axes, which: str = "y") -> None:
+    """Show an axis of fractions 0..1 in percent."""
+    getattr(axes, f"{which}axis").set_major_formatter(PercentFormatter(1.0, decimals=0))
+
+
+def plain_log_ticks(axes: Axes, which: str) -> None:
+    """Label a log axis with plain numbers: 0.1, 1, 10, 1000."""
+    axis = getattr(axes, f"{which}axis")
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
+    axis.set_minor_formatter(NullFormatter())
+
+
+def step_axis(axes: Axes) -> None:
+    """Give an axes log steps with room for step 0."""
+    axes.set_xscale("symlog", linthresh=1, linscale=0.5)
+    axes.set_xlim(left=0)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def ordered_colors(number: int) -> Sequence[Any]:
+    """Return colours for ordered groups, dark to light, from a colour-blind-safe map."""
+    scale = mpl.colormaps["viridis"]
+    return [scale(0.88 * k / max(1, number - 1)) for k in range(number)]

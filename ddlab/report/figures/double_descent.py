@@ -1,0 +1,86 @@
+"""Test and train error and loss against model size: the double descent curve."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, percent, plain_log_ticks
+from ddlab.report.frames import final_metrics, label, over_seeds, require
+from ddlab.store import Results
+
+METRICS = ("train_error", "test_error", "train_loss", "test_loss")
+
+
+@dataclass(frozen=True)
+class DoubleDescent(Recipe):
+    """Final error (upper panel) and loss (lower) against `x`: mean over seeds and a band of one standard deviation.
+
+    The interpolation threshold is marked where the median train error over seeds first is zero, as measured.
+
+    Options:
+        x: params_per_sample, params_per_sample_output, num_params, model.width, or any other numeric column of the trials.
+        loss_scale: "log" or "linear".
+    """
+
+    x: str = "params_per_sample"
+    loss_scale: str = "log"
+
+    def frame(self, results: Results) -> pd.DataFrame:
+        trials = final_metrics(results, self.where)
+        require(trials, self.x, "x")
+        return over_seeds(trials, self.x, METRICS)
+
+    def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
+        upper, lower = figure.subplots(2, 1, sharex=True)
+        for axes, kind in ((upper, "error"), (lower, "loss")):
+            for split, color, style in (("test", TEST, "-"), ("train", TRAIN, "--")):
+                self._line(axes, frame, f"{split}_{kind}", color, style, split)
+            axes.set_ylabel(kind)
+        upper.set_ylim(bottom=0)
+        percent(upper)
+        lower.set_yscale(self.loss_scale)
+        lower.set_xlabel(label(self.x))
+        lower.set_xscale("log")
+        plain_log_ticks(lower, "x")
+        threshold = interpolation_threshold(frame, self.x)
+        for axes in (upper, lower):
+            if threshold is not None:
+                axes.axvline(threshold, color=MARK, linewidth=1, linestyle=":", label=f"train error 0 at {threshold:.3g}")
+        upper.legend(loc="upper center", bbox_to_anchor=(0.5, 1.22), ncols=3, columnspacing=1.2, handlelength=1.6)
+        if self.title:
+            upper.set_title(self.title, pad=22)
+
+    def _line(self, axes: Axes, frame: pd.DataFrame, metric: str, color: str, style: str, text: str) -> None:
+        rows = frame[frame["metric"] == metric]
+        x, mean, sd = (rows[name].to_numpy(float) for name in (self.x, "mean", "sd"))
+        low = np.maximum(mean - sd, mean * 1e-2) if metric.endswith("loss") else mean - sd
+        axes.fill_between(x, low, mean + sd, color=color, alpha=0.2, linewidth=0)
+        axes.plot(x, mean, style, color=color, marker="o" if style == "-" else None, label=text)
+
+    def caption(self, frame: pd.DataFrame) -> str:
+        loss, error = (frame[frame["metric"] == metric] for metric in ("test_loss", "test_error"))
+        peaks = [f"test {name} peaks at {rows.loc[interior_peak(rows), self.x]:.3g}" for name, rows in (("loss", loss), ("error", error))]
+        threshold = interpolation_threshold(frame, self.x)
+        reached = f"train error is zero from {threshold:.3g} on" if threshold is not None else "train error never reaches zero"
+        trials = int(frame["trials"].max())
+        return (
+            f"Final metrics against {label(self.x)}; mean of up to {trials} seeds, band: one standard deviation. "
+            f"Measured: {peaks[0]}, {peaks[1]}, {reached}."
+        )
+
+
+def interpolation_threshold(frame: pd.DataFrame, x: str) -> float | None:
+    """Return the least `x` at which the median train error over seeds is zero; None where it never is."""
+    rows = frame[(frame["metric"] == "train_error") & (frame["median"] == 0)]
+    return float(rows[x].min()) if len(rows) else None
+
+
+def interior_peak(rows: pd.DataFrame) -> int:
+    """Return the index of the highest mean among rows that rise from some earlier row; of the highest where none does."""
+    rise = rows["mean"] - rows["mean"].cummin()
+    return int((rise if rise.max() > 0 else rows["mean"]).idxmax())

@@ -1,0 +1,111 @@
+"""Accuracy and loss against log steps: grokking curves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, ordered_colors, percent, step_axis
+from ddlab.report.frames import curves_over_seeds, label, learning_steps, require, selected
+from ddlab.store import Results
+
+METRICS = ("train_error", "test_error", "train_loss", "test_loss")
+
+
+@dataclass(frozen=True)
+class Grokking(Recipe):
+    """Accuracy (upper panel) and loss (lower) against steps: median over seeds, band from lowest to highest.
+
+    Vertical lines mark the median steps at which the trials memorised (train accuracy reaches `accuracy`) and generalised
+    (test accuracy stays at or above it at every later eval point).
+
+    Options:
+        group: a column of the trials; one colour for each of its values.
+        accuracy: what counts as learnt.
+    """
+
+    group: str = ""
+    accuracy: float = 0.99
+
+    def frame(self, results: Results) -> pd.DataFrame:
+        trials = selected(results, self.where)
+        if self.group:
+            require(trials, self.group, "group")
+        curves = curves_over_seeds(results, trials, self.group or None, METRICS)
+        steps = trials.merge(learning_steps(results, trials, self.accuracy), on="trial_id")
+        key = steps[self.group] if self.group else pd.Series(np.nan, index=steps.index)
+        for name in ("memorised", "generalised"):
+            median = steps.assign(key=key, **{name: steps[name].fillna(np.inf)}).groupby("key", dropna=False)[name].median()
+            curves[name] = [median.loc[value] if value == value else median.iloc[0] for value in curves["group"]]
+        return curves
+
+    def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
+        upper, lower = figure.subplots(2, 1, sharex=True)
+        for color, styles, rows in self._groups(frame):
+            for split, style in styles.items():
+                tint = color or {"train": TRAIN, "test": TEST}[split]
+                for axes, kind in ((upper, "error"), (lower, "loss")):
+                    part = rows[rows["metric"] == f"{split}_{kind}"]
+                    values = {name: part[name] for name in ("median", "low", "high")}
+                    if kind == "error":
+                        values = {name: 1 - column for name, column in values.items()}
+                    axes.fill_between(part["step"], values["low"], values["high"], color=tint, alpha=0.15, linewidth=0)
+                    axes.plot(part["step"], values["median"], style, color=tint)
+            for name, style in (("memorised", (0, (1, 1.5))), ("generalised", (0, (5, 2)))):
+                at = float(rows[name].iloc[0])
+                if np.isfinite(at):
+                    upper.axvline(at, color=color or MARK, linestyle=style, linewidth=0.9, alpha=0.9)
+        upper.set_ylabel("accuracy")
+        upper.set_ylim(-0.03, 1.03)
+        percent(upper)
+        lower.set_ylabel("loss")
+        lower.set_yscale("log")
+        lower.set_xlabel(label("step"))
+        step_axis(lower)
+        self._legend(frame, figure, upper)
+
+    def _groups(self, frame: pd.DataFrame) -> Iterator[tuple[Any, dict[str, str], pd.DataFrame]]:
+        styles = {"test": "-", "train": "--"}
+        if not self.group:
+            yield None, styles, frame
+            return
+        values = sorted(frame["group"].unique())
+        for value, color in zip(values, ordered_colors(len(values)), strict=True):
+            yield color, styles, frame[frame["group"] == value]
+
+    def _legend(self, frame: pd.DataFrame, figure: Figure, axes: Any) -> None:
+        tints = (MARK, MARK) if self.group else (TEST, TRAIN)
+        handles = [Line2D([], [], color=tints[0]), Line2D([], [], color=tints[1], linestyle="--")]
+        handles += [Line2D([], [], color=MARK, linestyle=style, linewidth=0.9) for style in ((0, (1, 1.5)), (0, (5, 2)))]
+        level = f"{100 * self.accuracy:g} %"
+        names = ["test", "train", f"{level} train", f"{level} test, for good"]
+        if self.group:
+            values = sorted(frame["group"].unique())
+            handles += [Line2D([], [], color=color, linewidth=3) for color in ordered_colors(len(values))]
+            names += [f"{value:g}" if isinstance(value, float | int) else str(value) for value in values]
+        title = f"colours: {label(self.group)}" if self.group else None
+        figure.legend(
+            handles, names, loc="outside upper center", ncols=2 if not self.group else 5, title=title, columnspacing=1.2
+        )
+        if self.title:
+            axes.set_title(self.title)
+
+    def caption(self, frame: pd.DataFrame) -> str:
+        parts = []
+        for _, _, rows in self._groups(frame):
+            value, memorised, generalised = rows[["group", "memorised", "generalised"]].iloc[0]
+            name = f"{label(self.group)} {value:g}: " if self.group else ""
+            test = f"{generalised:,.0f}" if np.isfinite(generalised) else "never"
+            train = f"{memorised:,.0f}" if np.isfinite(memorised) else "never"
+            parts.append(f"{name}train {train}, test {test}")
+        trials = int(frame["trials"].max())
+        return (
+            f"Median over up to {trials} seeds, band: lowest to highest. Steps to {100 * self.accuracy:g} % accuracy (test: from "
+            f"which on it stays there), medians: {'; '.join(parts)}."
+        )

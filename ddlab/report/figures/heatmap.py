@@ -1,0 +1,77 @@
+"""A metric over model size and training time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from matplotlib.colors import LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from ddlab.report.figures.base import Recipe, plain_log_ticks
+from ddlab.report.frames import label, require, selected
+from ddlab.store import Results
+
+
+@dataclass(frozen=True)
+class Heatmap(Recipe):
+    """Mean over seeds of a metric, colour, against steps (horizontal) and `y` (vertical), both on log scales.
+
+    The white line is where the mean train error falls below 1 %.
+
+    Options:
+        metric: a column of the curves.
+        y: a numeric column of the trials.
+    """
+
+    metric: str = "test_error"
+    y: str = "model.width"
+
+    size = (3.5, 2.8)
+
+    def frame(self, results: Results) -> pd.DataFrame:
+        trials = selected(results, self.where)
+        require(trials, self.y, "y")
+        require(results.curves, self.metric, "metric")
+        columns = list(dict.fromkeys(["trial_id", "step", self.metric, "train_error"]))
+        joined = results.curves[columns].merge(trials[["trial_id", self.y]], on="trial_id")
+        means = joined[joined["step"] > 0].groupby([self.y, "step"], as_index=False)[columns[2:]].mean()
+        return means.sort_values([self.y, "step"], ignore_index=True)
+
+    def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
+        axes = figure.subplots()
+        values = frame.pivot_table(index=self.y, columns="step", values=self.metric)
+        steps, sizes = values.columns.to_numpy(float), values.index.to_numpy(float)
+        fractions = self.metric.endswith("error")
+        norm = None if fractions else LogNorm()
+        mesh = axes.pcolormesh(_edges(steps), _edges(sizes), values.to_numpy(), cmap="cividis", norm=norm, rasterized=True)
+        train = frame.pivot_table(index=self.y, columns="step", values="train_error").to_numpy()
+        if train.min() < 0.01 < train.max() and min(train.shape) > 1:
+            axes.contour(steps, sizes, train, levels=[0.01], colors="white", linewidths=1.2)
+        for which in ("x", "y"):
+            getattr(axes, f"set_{which}scale")("log")
+            plain_log_ticks(axes, which)
+        axes.grid(False)
+        axes.set_xlabel(label("step"))
+        axes.set_ylabel(label(self.y))
+        figure.colorbar(mesh, ax=axes, label=label(self.metric), format=PercentFormatter(1.0, 0) if fractions else None)
+        if self.title:
+            axes.set_title(self.title)
+
+    def caption(self, frame: pd.DataFrame) -> str:
+        worst = frame.loc[frame[self.metric].idxmax()]
+        return (
+            f"Mean {label(self.metric)} over seeds; white line: train error 1 %. "
+            f"Highest: {worst[self.metric]:.3g} at {label(self.y)} {worst[self.y]:g}, step {worst['step']:,.0f}."
+        )
+
+
+def _edges(centers: np.ndarray) -> np.ndarray:
+    """Return the cell edges of positive centres, halfway on a log scale."""
+    logs = np.log(centers)
+    if len(logs) == 1:
+        return np.exp(np.array([logs[0] - 0.5, logs[0] + 0.5]))
+    middle = (logs[:-1] + logs[1:]) / 2
+    return np.exp(np.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]]))

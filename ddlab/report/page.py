@@ -1,0 +1,146 @@
+"""The report of a sweep: its figures as PNG and PDF, the data behind each as CSV, and a page that shows them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from string import Template
+from typing import Any
+
+import matplotlib as mpl
+
+mpl.use("agg")
+
+import pandas as pd
+import yaml
+from matplotlib import pyplot as plt
+from omegaconf import OmegaConf
+
+from ddlab.errors import ConfigError, suggest
+from ddlab.report.figures import make_recipe
+from ddlab.store import Results, Store, write_atomically
+
+STYLE = Path(__file__).with_name("ddlab.mplstyle")
+
+
+def make_report(root: Path, overrides: Sequence[str] = ()) -> str:
+    """Draw every figure of a stored sweep; return a text that says what was made.
+
+    Args:
+        root: results directory.
+        overrides: `figures.KEY.OPTION=value`; a leading `+` adds a figure.
+
+    Raises:
+        ConfigError: an unknown figure, recipe, option or column.
+    """
+    store = Store(root)
+    results = store.load()
+    specs = figure_specs(results.sweep["figures"], overrides)
+    if results.curves.empty:
+        raise ConfigError(f"{root}: no metrics are stored yet")
+    made = {name: draw_figure(name, spec, results, store.report_directory) for name, spec in specs.items()}
+    page = store.report_directory / "index.html"
+    write_atomically(page, render_page(results, specs, made, _provenance(store)).encode())
+    lines = [f"{store.report_directory / name}.png  {caption}" for name, caption in made.items()]
+    return "\n".join([*lines, str(page)])
+
+
+def figure_specs(figures: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the figures' options with the command line's overrides applied."""
+    specs = OmegaConf.create(dict(figures))
+    for word in overrides:
+        match = re.fullmatch(r"(\+{0,2})figures\.(\w+)\.([\w.]+)=(.*)", word)
+        if match is None:
+            raise ConfigError(f"'{word}': a report takes figures.KEY.OPTION=value")
+        plus, name, option, text = match.groups()
+        if not plus and name not in specs:
+            raise ConfigError(f"{word}: no figure '{name}'. {suggest(name, map(str, specs))} (+ adds one)")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{word}: the value cannot be read ({str(error).splitlines()[0]})") from error
+        OmegaConf.update(specs, f"{name}.{option}", value, force_add=True)
+    container = OmegaConf.to_container(specs, resolve=True)
+    assert isinstance(container, dict)
+    return {str(name): dict(spec) for name, spec in container.items()}
+
+
+def draw_figure(name: str, spec: Mapping[str, Any], results: Results, directory: Path) -> str:
+    """Compute and draw one figure; write NAME.csv, NAME.png and NAME.pdf; return its caption."""
+    recipe = make_recipe(name, spec)
+    try:
+        frame = recipe.frame(results)
+    except ConfigError as error:
+        raise ConfigError(f"figures.{name}: {error}") from error
+    directory.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(directory / f"{name}.csv", index=False)
+    with plt.style.context(str(STYLE)):
+        figure = plt.figure(figsize=recipe.size)
+        recipe.draw(frame, figure)
+        for form in ("png", "pdf"):
+            figure.savefig(directory / f"{name}.{form}", metadata={"CreationDate": None} if form == "pdf" else None)
+        plt.close(figure)
+    return recipe.caption(frame)
+
+
+def _provenance(store: Store) -> list[dict[str, Any]]:
+    return json.loads(store.provenance_file.read_text()) if store.provenance_file.exists() else []
+
+
+PAGE = Template("""\
+<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>$title</title>
+<style>
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
+h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin-top: 2rem; }
+.paper { color: #555; margin-top: 0; }
+figure { margin: 1.5rem 0; } img { max-width: min(100%, 36rem); display: block; }
+figcaption { color: #333; max-width: 44rem; font-size: .95rem; }
+pre, table { font-size: .8rem; } pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; }
+table { border-collapse: collapse; } td, th { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid #ddd; }
+details { margin: .8rem 0; } summary { cursor: pointer; }
+</style></head><body>
+<h1>$title</h1>
+<p class="paper">$paper</p>
+<p>$shows. $counts.</p>
+$figures
+<h2>Run</h2>
+<pre>$command</pre>
+<details><summary>Axes and base config</summary><pre>$config</pre></details>
+<details><summary>Figures' options</summary><pre>$options</pre></details>
+<details><summary>Versions and machine</summary><pre>$versions</pre></details>
+</body></html>
+""")
+
+
+def render_page(
+    results: Results, specs: Mapping[str, Any], captions: Mapping[str, str], runs: Sequence[Mapping[str, Any]]
+) -> str:
+    """Return the HTML page."""
+    sweep = results.sweep
+    figures = "\n".join(
+        f'<figure><img src="{name}.png" alt="{escape(name)}"><figcaption>{escape(caption)} '
+        f'<a href="{name}.pdf">PDF</a> <a href="{name}.csv">CSV</a></figcaption></figure>'
+        for name, caption in captions.items()
+    )
+    last = runs[-1] if runs else {"command": ["unknown"]}
+    texts = {
+        "title": sweep["title"] or sweep["name"],
+        "paper": sweep["paper"],
+        "shows": str(sweep["shows"]).rstrip(".").capitalize(),
+        "counts": _counts(results.trials),
+        "command": " ".join(last["command"]),
+        "config": yaml.safe_dump([{k: part[k] for k in ("axes", "base")} for part in sweep["parts"]], sort_keys=False),
+        "options": yaml.safe_dump(dict(specs), sort_keys=False),
+        "versions": json.dumps(last, indent=1),
+    }
+    return PAGE.substitute(figures=figures, **{name: escape(text) for name, text in texts.items()})
+
+
+def _counts(trials: pd.DataFrame) -> str:
+    counts = ", ".join(f"{count:,} {status}" for status, count in trials["status"].value_counts().items())
+    return f"{len(trials):,} trials: {counts}"

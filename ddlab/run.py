@@ -1,0 +1,329 @@
+"""Executes one pack: the program on the devices, and its effects on the store, the terminal and signals.
+
+While the devices compute segment k, the host records segment k-1. A *commit* writes the metrics so far and a checkpoint; at
+least `pack.checkpoint_seconds` lie between two. A killed pack goes on from its last commit, a signalled one from the eval
+point it had reached, and both give the curves of an uninterrupted run, bit for bit: the compiled program is the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+import pandas as pd
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+from ddlab.config import Leaves, Mark, Pack, build, declarations, train_settings
+from ddlab.data import Dataset
+from ddlab.errors import Interrupted, StoreError
+from ddlab.outcome import Outcomes
+from ddlab.plan import load_leaves
+from ddlab.progress import Outline, Progress
+from ddlab.store import Store
+from ddlab.train import NOT_BEGUN, Inputs, Program, State, eval_steps, make_inputs, make_program
+
+
+def run_pack(root: str | Path, index: int, settings: Pack) -> None:
+    """Train pack `index` of the sweep stored at `root`, going on from its checkpoint where there is one.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM came; the pack is committed at the eval point it had reached.
+    """
+    store = Store(root)
+    plan = store.read_plan()
+    rows = plan[plan["pack"] == index]
+    trials = [load_leaves(config) for config in rows["config"]]
+    use_cpu_cores(settings.cpu_devices)
+    with jax.enable_x64(train_settings(trials[0]).dtype == "float64"):
+        outline = _outline(store, plan, index, train_settings(trials[0]).steps)
+        with _Signals() as signals, Progress(outline) as progress:
+            _PackRun(store, index, settings, list(rows["trial_id"]), trials, signals, progress).run()
+
+
+def use_cpu_cores(num_devices: int | None) -> None:
+    """Make CPU cores JAX devices, so that the trial axis is sharded over them; no effect once JAX has started."""
+    with contextlib.suppress(RuntimeError):
+        jax.config.update("jax_num_cpu_devices", num_devices or len(os.sched_getaffinity(0)))
+
+
+def _outline(store: Store, plan: pd.DataFrame, index: int, steps: int) -> Outline:
+    finished = plan["pack"].isin(store.finished_packs())
+    work = plan["flops"] / plan["flops"].sum()
+    own = plan["pack"] == index
+    return Outline(
+        pack=int(plan.loc[finished, "pack"].nunique()) + 1,
+        num_packs=int(plan["pack"].nunique()),
+        trials_before=int(finished.sum()),
+        num_trials=len(plan),
+        pack_trials=int(own.sum()),
+        steps=steps,
+        share_before=float(work[finished].sum()),
+        share=float(work[own].sum()),
+    )
+
+
+class _Signals:
+    """Turns the first SIGINT or SIGTERM into a request to stop at the next eval point; a second one acts at once."""
+
+    def __init__(self) -> None:
+        self.received: signal.Signals | None = None
+
+    def __enter__(self) -> _Signals:
+        self._before = {}
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, frame: Any) -> None:
+        del frame
+        self.received = signal.Signals(number)
+        for caught, handler in self._before.items():
+            signal.signal(caught, handler)
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """The compiled program of a pack, with its inputs on the devices."""
+
+    segment: Any
+    inputs: Inputs
+    shapes: State
+    placement: State
+    seconds: float
+
+    def begin(self) -> State:
+        """Return a state that has not begun."""
+        zeros = jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), self.shapes)
+        return jax.device_put(zeros._replace(step=np.int32(NOT_BEGUN)), self.placement)
+
+
+def compile_pack(program: Program, inputs: Inputs, num_trials: int) -> _Compiled:
+    """Compile a pack's one program, its trial axis sharded over the devices.
+
+    Where the number of trials is no multiple of the number of devices, the last trial is repeated.
+    """
+    devices = jax.local_devices()[:num_trials]
+    mesh = jax.make_mesh((len(devices),), ("trials",), axis_types=(AxisType.Auto,), devices=devices)
+    split, whole = NamedSharding(mesh, PartitionSpec("trials")), NamedSharding(mesh, PartitionSpec())
+    padding = -num_trials % len(devices)
+
+    def fill(array: np.ndarray) -> np.ndarray:
+        return np.concatenate([array, np.repeat(array[-1:], padding, axis=0)]) if padding else array
+
+    filled = Inputs(
+        jax.tree.map(fill, inputs.hypers), inputs.seeds, fill(inputs.seed_index), inputs.shared, jax.tree.map(fill, inputs.own)
+    )
+    on_devices = jax.device_put(filled, Inputs(split, whole, split, whole, split))  # type: ignore[arg-type]
+    shapes = jax.eval_shape(program.init, on_devices)
+    placement = State(whole, whole, *(jax.tree.map(lambda _: split, shape) for shape in shapes[2:]))  # type: ignore[arg-type]
+    compiled = _Compiled(None, on_devices, shapes, placement, 0.0)
+    jitted = jax.jit(program.segment, donate_argnums=0, out_shardings=(placement, whole))
+    start = time.monotonic()
+    segment = jitted.lower(compiled.begin(), on_devices, np.int32(0)).compile()
+    return _Compiled(segment, on_devices, shapes, placement, time.monotonic() - start)
+
+
+def load_datasets(trials: list[Leaves]) -> list[Dataset]:
+    """Return each trial's data set; equal configs share one object."""
+    loaded: dict[Any, Dataset] = {}
+    datasets = []
+    for leaves in trials:
+        source = build(leaves, "data")
+        key = repr(sorted((key, value) for key, value in leaves.items() if key.startswith("data.")))
+        if key not in loaded:
+            loaded[key] = source.load()
+        datasets.append(loaded[key])
+    return datasets
+
+
+def traced_keys(leaves: Leaves) -> list[str]:
+    """Return the leaves that enter the program as arrays."""
+    return [key for key, declared in declarations(leaves).items() if declared.mark in (Mark.TRACED, Mark.WIDTH)]
+
+
+@dataclass
+class _Buffer:
+    """Rows recorded since the last commit."""
+
+    columns: dict[str, list[np.ndarray]] = field(default_factory=dict)
+
+    def add(self, trial_ids: np.ndarray, step: int, metrics: Mapping[str, np.ndarray], recorded: np.ndarray) -> None:
+        rows = {"trial_id": trial_ids, "step": np.full(len(trial_ids), step, np.int64), **metrics}
+        for name, values in rows.items():
+            self.columns.setdefault(name, []).append(values[recorded])
+
+    def take(self) -> dict[str, np.ndarray]:
+        columns = {name: np.concatenate(values) for name, values in self.columns.items()}
+        self.columns = {}
+        return columns
+
+
+class _PackRun:
+    """One pack from its first segment, or its last commit, to its outcome."""
+
+    def __init__(
+        self,
+        store: Store,
+        index: int,
+        settings: Pack,
+        trial_ids: list[str],
+        trials: list[Leaves],
+        signals: _Signals,
+        progress: Progress,
+    ):
+        self._store, self._index, self._settings = store, index, settings
+        self._trial_ids = np.array(trial_ids, object)
+        self._signals, self._progress = signals, progress
+        self._train = train_settings(trials[0])
+        widest = max(trials, key=lambda leaves: leaves.get("model.width", 0))
+        self._datasets = load_datasets(trials)
+        program = make_program(widest, self._datasets[0])
+        self._compiled = compile_pack(program, make_inputs(trials, traced_keys(widest), self._datasets), len(trials))
+        self._checkpoints = _Checkpoints(store.checkpoint_directory(index))
+        self._outcomes = Outcomes(self._train, len(trials))
+        self._buffer = _Buffer()
+        self._steps = eval_steps(self._train)
+        self._num_evals = self._num_parts = 0
+        self._seconds = 0.0
+
+    def run(self) -> None:
+        state = self._restore()
+        started = committed = time.monotonic()
+        before = self._seconds
+        waiting = None
+        for step in self._steps[self._num_evals :]:
+            commit_due = waiting is not None and time.monotonic() - committed >= self._settings.checkpoint_seconds
+            snapshot = _to_host(state) if commit_due else None
+            state, metrics = self._compiled.segment(state, self._compiled.inputs, np.int32(step))
+            if waiting is not None:
+                self._record(*waiting)
+            if snapshot is not None:
+                committed = time.monotonic()
+                self._seconds = before + committed - started
+                self._commit(snapshot)
+            waiting = (int(step), metrics)
+            if self._signals.received or not self._outcomes.alive.any():
+                break
+        if waiting is not None:
+            self._record(*waiting)
+        self._seconds = before + time.monotonic() - started
+        if self._signals.received and self._outcomes.alive.any() and self._num_evals < len(self._steps):
+            self._commit(_to_host(state))
+            raise Interrupted(self._signals.received.name)
+        self._finish()
+
+    def _record(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Take the metrics of one eval point; waits until the devices have them."""
+        host = {name: np.asarray(values)[: len(self._trial_ids)] for name, values in metrics.items()}
+        recorded = self._outcomes.update(step, host)
+        if recorded.any():
+            self._buffer.add(self._trial_ids, step, host, recorded)
+        self._num_evals += 1
+        losses = host["train_loss"][self._outcomes.alive]
+        extremes = (float(losses.min()), float(losses.max())) if len(losses) else (np.nan, np.nan)
+        self._progress.update(step, int((~self._outcomes.alive).sum()), extremes)
+
+    def _commit(self, state: State) -> None:
+        self._write_part()
+        self._checkpoints.save(state, self._num_evals, self._num_parts, self._seconds)
+
+    def _write_part(self) -> None:
+        if self._buffer.columns:
+            self._store.write_part(self._index, self._num_parts, self._buffer.take())
+            self._num_parts += 1
+
+    def _finish(self) -> None:
+        self._write_part()
+        num_trials = len(self._trial_ids)
+        checksums = {id(dataset): dataset.checksum for dataset in self._datasets}
+        columns = {
+            "trial_id": list(self._trial_ids),
+            "status": list(self._outcomes.status),
+            "last_step": self._outcomes.last_step,
+            "seconds": np.full(num_trials, self._seconds / num_trials),
+            "data_checksum": [checksums[id(dataset)] for dataset in self._datasets],
+        }
+        about = {
+            "devices": [str(device) for device in jax.local_devices()],
+            "jax": jax.__version__,
+            "compile_seconds": self._compiled.seconds,
+            "run_seconds": self._seconds,
+            "train_steps": int(self._outcomes.last_step.max()),
+        }
+        self._store.write_outcome(self._index, columns, about)
+        if not self._settings.keep_checkpoints:
+            self._checkpoints.remove()
+
+    def _restore(self) -> State:
+        """Return the state of the last commit, its rows replayed; a fresh one where there is none."""
+        found = self._checkpoints.restore(self._compiled.shapes)
+        if found is None:
+            return self._compiled.begin()
+        state, self._num_evals, self._num_parts, self._seconds = found
+        try:
+            rows = self._store.read_parts(self._index, self._num_parts)
+        except StoreError:
+            self._num_evals = self._num_parts = 0
+            return self._compiled.begin()
+        index = MappingProxyType({trial_id: k for k, trial_id in enumerate(self._trial_ids)})
+        names = [name for name in rows.columns if name not in ("trial_id", "step") and rows[name].dtype != object]
+        self._outcomes.replay(index, rows, names)
+        return jax.device_put(state, self._compiled.placement)
+
+
+def _to_host(state: State) -> State:
+    return jax.tree.map(np.array, state)
+
+
+class _Checkpoints:
+    """The last checkpoint of a pack, by orbax; a new one is complete before the old one goes."""
+
+    def __init__(self, directory: Path):
+        self._directory = directory.absolute()
+        self._checkpointer = ocp.StandardCheckpointer()
+
+    def save(self, state: State, num_evals: int, num_parts: int, seconds: float) -> None:
+        path = self._directory / f"eval={num_evals:05d}"
+        arrays = {f"{k:04d}": leaf for k, leaf in enumerate(jax.tree.leaves(state))}
+        self._checkpointer.save(path / "state", arrays, force=True)
+        self._checkpointer.wait_until_finished()
+        about = {"num_evals": num_evals, "num_parts": num_parts, "seconds": seconds}
+        (path / "about.json.tmp").write_text(json.dumps(about))
+        os.replace(path / "about.json.tmp", path / "about.json")
+        for other in self._directory.glob("eval=*"):
+            if other != path:
+                shutil.rmtree(other)
+
+    def restore(self, shapes: State) -> tuple[State, int, int, float] | None:
+        whole = sorted(self._directory.glob("eval=*/about.json"))
+        if not whole:
+            return None
+        about = json.loads(whole[-1].read_text())
+        leaves, tree = jax.tree.flatten(shapes)
+        wanted = {f"{k:04d}": np.zeros(leaf.shape, leaf.dtype) for k, leaf in enumerate(leaves)}
+        arrays = self._checkpointer.restore(whole[-1].parent / "state", wanted)
+        state = jax.tree.unflatten(tree, [arrays[key] for key in sorted(arrays)])
+        return state, about["num_evals"], about["num_parts"], about["seconds"]
+
+    def remove(self) -> None:
+        if self._directory.exists():
+            shutil.rmtree(self._directory)
+
+

@@ -1,0 +1,265 @@
+"""The results directory: every filename, atomic writes, and reading it back.
+
+    sweep.yaml                             what the sweep is, its parts, figures
+    provenance.json                        one entry for each run of the command
+    plan.parquet                           one row per trial: id, pack, config, P, N
+    trials/pack=00012.parquet              one row per trial of a finished pack: status, seconds
+    curves/pack=00012/part-00003.parquet   one row per (trial, eval point), wide
+    checkpoints/pack=00012/                the last checkpoint of an unfinished pack
+
+A file is written under a dot-name, fsynced, renamed, and its directory fsynced: a file that is there is whole. Each has one
+writer, so there are no locks. This module reads and writes tables; it knows nothing of JAX.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from ddlab.config import SCHEMA_VERSION
+from ddlab.errors import StoreError
+
+PENDING, COMPLETED, STOPPED, DIVERGED = "pending", "completed", "stopped", "diverged"
+
+
+class DamagedPart(UserWarning):
+    """A Parquet file that cannot be read; it is left alone and the rest is loaded."""
+
+
+@dataclass(frozen=True)
+class Results:
+    """Stored metrics.
+
+    Attributes:
+        trials: one row per planned trial: trial_id, config leaves by dotted name, config-group choices ("data", "model",
+            ...), num_params, num_train, num_outputs, params_per_sample, status (pending, completed, stopped, diverged), seconds.
+        curves: one row per (trial, eval point): trial_id, step, train_loss, test_loss, train_error, test_error, measures.
+            Errors are fractions in 0..1.
+        sweep: the content of sweep.yaml.
+    """
+
+    trials: pd.DataFrame
+    curves: pd.DataFrame
+    sweep: Mapping[str, Any]
+
+
+class Store:
+    """One results directory."""
+
+    def __init__(self, root: str | Path):
+        self.root = Path(root)
+
+    # --- filenames --------------------------------------------------------------------------------------------------
+
+    @property
+    def sweep_file(self) -> Path:
+        """Path of sweep.yaml."""
+        return self.root / "sweep.yaml"
+
+    @property
+    def provenance_file(self) -> Path:
+        """Path of provenance.json."""
+        return self.root / "provenance.json"
+
+    @property
+    def plan_file(self) -> Path:
+        """Path of plan.parquet."""
+        return self.root / "plan.parquet"
+
+    @property
+    def report_directory(self) -> Path:
+        """Where figures, tables and the page go."""
+        return self.root / "report"
+
+    def trials_file(self, pack: int) -> Path:
+        """Path of the outcome of a finished pack."""
+        return self.root / "trials" / f"pack={pack:05d}.parquet"
+
+    def part_file(self, pack: int, part: int) -> Path:
+        """Path of a part of the curves of a pack."""
+        return self.root / "curves" / f"pack={pack:05d}" / f"part-{part:05d}.parquet"
+
+    def checkpoint_directory(self, pack: int) -> Path:
+        """Directory of the checkpoints of a pack."""
+        return self.root / "checkpoints" / f"pack={pack:05d}"
+
+    # --- sweep and plan ---------------------------------------------------------------------------------------------
+
+    def exists(self) -> bool:
+        """Whether a sweep is stored here."""
+        return self.sweep_file.exists()
+
+    def read_sweep(self) -> dict[str, Any]:
+        """Return the content of sweep.yaml.
+
+        Raises:
+            StoreError: none is there, it is damaged, or it was written by a newer ddlab.
+        """
+        try:
+            sweep = yaml.safe_load(self.sweep_file.read_text())
+            version = int(sweep["schema_version"])
+        except OSError as error:
+            raise StoreError(f"{self.root}: no stored sweep here ({error.strerror}: sweep.yaml)") from error
+        except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
+            raise StoreError(f"{self.sweep_file}: damaged ({type(error).__name__})") from error
+        if version > SCHEMA_VERSION:
+            raise StoreError(
+                f"{self.root}: written by a newer ddlab (store schema {version}, this one reads {SCHEMA_VERSION}); update ddlab"
+            )
+        return sweep
+
+    def write_sweep(self, sweep: Mapping[str, Any]) -> None:
+        """Write sweep.yaml."""
+        content = {"schema_version": SCHEMA_VERSION, **sweep}
+        write_atomically(self.sweep_file, yaml.safe_dump(content, sort_keys=False, width=120).encode())
+
+    def add_provenance(self, run: Mapping[str, Any]) -> None:
+        """Append one run of the command to provenance.json."""
+        runs = json.loads(self.provenance_file.read_text()) if self.provenance_file.exists() else []
+        write_atomically(self.provenance_file, json.dumps([*runs, run], indent=1).encode())
+
+    def read_plan(self, pack: int | None = None) -> pd.DataFrame:
+        """Return the planned trials, of one pack or of all; empty where nothing is planned.
+
+        Columns: trial_id, pack, config (canonical JSON), choices (JSON), num_params, num_train, num_outputs, flops.
+        """
+        if not self.plan_file.exists():
+            return pd.DataFrame(columns=["trial_id", "pack"])
+        try:
+            filters = None if pack is None else [("pack", "==", pack)]
+            return pq.read_table(self.plan_file, filters=filters).to_pandas()
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"{self.plan_file}: damaged ({first_line(error)})") from error
+
+    def write_plan(self, plan: pd.DataFrame) -> None:
+        """Write plan.parquet."""
+        write_table(self.plan_file, pa.Table.from_pandas(plan, preserve_index=False))
+
+    def finished_packs(self) -> set[int]:
+        """Return the packs whose outcome is stored and readable."""
+        return {
+            int(path.stem.removeprefix("pack="))
+            for path, table in _read_tables(sorted((self.root / "trials").glob("pack=*.parquet")))
+            if len(table)
+        }
+
+    # --- packs ------------------------------------------------------------------------------------------------------
+
+    def write_part(self, pack: int, part: int, columns: Mapping[str, Any]) -> None:
+        """Write one part of a pack's curves."""
+        write_table(self.part_file(pack, part), _curve_table(columns))
+
+    def read_parts(self, pack: int, num_parts: int) -> pd.DataFrame:
+        """Return the first `num_parts` parts of a pack's curves, in order.
+
+        Raises:
+            StoreError: one of them is missing or damaged.
+        """
+        try:
+            tables = [pq.read_table(self.part_file(pack, part), partitioning=None) for part in range(num_parts)]
+        except (pa.ArrowException, OSError) as error:
+            raise StoreError(f"{self.part_file(pack, 0).parent}: damaged ({first_line(error)})") from error
+        return pa.concat_tables(tables).to_pandas()
+
+    def write_outcome(self, pack: int, columns: Mapping[str, Any], about: Mapping[str, Any]) -> None:
+        """Write the outcome of a finished pack: columns of one row per trial; `about` goes into the file's metadata."""
+        table = pa.table(dict(columns)).replace_schema_metadata({"ddlab": json.dumps(dict(about))})
+        write_table(self.trials_file(pack), table)
+
+    # --- reading ----------------------------------------------------------------------------------------------------
+
+    def load(self) -> Results:
+        """Return everything that is stored; damaged files are reported by a `DamagedPart` warning and left out."""
+        sweep = self.read_sweep()
+        plan = self.read_plan()
+        trials = pd.DataFrame([_trial_row(row) for row in plan.to_dict("records")])
+        outcomes = [table for _, table in _read_tables(sorted((self.root / "trials").glob("*.parquet")))]
+        curves = [table for _, table in _read_tables(sorted((self.root / "curves").glob("*/*.parquet")))]
+        if outcomes:
+            outcome = pa.concat_tables(outcomes, promote_options="permissive").to_pandas()
+            trials = trials.merge(outcome, on="trial_id", how="left")
+        else:
+            trials = trials.assign(status=None, seconds=np.nan)
+        trials["status"] = trials["status"].fillna(PENDING)
+        empty = pd.DataFrame({"trial_id": pd.Series(dtype=str), "step": pd.Series(dtype="int64")})
+        joined = pa.concat_tables(curves, promote_options="permissive").to_pandas() if curves else empty
+        joined = joined.drop_duplicates(["trial_id", "step"], keep="last", ignore_index=True)
+        return Results(trials, joined, sweep)
+
+
+def load(directory: str | Path) -> Results:
+    """Load a results directory, such as ``ddlab.load("results/mnist1d_width")``."""
+    return Store(directory).load()
+
+
+def _trial_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    known = {key: row[key] for key in ("num_params", "num_train", "num_outputs")}
+    return {
+        "trial_id": row["trial_id"],
+        **json.loads(row["choices"]),
+        **json.loads(row["config"]),
+        **known,
+        "params_per_sample": known["num_params"] / known["num_train"],
+    }
+
+
+def _read_tables(paths: Iterable[Path]) -> list[tuple[Path, pa.Table]]:
+    tables = []
+    for path in paths:
+        try:
+            tables.append((path, pq.read_table(path, partitioning=None)))
+        except (pa.ArrowException, OSError) as error:
+            warnings.warn(f"{path}: damaged, left out ({first_line(error)})", DamagedPart, stacklevel=3)
+    return tables
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message, or its type."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _curve_table(columns: Mapping[str, Any]) -> pa.Table:
+    arrays = {}
+    for name, column in columns.items():
+        array = np.asarray(column)
+        arrays[name] = pa.array(list(array)) if array.ndim > 1 else pa.array(column)
+    return pa.table(arrays)
+
+
+def write_table(path: Path, table: pa.Table) -> None:
+    """Write a Parquet file atomically: zstd, floating-point columns byte-stream split."""
+    floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink, compression="zstd", use_dictionary=_others(table, floats), use_byte_stream_split=floats)
+    write_atomically(path, sink.getvalue())
+
+
+def _others(table: pa.Table, floats: Sequence[str]) -> list[str]:
+    return [name for name in table.column_names if name not in floats]
+
+
+def write_atomically(path: Path, content: Any) -> None:
+    """Write a file so that it is either whole or absent, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)

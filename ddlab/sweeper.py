@@ -1,0 +1,206 @@
+"""From the command line's overrides to packs, and packs to a Hydra launcher.
+
+Hydra would compose every trial. Here each combination of *structural* choices (config groups) is composed once, each distinct
+value of a leaf axis is type-checked once, and the table is expanded in `plan`. The jobs that Hydra launches are packs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Glob, Override, QuotedString, Transformer
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ddlab.config import SCIENCE, Leaves, build, check, declarations, flatten, one_line, resolved, train_settings, typed
+from ddlab.errors import ConfigError, suggest
+from ddlab.models import count, settle_width
+from ddlab.plan import Part, Size
+
+
+@dataclass(frozen=True)
+class Composer:
+    """What is needed of Hydra.
+
+    Attributes:
+        compose: overrides (no sweeps) -> composed config, `hydra` node included.
+        group_options: config group -> its options; empty where it is no group.
+    """
+
+    compose: Callable[[list[str]], DictConfig]
+    group_options: Callable[[str], list[str]]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A composed sweep: its parts, and the config that says how to run and report it (of the first part)."""
+
+    parts: tuple[Part, ...]
+    config: DictConfig
+
+
+def compose_sweep(composer: Composer, overrides: Sequence[str]) -> Sweep:
+    """Compose every part of a sweep.
+
+    Args:
+        composer: access to Hydra.
+        overrides: of the command line; scalars pin a key, sweeps (`1,2`, `range(5)`, `choice(..)`, `glob(..)`) are axes.
+
+    Raises:
+        ConfigError: an override that is not allowed.
+    """
+    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    sweeps = {override.key_or_group: _values(override, composer) for override in parsed if override.is_sweep_override()}
+    scalars = [str(override.input_line) for override in parsed if not override.is_sweep_override()]
+    scalars += [_added(override, sweeps[override.key_or_group][0]) for override in parsed if _adds_axis(override)]
+    pinned = {override.key_or_group for override in parsed if not override.is_sweep_override()}
+    first: list[DictConfig] = []
+
+    def expand(choices: dict[str, str]) -> list[Part]:
+        config = composer.compose([*scalars, *(f"{group}={choice}" for group, choice in choices.items())])
+        first.append(config)
+        axes = {key: _parse_axis(key, value, composer) for key, value in (config.axes or {}).items() if key not in pinned}
+        axes |= sweeps
+        for group, values in axes.items():
+            if group not in choices and composer.group_options(group):
+                return [part for value in values for part in expand({**choices, group: str(value)})]
+        return [_make_part(config, choices, {key: values for key, values in axes.items() if key not in choices})]
+
+    parts = expand({})
+    return Sweep(tuple(parts), first[0])
+
+
+def _adds_axis(override: Override) -> bool:
+    return override.is_sweep_override() and (override.is_add() or override.is_force_add())
+
+
+def _added(override: Override, value: Any) -> str:
+    prefix = "++" if override.is_force_add() else "+"
+    return f"{prefix}{override.key_or_group}={value}"
+
+
+def _values(override: Override, composer: Composer) -> list[Any]:
+    """Return the values of a sweep override, parsed but not yet type-checked."""
+    if override.is_interval_sweep():
+        raise ConfigError(f"{override.input_line}: interval() has no finite list of values; use a list, range() or choice()")
+    value = override.value()
+    if isinstance(value, Glob):
+        options = value.filter(composer.group_options(override.key_or_group))
+        if not options:
+            raise ConfigError(f"{override.input_line}: glob() matches no option of the config group {override.key_or_group}")
+        return options
+    return [_plain(value) for value in override.sweep_iterator(transformer=Transformer.identity)]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _parse_axis(key: str, value: Any, composer: Composer) -> list[Any]:
+    """Return the values of an axis of the sweep's YAML: a list, a scalar, or a string in Hydra's sweep grammar."""
+    if isinstance(value, ListConfig):
+        return list(value)
+    if not isinstance(value, str):
+        return [value]
+    (override,) = OverridesParser.create().parse_overrides([f"{key}={value}"])
+    return _values(override, composer) if override.is_sweep_override() else [_plain(override.value())]
+
+
+def _make_part(config: DictConfig, choices: Mapping[str, str], axes: Mapping[str, list[Any]]) -> Part:
+    science = typed(config)
+    base = resolved(science)
+    checked = {key: _check_axis(science, base, key, values) for key, values in axes.items()}
+    groups = {group: choice for group, choice in config.hydra.runtime.choices.items() if "/" not in group}
+    named = {group: groups[group] for group in ("data", "model", "optimizer") if group in groups}
+    at = _resolver(science) if _has_interpolations(science) else None
+    return Part(MappingProxyType({**named, **choices}), MappingProxyType(dict(choices)), base, MappingProxyType(checked), at)
+
+
+def _check_axis(science: DictConfig, base: Leaves, key: str, values: list[Any]) -> tuple[Any, ...]:
+    """Return the values of a leaf axis converted to its type, each checked against its declared range."""
+    if key not in base:
+        if key.split(".")[0] not in SCIENCE and OmegaConf.select(science, key) is None and "." in key:
+            raise ConfigError(f"axis '{key}': only {', '.join(SCIENCE)} can be swept. {suggest(key, base)}".rstrip())
+        raise ConfigError(f"unknown key '{key}'. {suggest(key, base)}".rstrip())
+    owner, _, name = key.rpartition(".")
+    node = OmegaConf.select(science, owner) if owner else science
+    declared = declarations(base)[key]
+    before = node[name]
+    converted = []
+    for value in values:
+        try:
+            node[name] = value
+        except OmegaConfBaseException as error:
+            raise ConfigError(f"{key}={value}: {one_line(error)}") from error
+        value = flatten({"value": OmegaConf.to_container(node[name]) if OmegaConf.is_config(node[name]) else node[name]})["value"]
+        declared.check(key, value)
+        converted.append(value)
+    node[name] = before
+    return tuple(converted)
+
+
+def _has_interpolations(science: DictConfig) -> bool:
+    unresolved = OmegaConf.to_container(science, resolve=False)
+    assert isinstance(unresolved, dict)
+    return any(isinstance(value, str) and "${" in value for value in flatten(unresolved).values())  # type: ignore[arg-type]
+
+
+def _resolver(science: DictConfig) -> Callable[[Mapping[str, Any]], Leaves]:
+    """Return a function that sets some leaves and resolves the interpolations that they feed."""
+    science = deepcopy(science)
+
+    def at(point: Mapping[str, Any]) -> Leaves:
+        config = deepcopy(science)
+        for key, value in point.items():
+            OmegaConf.update(config, key, value)
+        return resolved(config)
+
+    return at
+
+
+def settle(leaves: Leaves) -> tuple[Leaves, Size]:
+    """Check the leaves of one shape, fill in what is derived, and measure its size.
+
+    Raises:
+        ConfigError: a value out of range, or values at odds with each other.
+    """
+    check(leaves)
+    source = build(leaves, "data")
+    if hasattr(source, "resolve"):
+        leaves = {**leaves, **{f"data.{name}": value for name, value in source.resolve().items()}}
+        source = build(leaves, "data")
+    spec = source.describe()
+    model = build(leaves, "model")
+    if getattr(model, "num_params", None):
+        model = settle_width(model, spec, model.num_params)
+        leaves = {**leaves, "model.width": model.width, "model.num_params": None}
+    train = train_settings(leaves)
+    if train.batch_size is not None and train.batch_size > spec.num_train:
+        raise ConfigError(f"train.batch_size={train.batch_size}: must be at most the {spec.num_train} training examples")
+    return leaves, Size(*_count(model, spec), spec.num_train, spec.num_test, spec.num_outputs)
+
+
+_count = lru_cache(maxsize=None)(count)
+
+
+def base_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return the keys of two base configs that differ, in words."""
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key) or (key in old) != (key in new)]
+    return [f"{key}: {old.get(key, 'an axis')} stored, {new.get(key, 'an axis')} now" for key in keys]
+
+
+def fixed_base(part: Part) -> dict[str, Any]:
+    """Return the part's base config without the keys that are axes: what all its trials share."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in part.base.items() if key not in part.axes}
+
+

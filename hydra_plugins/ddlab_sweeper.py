@@ -1,0 +1,48 @@
+"""The plugin that Hydra discovers: registers ddlab's schema and its Sweeper (see `ddlab.sweeper` for the work)."""
+
+from __future__ import annotations
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, RunMode, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from ddlab.config import register
+
+
+# A plain mapping: Hydra executes plugin modules before they are importable, which a dataclass with lazy annotations is not.
+SWEEPER = {"_target_": "hydra_plugins.ddlab_sweeper.DdlabSweeper", "action": "sweep"}
+ConfigStore.instance().store(group="hydra/sweeper", name="ddlab", node=SWEEPER, provider="ddlab")
+register()
+
+
+class DdlabSweeper(Sweeper):
+    """Composes the sweep, packs its trials, and launches one job per pack."""
+
+    def __init__(self, action: str):
+        self._action = action
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context, self.config = hydra_context, config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> None:
+        from ddlab.launch import plan_and_launch
+        from ddlab.sweeper import Composer
+
+        assert self.hydra_context is not None
+        assert self.config is not None
+        assert self.launcher is not None
+        loader, config, launcher = self.hydra_context.config_loader, self.config, self.launcher
+        hydra_overrides = OmegaConf.to_container(config.hydra.overrides.hydra)
+        assert isinstance(hydra_overrides, list)
+        name = config.hydra.job.config_name
+
+        def compose(overrides: list[str]) -> DictConfig:
+            return loader.load_configuration(name, [*hydra_overrides, *overrides], RunMode.RUN)
+
+        composer = Composer(compose, lambda group: loader.get_group_options(group))
+        plan_and_launch(name, composer, arguments, self._action, lambda jobs: launcher.launch(jobs, initial_job_idx=0))
