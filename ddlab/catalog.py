@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ddlab.errors import ConfigError, suggest
@@ -26,6 +26,15 @@ def sweep_files() -> dict[str, Path]:
     """Return every sweep that has a name: name -> YAML file."""
     directories = [shipped("sweeps"), Path.cwd() / "sweeps"]
     return {path.stem: path.resolve() for directory in directories for path in sorted(directory.glob("*.yaml"))}
+
+
+def config_groups(directories: Iterable[Path]) -> dict[str, list[str]]:
+    """Return the config groups found in some directories: group -> its options."""
+    found: dict[str, set[str]] = {}
+    for directory in directories:
+        for file in directory.glob("*/*.yaml"):
+            found.setdefault(file.parent.name, set()).add(file.stem)
+    return {group: sorted(options) for group, options in sorted(found.items())}
 
 
 def find_sweep(name: str) -> Path:
@@ -56,7 +65,9 @@ def find_results(name: str) -> Path:
         if (path / "sweep.yaml").is_file():
             return path
     stored = [path.parent.name for path in stored_sweeps()]
-    raise ConfigError(f"no stored results for '{name}' (looked in {candidates[0]} and {candidates[1]}). {suggest(name, stored)}")
+    raise ConfigError(
+        f"no stored results for '{name}' (looked in {candidates[0]} and {candidates[1]}). {suggest(name, stored)}"
+    )
 
 
 def stored_sweeps() -> Iterator[Path]:

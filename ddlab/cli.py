@@ -148,7 +148,13 @@ def _list(arguments: Sequence[str]) -> int:
     if arguments:
         raise ConfigError(f"ddlab list: takes no arguments; got '{arguments[0]}'")
     table = Table(show_lines=True)
-    for heading, justify in (("name", "left"), ("paper", "left"), ("shows", "left"), ("trials", "right"), ("minutes", "right")):
+    for heading, justify in (
+        ("name", "left"),
+        ("paper", "left"),
+        ("shows", "left"),
+        ("trials", "right"),
+        ("minutes", "right"),
+    ):
         table.add_column(heading, justify=justify, no_wrap=heading == "name")
     for name, path in catalog.sweep_files().items():
         try:
@@ -168,17 +174,18 @@ def _hydra(action: str) -> Callable[[Sequence[str]], int]:
     def run(arguments: Sequence[str]) -> int:
         name, overrides = _name(arguments, action)
         path = catalog.find_sweep(name)
+        inspects = {"--cfg", "-c", "--info", "-i", "--resolve"} & set(overrides)
         fixed = [
-            "--multirun",
+            *([] if inspects else ["--multirun"]),
             "hydra/sweeper=ddlab",
-            "hydra/hydra_logging=disabled",
-            "hydra/job_logging=disabled",
+            "hydra/hydra_logging=none",
+            "hydra/job_logging=none",
             f"hydra.searchpath=[{','.join(_hydra_quoted(f'file://{path}') for path in catalog.search_path())}]",
             f"hydra.sweeper.action={action}",
         ]
         if not any(word.startswith("out=") for word in overrides):
             fixed.append(f"out=results/{path.stem}")
-        _run_hydra(path, [*overrides, *fixed], overrides)
+        _run_hydra(path, [*fixed, *overrides], overrides)
         return 0
 
     return run
@@ -212,10 +219,10 @@ def _run_hydra(path: Path, words: list[str], overrides: list[str]) -> None:
 
 def train_pack(config: Any) -> None:
     """Train one pack: the job that Hydra launches."""
-    from ddlab.config import Pack
+    from ddlab.config import pack_settings
     from ddlab.run import run_pack
 
-    run_pack(config.out, config.pack.index, Pack(**config.pack))
+    run_pack(config.out, config.pack.index, pack_settings(config))
 
 
 def _status(arguments: Sequence[str]) -> int:

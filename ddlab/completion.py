@@ -41,13 +41,13 @@ def _names(command: str) -> list[str]:
 
 
 def _overrides(name: str, current: str) -> list[str]:
-    from ddlab.composition import compose_file, groups
+    from ddlab.composition import compose_file
 
     try:
         path = catalog.find_sweep(name)
     except DdlabError:
         return []
-    options = groups(path)
+    options = catalog.config_groups([path.parent, *catalog.search_path()])
     if "=" in current:
         group = current.split("=")[0]
         return [f"{group}={option}" for option in options.get(group, ())]

@@ -9,7 +9,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 
 from ddlab import catalog
@@ -28,32 +28,26 @@ def compose_file(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     return flatten({str(key): value for key, value in container.items()})
 
 
-def groups(path: Path) -> dict[str, list[str]]:
-    """Return every config group that a sweep can switch, with its options."""
-    directories = [path.parent, *catalog.search_path()]
-    found: dict[str, set[str]] = {}
-    for directory in directories:
-        for file in directory.glob("*/*.yaml"):
-            found.setdefault(file.parent.name, set()).add(file.stem)
-    return {group: sorted(options) for group, options in sorted(found.items())}
-
-
 def explain(error: BaseException, path: Path, overrides: Sequence[str]) -> str:
     """Return a Hydra or OmegaConf error as one line that names the key, the value and what is allowed."""
     text = one_line(error)
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: {text.partition(' See https')[0]}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={option}: no such option. {suggest(option, error.options or ())}".rstrip()
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
-        return f"unknown key '{unknown[1]}'. {suggest(unknown[1], _known_keys(path, overrides))} (+{unknown[1]}=... adds it)"
+        return (
+            f"unknown key '{unknown[1]}'. {suggest(unknown[1], _known_keys(path, overrides))} (+{unknown[1]}=... adds it)"
+        )
     merging = re.match(r"Error merging override (\S+)", text)
     if merging:
         cause = error.__cause__ or error.__context__
         return f"{merging[1]}: {one_line(cause) if cause else text}"
     group = re.search(r"config group '([^']+)' does not exist", text) or re.search(r"Could not find match for (\S+)", text)
     if group:
-        return f"unknown config group '{group[1]}'. {suggest(group[1], groups(path))}"
+        return f"unknown config group '{group[1]}'. {suggest(group[1], catalog.config_groups([path.parent, *catalog.search_path()]))}"
     return text
 
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import importlib
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from hydra.core.config_store import ConfigStore
-from hydra.utils import get_object
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -110,7 +110,9 @@ class Train:
     stop_metric: str | None = leaf("metric that may end a trial early; null: never")
     stop_below: float = leaf("the trial ends once stop_metric has held at or below this ...")
     stop_patience: int = leaf("... for this many eval points in a row", low=1)
-    divergence_factor: float = leaf("a trial has diverged when train_loss exceeds this many times its step-0 value", above=1)
+    divergence_factor: float = leaf(
+        "a trial has diverged when train_loss exceeds this many times its step-0 value", above=1
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,7 +140,7 @@ class Config:
     model: Any = leaf("network (a component)")
     optimizer: Any = leaf("optimizer (a component)")
     train: Train = leaf("training loop")
-    measures: dict[str, Any] = leaf("named measures (components)")
+    measures: dict[str, Any] = leaf("named measures (components); null turns one off")
     seed: int = leaf("seed of initialisation and batches", Mark.TRACED, low=0, high=2**32 - 1)
     axes: dict[str, Any] = leaf("sweep axes: config key -> values in Hydra's sweep grammar")
     figures: dict[str, Any] = leaf("figure recipes drawn by `ddlab report`")
@@ -190,10 +192,11 @@ def section(leaves: Leaves, name: str) -> dict[str, Any]:
 
 def component_class(key: str, target: Any) -> Any:
     """Return the class that a `_target_` names; raise `ConfigError` where there is none."""
+    module, _, name = str(target).rpartition(".")
     try:
-        return get_object(target)
+        return getattr(importlib.import_module(module), name)
     except Exception as error:
-        raise ConfigError(f"{key}._target_={target}: cannot be imported ({str(error).splitlines()[0]})") from error
+        raise ConfigError(f"{key}._target_={target}: cannot be imported ({one_line(error)})") from error
 
 
 def build(leaves: Leaves, name: str) -> Any:
@@ -212,10 +215,6 @@ def train_settings(leaves: Leaves) -> Train:
     return Train(**section(leaves, "train"))
 
 
-def _component_keys(config: DictConfig) -> list[str]:
-    return ["data", "model", "optimizer", *(f"measures.{name}" for name in config.measures or {})]
-
-
 def typed(config: DictConfig) -> DictConfig:
     """Return the science part of a composed config, every component merged into its class's schema.
 
@@ -225,36 +224,48 @@ def typed(config: DictConfig) -> DictConfig:
     science = OmegaConf.create({key: config[key] for key in SCIENCE if key != "train"})
     science.train = OmegaConf.merge(writable(Train), config.train)
     OmegaConf.set_struct(science, False)
-    for key in _component_keys(config):
-        node = OmegaConf.select(config, key)
+    science.measures = {name: node for name, node in (config.measures or {}).items() if node is not None}
+    for key in ["data", "model", "optimizer", *(f"measures.{name}" for name in science.measures)]:
+        node = OmegaConf.select(science, key)
         if not isinstance(node, DictConfig) or "_target_" not in node:
             raise ConfigError(f"{key}: must be a component, a mapping with _target_ (is the group choice missing?)")
         cls = component_class(key, node["_target_"])
         if dataclasses.is_dataclass(cls):
-            node = _merge(key, cls, node)
+            node = _typed_component(key, cls, node)
         OmegaConf.update(science, key, node, merge=False)
     OmegaConf.set_struct(science, True)
     return science
 
 
-def _merge(key: str, cls: type, node: DictConfig) -> DictConfig:
+def pack_settings(config: DictConfig) -> Pack:
+    """Return the typed, range-checked `pack` section of a composed config."""
+    settings = Pack(**config.pack)
+    for field in dataclasses.fields(Pack):
+        field.metadata["leaf"].check(f"pack.{field.name}", getattr(settings, field.name))
+    return settings
+
+
+def _typed_component(key: str, cls: type, node: DictConfig) -> DictConfig:
     known = {field.name for field in dataclasses.fields(cls)}
     unknown = [str(name) for name in node if name not in known and name != "_target_"]
     if unknown:
         raise ConfigError(f"unknown key '{key}.{unknown[0]}'. {suggest(unknown[0], known)}".rstrip())
     schema = writable(cls)
     OmegaConf.set_struct(schema, False)
-    schema._target_ = node["_target_"]
-    try:
-        return OmegaConf.merge(schema, node)
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"{key}: {one_line(error)}") from error
+    for name in node:
+        try:
+            schema = OmegaConf.merge(schema, OmegaConf.masked_copy(node, str(name)))
+        except OmegaConfBaseException as error:
+            raise ConfigError(f"{key}.{name}={node[name]}: {one_line(error)}") from error
+    return schema
 
 
 def one_line(error: BaseException) -> str:
     """Return an OmegaConf or Hydra error as one line, without the object dump that follows it."""
     lines = [line.strip() for line in str(error).splitlines()]
-    return " ".join(line for line in lines if line and not line.startswith(("full_key:", "object_type=", "reference_type=")))
+    return " ".join(
+        line for line in lines if line and not line.startswith(("full_key:", "object_type=", "reference_type="))
+    )
 
 
 def resolved(science: DictConfig) -> Leaves:
@@ -271,7 +282,9 @@ def declarations(leaves: Leaves) -> dict[str, Leaf]:
     """Return the `Leaf` of every key; fields that declare none (a user's plain class) are static."""
     owners: dict[str, Any] = {"train": Train}
     owners |= {
-        key.removesuffix("._target_"): component_class(key, value) for key, value in leaves.items() if key.endswith("._target_")
+        key.removesuffix("._target_"): component_class(key, value)
+        for key, value in leaves.items()
+        if key.endswith("._target_")
     }
     found: dict[str, Leaf] = {"seed": Config.__dataclass_fields__["seed"].metadata["leaf"]}
     for owner, cls in owners.items():

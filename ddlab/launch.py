@@ -19,12 +19,12 @@ from rich.console import Console
 from rich.table import Table
 
 import ddlab
+from ddlab.config import Leaves, pack_settings, train_settings
 from ddlab.config import Pack as PackSettings
-from ddlab.config import train_settings
 from ddlab.errors import StoreError
 from ddlab.plan import Pack, Part, Trial, estimate, make_trials, pack_trials
 from ddlab.store import Store
-from ddlab.sweeper import Composer, Sweep, base_differences, compose_sweep, fixed_base, settle
+from ddlab.sweeper import Composer, Sweep, base_differences, compose_sweep, settle
 
 HEAD = ("title", "paper", "shows", "minutes")
 Launch = Callable[[list[list[str]]], Sequence[JobReturn]]
@@ -33,7 +33,7 @@ Launch = Callable[[list[list[str]]], Sequence[JobReturn]]
 def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], action: str, launch: Launch) -> None:
     """Plan a sweep and, unless the action is "plan", store the plan and launch the packs that are not finished."""
     sweep = compose_sweep(composer, overrides)
-    settings = PackSettings(**sweep.config.pack)
+    settings = pack_settings(sweep.config)
     trials = make_trials(sweep.parts, settle)
     if action == "plan":
         print_plan(name, pack_trials(trials, settings), len(trials))
@@ -86,7 +86,7 @@ def check_same_base(store: Store, sweep: Sweep) -> None:
     stored = {json.dumps(part["structural"]): part["base"] for part in store.read_sweep()["parts"]}
     for part in sweep.parts:
         old = stored.get(json.dumps(dict(part.structural)))
-        differences = [] if old is None else base_differences(old, fixed_base(part))
+        differences = [] if old is None else base_differences(old, _listed(part.fixed))
         if differences and not sweep.config.extend:
             more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
             raise StoreError(
@@ -104,7 +104,9 @@ def extended_plan(plan: pd.DataFrame, trials: Sequence[Trial], settings: PackSet
     packs = pack_trials([trial for trial in trials if trial.id not in known], settings)
     first = 0 if plan.empty else int(plan["pack"].max()) + 1
     rows = [_plan_row(trial, pack, index) for index, pack in enumerate(packs, first) for trial in pack.trials]
-    return pd.concat([plan, pd.DataFrame(rows)], ignore_index=True) if known and rows else pd.DataFrame(rows) if rows else plan
+    return (
+        pd.concat([plan, pd.DataFrame(rows)], ignore_index=True) if known and rows else pd.DataFrame(rows) if rows else plan
+    )
 
 
 def _plan_row(trial: Trial, pack: Pack, index: int) -> dict[str, Any]:
@@ -134,7 +136,12 @@ def describe(name: str, sweep: Sweep) -> dict[str, Any]:
 
 def _describe_part(part: Part) -> dict[str, Any]:
     axes = {key: list(values) for key, values in part.axes.items()}
-    return {"structural": dict(part.structural), "choices": dict(part.choices), "axes": axes, "base": fixed_base(part)}
+    return {"structural": dict(part.structural), "choices": dict(part.choices), "axes": axes, "base": _listed(part.fixed)}
+
+
+def _listed(leaves: Leaves) -> dict[str, Any]:
+    """Return leaves as YAML keeps them: tuples as lists."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in leaves.items()}
 
 
 def provenance(overrides: Sequence[str]) -> dict[str, Any]:
@@ -170,7 +177,9 @@ def _git_state() -> dict[str, Any] | None:
 def print_plan(name: str, packs: Sequence[Pack], num_trials: int) -> None:
     """Print the packs of a sweep and what they will cost."""
     console = Console()
-    table = Table(title=f"{name}: {num_trials:,} trials in {len(packs):,} packs (= compiled programs)", title_justify="left")
+    table = Table(
+        title=f"{name}: {num_trials:,} trials in {len(packs):,} packs (= compiled programs)", title_justify="left"
+    )
     for heading in ("pack", "trials", "widths", "steps", "P", "P/N", "FLOPs", "memory", "time"):
         table.add_column(heading, justify="right")
     shown = packs if len(packs) <= 40 else [*packs[:39], packs[-1]]

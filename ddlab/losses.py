@@ -21,7 +21,7 @@ def mse(outputs: jax.Array, targets: jax.Array) -> jax.Array:
 
 def error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
     """Return 1 where the largest output is not the target, else 0, [B]."""
-    return (jnp.argmax(outputs, axis=-1) != targets).astype(outputs.dtype)
+    return (jnp.argmax(outputs, axis=-1).astype(targets.dtype) != targets).astype(outputs.dtype)
 
 
 LOSSES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {"cross_entropy": cross_entropy, "mse": mse}

@@ -34,6 +34,7 @@ class Part:
         choices: the config-group choices, such as ``{"data": "mnist1d", "model": "mlp"}``.
         structural: the choices that are axes of the sweep; they tell the parts of one sweep apart.
         base: the leaves before any axis is applied.
+        fixed: those of them that are no axis of the sweep, also where the command line pins one: what all trials share.
         axes: dotted key -> the checked values it takes.
         at: given where the config has interpolations: values of some keys -> all leaves, interpolations resolved anew.
     """
@@ -41,6 +42,7 @@ class Part:
     choices: Mapping[str, str]
     structural: Mapping[str, str]
     base: Leaves
+    fixed: Leaves
     axes: Mapping[str, Sequence[Any]]
     at: Callable[[Mapping[str, Any]], Leaves] | None = None
 
@@ -107,7 +109,9 @@ class Shape:
         """Bytes of one trial: parameters, gradients and optimizer state, and activations of a step and its backward pass."""
         train = train_settings(self.leaves)
         itemsize = 8 if train.dtype == "float64" else 4
-        return itemsize * (6.0 * self.size.num_params + 4.0 * self.size.num_units * (train.batch_size or self.size.num_train))
+        return itemsize * (
+            6.0 * self.size.num_params + 4.0 * self.size.num_units * (train.batch_size or self.size.num_train)
+        )
 
 
 @dataclass(frozen=True, slots=True)

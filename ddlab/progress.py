@@ -70,13 +70,13 @@ class Progress:
         if self._bar is not None:
             self._bar.stop()
 
-    def update(self, step: int, trials_done: int, losses: tuple[float, float]) -> None:
+    def update(self, step: int, trials_done: int, losses: tuple[float, float] | None) -> None:
         """Report an eval point.
 
         Args:
             step: optimizer steps made.
             trials_done: trials of this pack that have ended.
-            losses: lowest and highest training loss among the pack's live trials.
+            losses: lowest and highest training loss among the pack's live trials; None where all have ended.
         """
         now = self._clock()
         if self._first is None:
@@ -84,14 +84,16 @@ class Progress:
         text = self._line(step, trials_done, losses, now)
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done(step), description=text)
-        elif now - self._printed >= PLAIN_SECONDS or step == self._outline.steps:
+        elif (
+            now - self._printed >= PLAIN_SECONDS or step == self._outline.steps or trials_done == self._outline.pack_trials
+        ):
             print(text, file=self._stream, flush=True)
             self._printed = now
 
     def _done(self, step: int) -> float:
         return self._outline.share_before + self._outline.share * step / self._outline.steps
 
-    def _line(self, step: int, trials_done: int, losses: tuple[float, float], now: float) -> str:
+    def _line(self, step: int, trials_done: int, losses: tuple[float, float] | None, now: float) -> str:
         outline = self._outline
         assert self._first is not None
         elapsed, steps = now - self._first[0], step - self._first[1]
@@ -102,7 +104,7 @@ class Progress:
         return (
             f"pack {outline.pack}/{outline.num_packs} · step {step:,}/{outline.steps:,}"
             f" · trials {outline.trials_before + trials_done:,}/{outline.num_trials:,}{speed}{eta}"
-            f" · train loss {losses[0]:.3g} to {losses[1]:.3g}"
+            + (f" · train loss {losses[0]:.3g} to {losses[1]:.3g}" if losses else "")
         )
 
 

@@ -128,7 +128,11 @@ def compile_pack(program: Program, inputs: Inputs, num_trials: int) -> _Compiled
         return np.concatenate([array, np.repeat(array[-1:], padding, axis=0)]) if padding else array
 
     filled = Inputs(
-        jax.tree.map(fill, inputs.hypers), inputs.seeds, fill(inputs.seed_index), inputs.shared, jax.tree.map(fill, inputs.own)
+        jax.tree.map(fill, inputs.hypers),
+        inputs.seeds,
+        fill(inputs.seed_index),
+        inputs.shared,
+        jax.tree.map(fill, inputs.own),
     )
     on_devices = jax.device_put(filled, Inputs(split, whole, split, whole, split))  # type: ignore[arg-type]
     shapes = jax.eval_shape(program.init, on_devices)
@@ -154,8 +158,9 @@ def load_datasets(trials: list[Leaves]) -> list[Dataset]:
 
 
 def traced_keys(leaves: Leaves) -> list[str]:
-    """Return the leaves that enter the program as arrays."""
-    return [key for key, declared in declarations(leaves).items() if declared.mark in (Mark.TRACED, Mark.WIDTH)]
+    """Return the leaves that enter the program as numbers; those of the data set act through its arrays."""
+    marks = {key: declared.mark for key, declared in declarations(leaves).items() if not key.startswith("data.")}
+    return [key for key, mark in marks.items() if mark in (Mark.TRACED, Mark.WIDTH)]
 
 
 @dataclass
@@ -237,7 +242,7 @@ class _PackRun:
             self._buffer.add(self._trial_ids, step, host, recorded)
         self._num_evals += 1
         losses = host["train_loss"][self._outcomes.alive]
-        extremes = (float(losses.min()), float(losses.max())) if len(losses) else (np.nan, np.nan)
+        extremes = (float(losses.min()), float(losses.max())) if len(losses) else None
         self._progress.update(step, int((~self._outcomes.alive).sum()), extremes)
 
     def _commit(self, state: State) -> None:
@@ -301,7 +306,7 @@ class _Checkpoints:
 
     def save(self, state: State, num_evals: int, num_parts: int, seconds: float) -> None:
         path = self._directory / f"eval={num_evals:05d}"
-        arrays = {f"{k:04d}": leaf for k, leaf in enumerate(jax.tree.leaves(state))}
+        arrays = {f"{k:04d}": leaf for k, leaf in enumerate(jax.tree.leaves(state)) if leaf.size}
         self._checkpointer.save(path / "state", arrays, force=True)
         self._checkpointer.wait_until_finished()
         about = {"num_evals": num_evals, "num_parts": num_parts, "seconds": seconds}
@@ -317,13 +322,12 @@ class _Checkpoints:
             return None
         about = json.loads(whole[-1].read_text())
         leaves, tree = jax.tree.flatten(shapes)
-        wanted = {f"{k:04d}": np.zeros(leaf.shape, leaf.dtype) for k, leaf in enumerate(leaves)}
-        arrays = self._checkpointer.restore(whole[-1].parent / "state", wanted)
-        state = jax.tree.unflatten(tree, [arrays[key] for key in sorted(arrays)])
+        zeros = {f"{k:04d}": np.zeros(leaf.shape, leaf.dtype) for k, leaf in enumerate(leaves)}
+        wanted = {key: array for key, array in zeros.items() if array.size}  # orbax stores no empty arrays
+        arrays = zeros | self._checkpointer.restore(whole[-1].parent / "state", wanted)
+        state = jax.tree.unflatten(tree, list(arrays.values()))
         return state, about["num_evals"], about["num_parts"], about["seconds"]
 
     def remove(self) -> None:
         if self._directory.exists():
             shutil.rmtree(self._directory)
-
-

@@ -30,11 +30,11 @@ class Composer:
 
     Attributes:
         compose: overrides (no sweeps) -> composed config, `hydra` node included.
-        group_options: config group -> its options; empty where it is no group.
+        groups: config group -> its options.
     """
 
     compose: Callable[[list[str]], DictConfig]
-    group_options: Callable[[str], list[str]]
+    groups: Mapping[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -65,12 +65,12 @@ def compose_sweep(composer: Composer, overrides: Sequence[str]) -> Sweep:
     def expand(choices: dict[str, str]) -> list[Part]:
         config = composer.compose([*scalars, *(f"{group}={choice}" for group, choice in choices.items())])
         first.append(config)
-        axes = {key: _parse_axis(key, value, composer) for key, value in (config.axes or {}).items() if key not in pinned}
-        axes |= sweeps
+        shipped = config.axes or {}
+        axes = {key: _parse_axis(key, value, composer) for key, value in shipped.items() if key not in pinned} | sweeps
         for group, values in axes.items():
-            if group not in choices and composer.group_options(group):
+            if group in composer.groups and group not in choices:
                 return [part for value in values for part in expand({**choices, group: str(value)})]
-        return [_make_part(config, choices, {key: values for key, values in axes.items() if key not in choices})]
+        return [_make_part(config, composer, axes, frozenset(shipped) | frozenset(sweeps))]
 
     parts = expand({})
     return Sweep(tuple(parts), first[0])
@@ -88,12 +88,16 @@ def _added(override: Override, value: Any) -> str:
 def _values(override: Override, composer: Composer) -> list[Any]:
     """Return the values of a sweep override, parsed but not yet type-checked."""
     if override.is_interval_sweep():
-        raise ConfigError(f"{override.input_line}: interval() has no finite list of values; use a list, range() or choice()")
+        raise ConfigError(
+            f"{override.input_line}: interval() has no finite list of values; use a list, range() or choice()"
+        )
     value = override.value()
     if isinstance(value, Glob):
-        options = value.filter(composer.group_options(override.key_or_group))
+        options = value.filter(composer.groups.get(override.key_or_group, []))
         if not options:
-            raise ConfigError(f"{override.input_line}: glob() matches no option of the config group {override.key_or_group}")
+            raise ConfigError(
+                f"{override.input_line}: glob() matches no option of the config group {override.key_or_group}"
+            )
         return options
     return [_plain(value) for value in override.sweep_iterator(transformer=Transformer.identity)]
 
@@ -116,14 +120,20 @@ def _parse_axis(key: str, value: Any, composer: Composer) -> list[Any]:
     return _values(override, composer) if override.is_sweep_override() else [_plain(override.value())]
 
 
-def _make_part(config: DictConfig, choices: Mapping[str, str], axes: Mapping[str, list[Any]]) -> Part:
+def _make_part(config: DictConfig, composer: Composer, axes: Mapping[str, list[Any]], varied: frozenset[str]) -> Part:
     science = typed(config)
     base = resolved(science)
-    checked = {key: _check_axis(science, base, key, values) for key, values in axes.items()}
-    groups = {group: choice for group, choice in config.hydra.runtime.choices.items() if "/" not in group}
+    leaf_axes = {key: _check_axis(science, base, key, values) for key, values in axes.items() if key not in composer.groups}
+    groups = config.hydra.runtime.choices
+    structural = {group: groups[group] for group in varied if group in composer.groups}
     named = {group: groups[group] for group in ("data", "model", "optimizer") if group in groups}
     at = _resolver(science) if _has_interpolations(science) else None
-    return Part(MappingProxyType({**named, **choices}), MappingProxyType(dict(choices)), base, MappingProxyType(checked), at)
+    fixed = {key: value for key, value in base.items() if key not in varied}
+    return Part(_frozen({**named, **structural}), _frozen(structural), base, _frozen(fixed), _frozen(leaf_axes), at)
+
+
+def _frozen(mapping: dict[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(dict(sorted(mapping.items())))
 
 
 def _check_axis(science: DictConfig, base: Leaves, key: str, values: list[Any]) -> tuple[Any, ...]:
@@ -142,7 +152,9 @@ def _check_axis(science: DictConfig, base: Leaves, key: str, values: list[Any]) 
             node[name] = value
         except OmegaConfBaseException as error:
             raise ConfigError(f"{key}={value}: {one_line(error)}") from error
-        value = flatten({"value": OmegaConf.to_container(node[name]) if OmegaConf.is_config(node[name]) else node[name]})["value"]
+        value = flatten({"value": OmegaConf.to_container(node[name]) if OmegaConf.is_config(node[name]) else node[name]})[
+            "value"
+        ]
         declared.check(key, value)
         converted.append(value)
     node[name] = before
@@ -197,10 +209,3 @@ def base_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str
     """Return the keys of two base configs that differ, in words."""
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key) or (key in old) != (key in new)]
     return [f"{key}: {old.get(key, 'an axis')} stored, {new.get(key, 'an axis')} now" for key in keys]
-
-
-def fixed_base(part: Part) -> dict[str, Any]:
-    """Return the part's base config without the keys that are axes: what all its trials share."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in part.base.items() if key not in part.axes}
-
-

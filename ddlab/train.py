@@ -102,12 +102,12 @@ def make_inputs(trials: Sequence[Leaves], traced_keys: Sequence[str], datasets: 
 
     Args:
         trials: leaves of each trial.
-        traced_keys: the leaves that become arrays.
+        traced_keys: the leaves that become arrays (those of the data set act through its arrays instead).
         datasets: data set of each trial; equal arrays among them are kept once.
     """
     dtype = train_settings(trials[0]).dtype
     seeds, seed_index = np.unique(np.array([leaves["seed"] for leaves in trials], np.uint32), return_inverse=True)
-    hypers = {key: _column([leaves[key] for leaves in trials], dtype) for key in traced_keys}
+    hypers = {key: _column(key, [leaves[key] for leaves in trials], dtype) for key in traced_keys}
     shared: dict[str, Any] = {}
     own: dict[str, Any] = {}
     for name in ("train_inputs", "train_targets", "test_inputs", "test_targets"):
@@ -121,9 +121,9 @@ def make_inputs(trials: Sequence[Leaves], traced_keys: Sequence[str], datasets: 
     return Inputs(hypers, seeds, seed_index.astype(np.int32), shared, own)
 
 
-def _column(values: Sequence[Any], dtype: str) -> np.ndarray:
+def _column(key: str, values: Sequence[Any], dtype: str) -> np.ndarray:
     if all(isinstance(value, int) for value in values):
-        return np.array(values, np.uint32)
+        return np.array(values, np.uint32 if key == "seed" else np.int32)
     return np.array(values, dtype)
 
 
@@ -180,7 +180,8 @@ def make_program(leaves: Leaves, dataset: Dataset) -> Program:
         rule = optimizer.make(optimizer.learning_rate_at(step, train.steps))
         forward = outputs_fn(constants)
         gradients = jax.grad(lambda p: jnp.mean(loss_fn(forward(p, batch[0]), batch[1])))(params)
-        updates, optimizer_state = rule.update(gradients, optimizer_state, params)
+        with jax.numpy_dtype_promotion("standard"):  # optax counts updates in integers and mixes them with floats
+            updates, optimizer_state = rule.update(gradients, optimizer_state, params)
         return optax.apply_updates(params, updates), optimizer_state
 
     def train_arrays(shared: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -248,7 +249,9 @@ def make_program(leaves: Leaves, dataset: Dataset) -> Program:
     return Program(init, advance, evaluate, segment)
 
 
-def _mean(forward: Callable[..., jax.Array], per_example: Callable[..., Any], params: Any, inputs: Any, targets: Any) -> Any:
+def _mean(
+    forward: Callable[..., jax.Array], per_example: Callable[..., Any], params: Any, inputs: Any, targets: Any
+) -> Any:
     """Return the mean over examples of `per_example(outputs, targets)`, in chunks of at most `EVAL_EXAMPLES`.
 
     Chunks are equally long; the last is filled up with examples of weight zero. The backward pass computes a chunk anew.

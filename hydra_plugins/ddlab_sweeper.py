@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
@@ -9,7 +11,6 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from ddlab.config import register
-
 
 # A plain mapping: Hydra executes plugin modules before they are importable, which a dataclass with lazy annotations is not.
 SWEEPER = {"_target_": "hydra_plugins.ddlab_sweeper.DdlabSweeper", "action": "sweep"}
@@ -30,6 +31,7 @@ class DdlabSweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> None:
+        from ddlab.catalog import config_groups
         from ddlab.launch import plan_and_launch
         from ddlab.sweeper import Composer
 
@@ -44,5 +46,6 @@ class DdlabSweeper(Sweeper):
         def compose(overrides: list[str]) -> DictConfig:
             return loader.load_configuration(name, [*hydra_overrides, *overrides], RunMode.RUN)
 
-        composer = Composer(compose, lambda group: loader.get_group_options(group))
+        sources = [source.path for source in config.hydra.runtime.config_sources if source.schema == "file"]
+        composer = Composer(compose, config_groups(map(Path, sources)))
         plan_and_launch(name, composer, arguments, self._action, lambda jobs: launcher.launch(jobs, initial_job_idx=0))

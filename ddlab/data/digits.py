@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddlab.config import Mark, leaf
-from ddlab.data.base import DataSource, Dataset, Spec, generator
+from ddlab.data.base import Dataset, DataSource, Spec, generator
 from ddlab.data.noise import CONVENTIONS, corrupt
 
 NUM_EXAMPLES = 1797

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from ddlab.config import Mark, leaf
-from ddlab.data.base import DataSource, Dataset, Spec
+from ddlab.data.base import Dataset, DataSource, Spec
 from ddlab.data.noise import CONVENTIONS, corrupt
 
 BLOCK = 4000

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddlab.config import Mark, leaf
-from ddlab.data.base import DataSource, Dataset, Spec, generator
+from ddlab.data.base import Dataset, DataSource, Spec, generator
 from ddlab.errors import ConfigError
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ddlab.config import Mark, leaf
-from ddlab.data.base import DataSource, Dataset, generator
+from ddlab.data.base import Dataset, DataSource, generator
 from ddlab.data.noise import CONVENTIONS, corrupt
 from ddlab.errors import ConfigError
 
@@ -50,9 +50,7 @@ class Npz(DataSource):
         test_inputs = arrays["test_inputs"] if has_test else inputs[rest]
         test_targets = arrays["test_targets"].astype(np.int32) if has_test else targets[rest]
         noisy = corrupt(targets[train], self.label_noise, num_classes, self.noise_convention, self.seed)
-        return Dataset(
-            inputs[train].astype(np.float32), noisy, test_inputs.astype(np.float32), test_targets, num_classes
-        )
+        return Dataset(inputs[train].astype(np.float32), noisy, test_inputs.astype(np.float32), test_targets, num_classes)
 
     def _file_checksum(self) -> str:
         try:

@@ -68,6 +68,10 @@ class Init:
         size = self._padded.get(name)
         return Axis(name, active, int(active) if size is None else size)
 
+    def length(self, axis: Axis) -> jax.Array:
+        """Return the active size of an axis as a number of the parameters' type, for fan-in scaling."""
+        return jnp.asarray(axis.active, self._dtype)
+
     def normal(self, name: str, axes: tuple[Axis, ...], std: Any) -> nnx.Param:
         """Return a parameter with entries N(0, std^2), zero beyond the active sizes."""
         return self._draw(name, axes, std, jax.random.normal)
@@ -100,7 +104,7 @@ class Init:
 
         value = jnp.asarray(std, self._dtype) * fill(stream(self._key, name), rows)
         for dimension, axis in enumerate(axes):
-            live = jnp.arange(axis.size) < axis.active
+            live = jnp.arange(axis.size, dtype=jnp.int32) < axis.active
             value = jnp.where(live.reshape([-1] + [1] * (len(axes) - dimension - 1)), value, 0)
         return nnx.Param(value, axes=tuple(axis.name for axis in axes))
 

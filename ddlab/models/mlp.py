@@ -62,7 +62,7 @@ class MLP(Model):
     def _layer(self, name: str, fan_in: Axis, fan_out: Axis, last: bool, init: Init) -> _Linear:
         variance, bias_std = INITIALIZERS[self.initializer]
         in_draw = self.parametrization == "standard"
-        root = jnp.sqrt(jnp.asarray(fan_in.active, jnp.float32))
+        root = jnp.sqrt(init.length(fan_in))
         scale = self.init_scale / root if in_draw else self.init_scale
         multiplier = 1.0 if in_draw else 1 / root**2 if last and self.parametrization == "mean_field" else 1 / root
         draw = init.uniform if self.initializer == "torch" else init.normal

@@ -29,7 +29,7 @@ class QuadraticMLP(Model):
     def make(self, spec: Spec, init: Init) -> nnx.Module:
         inputs, outputs = init.axis("inputs", num_features(spec)), init.axis("outputs", spec.num_outputs)
         width = init.axis("width", self.width)
-        std = self.init_scale / (2 * width.active) ** (1 / 3)
+        std = self.init_scale / (2 * init.length(width)) ** (1 / 3)
         return _Network(init.normal("first", (inputs, width), std), init.normal("second", (width, outputs), std), spec)
 
 

@@ -36,8 +36,15 @@ def label(name: str) -> str:
     return LABELS.get(name, name)
 
 
-def selected(results: Results, where: Mapping[str, Any]) -> pd.DataFrame:
-    """Return the trials that have begun, did not diverge, and whose columns have the wanted values.
+def loss_name(trials: pd.DataFrame) -> str:
+    """Return the axis label of the trials' training loss, with its unit."""
+    names = {"cross_entropy": "cross-entropy (nats)", "mse": "mean squared error"}
+    kinds = list(trials["train.loss"].unique())
+    return names.get(kinds[0], "loss") if len(kinds) == 1 else "loss"
+
+
+def selected(results: Results, where: Mapping[str, Any], finished: bool = False) -> pd.DataFrame:
+    """Return the trials that have begun (or finished), did not diverge, and whose columns have the wanted values.
 
     Raises:
         ConfigError: a column that does not exist, or nothing is left to draw.
@@ -50,8 +57,10 @@ def selected(results: Results, where: Mapping[str, Any]) -> pd.DataFrame:
         trials = trials[trials[key] == value]
     begun = trials["trial_id"].isin(set(results.curves["trial_id"]))
     trials = trials[begun & (trials["status"] != DIVERGED)]
+    if finished:
+        trials = trials[trials["status"] != PENDING]
     if trials.empty:
-        raise ConfigError(f"where={dict(where)}: no stored trial to draw")
+        raise ConfigError(f"where={dict(where)}: no stored trial {'has finished' if finished else 'to draw'}")
     return trials
 
 
@@ -63,10 +72,7 @@ def require(frame: pd.DataFrame, column: str, option: str) -> None:
 
 def final_metrics(results: Results, where: Mapping[str, Any]) -> pd.DataFrame:
     """Return one row per trial with its columns and the metrics of its last eval point; pending trials are left out."""
-    trials = selected(results, where)
-    trials = trials[trials["status"] != PENDING]
-    if trials.empty:
-        raise ConfigError(f"where={dict(where)}: no trial has finished yet")
+    trials = selected(results, where, finished=True)
     curves = results.curves.sort_values("step").groupby("trial_id", as_index=False).last()
     return trials.merge(curves, on="trial_id")
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, percent, plain_log_ticks
-from ddlab.report.frames import final_metrics, label, over_seeds, require
+from ddlab.report.frames import final_metrics, label, loss_name, over_seeds, require
 from ddlab.store import Results
 
 METRICS = ("train_error", "test_error", "train_loss", "test_loss")
@@ -24,26 +24,29 @@ class DoubleDescent(Recipe):
 
     Options:
         x: params_per_sample, params_per_sample_output, num_params, model.width, or any other numeric column of the trials.
-        loss_scale: "log" or "linear".
+        loss_scale: "linear" or "log".
     """
 
     x: str = "params_per_sample"
-    loss_scale: str = "log"
+    loss_scale: str = "linear"
 
     def frame(self, results: Results) -> pd.DataFrame:
         trials = final_metrics(results, self.where)
         require(trials, self.x, "x")
-        return over_seeds(trials, self.x, METRICS)
+        return over_seeds(trials, self.x, METRICS).assign(loss=loss_name(trials))
 
     def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
         upper, lower = figure.subplots(2, 1, sharex=True)
         for axes, kind in ((upper, "error"), (lower, "loss")):
             for split, color, style in (("test", TEST, "-"), ("train", TRAIN, "--")):
                 self._line(axes, frame, f"{split}_{kind}", color, style, split)
-            axes.set_ylabel(kind)
+        upper.set_ylabel("error")
+        lower.set_ylabel(frame["loss"].iloc[0])
         upper.set_ylim(bottom=0)
         percent(upper)
         lower.set_yscale(self.loss_scale)
+        if self.loss_scale == "linear":
+            lower.set_ylim(bottom=0)
         lower.set_xlabel(label(self.x))
         lower.set_xscale("log")
         plain_log_ticks(lower, "x")
@@ -64,9 +67,14 @@ class DoubleDescent(Recipe):
 
     def caption(self, frame: pd.DataFrame) -> str:
         loss, error = (frame[frame["metric"] == metric] for metric in ("test_loss", "test_error"))
-        peaks = [f"test {name} peaks at {rows.loc[interior_peak(rows), self.x]:.3g}" for name, rows in (("loss", loss), ("error", error))]
+        peaks = [
+            f"test {name} peaks at {rows.loc[interior_peak(rows), self.x]:.3g}"
+            for name, rows in (("loss", loss), ("error", error))
+        ]
         threshold = interpolation_threshold(frame, self.x)
-        reached = f"train error is zero from {threshold:.3g} on" if threshold is not None else "train error never reaches zero"
+        reached = (
+            f"train error is zero from {threshold:.3g} on" if threshold is not None else "train error never reaches zero"
+        )
         trials = int(frame["trials"].max())
         return (
             f"Final metrics against {label(self.x)}; mean of up to {trials} seeds, band: one standard deviation. "

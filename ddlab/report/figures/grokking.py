@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, ordered_colors, percent, step_axis
-from ddlab.report.frames import curves_over_seeds, label, learning_steps, require, selected
+from ddlab.report.frames import curves_over_seeds, label, learning_steps, loss_name, require, selected
 from ddlab.store import Results
 
 METRICS = ("train_error", "test_error", "train_loss", "test_loss")
@@ -37,7 +37,7 @@ class Grokking(Recipe):
         trials = selected(results, self.where)
         if self.group:
             require(trials, self.group, "group")
-        curves = curves_over_seeds(results, trials, self.group or None, METRICS)
+        curves = curves_over_seeds(results, trials, self.group or None, METRICS).assign(loss=loss_name(trials))
         steps = trials.merge(learning_steps(results, trials, self.accuracy), on="trial_id")
         key = steps[self.group] if self.group else pd.Series(np.nan, index=steps.index)
         for name in ("memorised", "generalised"):
@@ -64,11 +64,11 @@ class Grokking(Recipe):
         upper.set_ylabel("accuracy")
         upper.set_ylim(-0.03, 1.03)
         percent(upper)
-        lower.set_ylabel("loss")
+        lower.set_ylabel(frame["loss"].iloc[0])
         lower.set_yscale("log")
         lower.set_xlabel(label("step"))
         step_axis(lower)
-        self._legend(frame, figure, upper)
+        self._legend(frame, figure)
 
     def _groups(self, frame: pd.DataFrame) -> Iterator[tuple[Any, dict[str, str], pd.DataFrame]]:
         styles = {"test": "-", "train": "--"}
@@ -79,7 +79,7 @@ class Grokking(Recipe):
         for value, color in zip(values, ordered_colors(len(values)), strict=True):
             yield color, styles, frame[frame["group"] == value]
 
-    def _legend(self, frame: pd.DataFrame, figure: Figure, axes: Any) -> None:
+    def _legend(self, frame: pd.DataFrame, figure: Figure) -> None:
         tints = (MARK, MARK) if self.group else (TEST, TRAIN)
         handles = [Line2D([], [], color=tints[0]), Line2D([], [], color=tints[1], linestyle="--")]
         handles += [Line2D([], [], color=MARK, linestyle=style, linewidth=0.9) for style in ((0, (1, 1.5)), (0, (5, 2)))]
@@ -94,7 +94,7 @@ class Grokking(Recipe):
             handles, names, loc="outside upper center", ncols=2 if not self.group else 5, title=title, columnspacing=1.2
         )
         if self.title:
-            axes.set_title(self.title)
+            figure.suptitle(self.title, fontsize="medium")
 
     def caption(self, frame: pd.DataFrame) -> str:
         parts = []

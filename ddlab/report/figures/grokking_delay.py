@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ddlab.report.figures.base import TEST, TRAIN, Recipe, plain_log_ticks
 from ddlab.report.frames import label, learning_steps, require, selected
-from ddlab.store import PENDING, Results
+from ddlab.store import Results
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,7 @@ class GrokkingDelay(Recipe):
     size = (3.5, 2.6)
 
     def frame(self, results: Results) -> pd.DataFrame:
-        trials = selected(results, self.where)
-        trials = trials[trials["status"] != PENDING]
+        trials = selected(results, self.where, finished=True)
         require(trials, self.x, "x")
         steps = trials.merge(learning_steps(results, trials, self.accuracy), on="trial_id")
         return steps[[self.x, "seed", "memorised", "generalised"]].sort_values([self.x, "seed"], ignore_index=True)

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from ddlab.report.figures.base import Recipe, plain_log_ticks
 from ddlab.report.frames import label, require, selected
@@ -56,7 +56,9 @@ class Heatmap(Recipe):
         axes.grid(False)
         axes.set_xlabel(label("step"))
         axes.set_ylabel(label(self.y))
-        figure.colorbar(mesh, ax=axes, label=label(self.metric), format=PercentFormatter(1.0, 0) if fractions else None)
+        form = PercentFormatter(1.0, 0) if fractions else FuncFormatter(lambda value, _: f"{value:g}")
+        bar = figure.colorbar(mesh, ax=axes, label=label(self.metric), format=form)
+        bar.ax.yaxis.set_minor_formatter(form)
         if self.title:
             axes.set_title(self.title)
 

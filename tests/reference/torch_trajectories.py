@@ -1,0 +1,89 @@
+"""Writes torch_trajectories.npz: 100 full-batch PyTorch steps from given weights, for MLP and quadratic MLP.
+
+Golden values for tests/test_against_torch.py, made with torch 2.13.0 (CPU, float64 weights cast to float32 before the first
+step) by `make golden`. They may be made anew only when this script changes; `make test-torch` checks that they still agree.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+
+STEPS = 100
+
+
+def mlp(parameters, x):
+    *hidden, (weight, bias) = parameters
+    for w, b in hidden:
+        x = torch.relu(x @ w + b)
+    return x @ weight + bias
+
+
+def quadratic(parameters, x):
+    first, second = parameters
+    return (x @ first) ** 2 @ second
+
+
+def problem(model: str) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(20)
+    if model == "mlp":
+        sizes = [12, 9, 9, 5]
+        arrays = {"x": random.normal(size=(40, 12)), "y": random.integers(5, size=40)}
+        for index, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+            arrays[f"w{index}"] = random.normal(size=(fan_in, fan_out)) / fan_in**0.5
+            arrays[f"b{index}"] = random.normal(size=fan_out) * 0.1
+    else:
+        p, width = 7, 16
+        pairs = random.permutation(p * p)[:30]
+        tokens = np.stack([pairs // p, pairs % p], axis=1)
+        arrays = {"x": tokens, "y": tokens.sum(1) % p}
+        arrays["w0"] = random.normal(size=(2 * p, width)) * 0.3
+        arrays["w1"] = random.normal(size=(width, p)) * 0.3
+    return {name: a.astype(np.float32) if a.dtype.kind == "f" else a.astype(np.int32) for name, a in arrays.items()}
+
+
+def train(model: str, optimizer: str) -> dict[str, np.ndarray]:
+    arrays = problem(model)
+    tensors = {name: torch.tensor(value) for name, value in arrays.items()}
+    weights = {name: tensors[name].clone().requires_grad_() for name in arrays if name[0] in "wb"}
+    labels = tensors["y"].long()
+    if model == "mlp":
+        parameters = [(weights[f"w{k}"], weights[f"b{k}"]) for k in range(3)]
+
+        def loss():
+            return torch.nn.functional.cross_entropy(mlp(parameters, tensors["x"]), labels)
+    else:
+        x = torch.nn.functional.one_hot(tensors["x"].long(), 7).float().reshape(len(labels), -1)
+        target = torch.nn.functional.one_hot(labels, 7).float()
+
+        def loss():
+            return torch.nn.functional.mse_loss(quadratic((weights["w0"], weights["w1"]), x), target)
+
+    rules = {
+        "sgd": lambda p: torch.optim.SGD(p, lr=0.05, momentum=0.9, weight_decay=0.01),
+        "adamw": lambda p: torch.optim.AdamW(p, lr=0.01, betas=(0.9, 0.98), eps=1e-8, weight_decay=0.5),
+    }
+    rule = rules[optimizer](weights.values())
+    for _ in range(STEPS):
+        rule.zero_grad()
+        loss().backward()
+        rule.step()
+    final = {f"{model}/{optimizer}/{name}": value.detach().numpy() for name, value in weights.items()}
+    return {**{f"{model}/{name}": value for name, value in arrays.items()}, **final}
+
+
+def all_trajectories() -> dict[str, np.ndarray]:
+    torch.manual_seed(0)
+    arrays: dict[str, np.ndarray] = {}
+    for model in ("mlp", "quadratic"):
+        for optimizer in ("sgd", "adamw"):
+            arrays |= train(model, optimizer)
+    return arrays
+
+
+if __name__ == "__main__":
+    np.savez_compressed(Path(__file__).with_suffix(".npz"), **all_trajectories())
+    print("written", file=sys.stderr)

@@ -1,0 +1,77 @@
+"""Helpers of the tests: configs without a command line, packs without a store, the command as a process."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import numpy as np
+from hydra import compose, initialize_config_dir
+
+from ddlab import catalog
+from ddlab.config import Leaves, build, register, resolved, typed
+from ddlab.run import compile_pack, load_datasets, traced_keys
+from ddlab.train import eval_steps, make_inputs, make_program, train_settings
+
+SMALL_MNIST = ("data.num_train=200", "data.num_test=100", "train.batch_size=20", "data.label_noise=0.2")
+MODULAR = (
+    "data=modular",
+    "data.modulus=7",
+    "model=quadratic_mlp",
+    "model.width=16",
+    "optimizer=adamw",
+    "train.loss=mse",
+    "train.batch_size=null",
+)
+
+
+def leaves_of(*overrides: str) -> Leaves:
+    """Return the leaves of the base config with overrides."""
+    register()
+    with initialize_config_dir(str(catalog.shipped("configs")), version_base="1.3"):
+        return resolved(typed(compose("ddlab", overrides=list(overrides))))
+
+
+def make_pack(trials: list[Leaves]):
+    """Return (program, host inputs) of a pack."""
+    widest = max(trials, key=lambda leaves: leaves["model.width"])
+    datasets = load_datasets(trials)
+    return make_program(widest, datasets[0]), make_inputs(trials, traced_keys(widest), datasets)
+
+
+def run_trials(trials: list[Leaves]):
+    """Train a pack through its compiled program; return (steps, metrics name -> [evals, T], first state, last state)."""
+    program, inputs = make_pack(trials)
+    compiled = compile_pack(program, inputs, len(trials))
+    state, first, history = compiled.begin(), None, []
+    steps = eval_steps(train_settings(trials[0]))
+    for step in steps:
+        state, metrics = compiled.segment(state, compiled.inputs, np.int32(step))
+        history.append({name: np.asarray(values)[: len(trials)] for name, values in metrics.items()})
+        if first is None:
+            first = jax.tree.map(np.array, state)
+    stacked = {name: np.stack([metrics[name] for metrics in history]) for name in history[0]}
+    return steps, stacked, first, jax.tree.map(np.array, state)
+
+
+def dataset_of(leaves: Leaves):
+    """Return the data set of a config."""
+    return build(leaves, "data").load()
+
+
+def named_leaves(tree) -> dict[str, np.ndarray]:
+    """Return the arrays of a pytree by their path."""
+    named = {jax.tree_util.keystr(path, simple=True, separator="."): leaf for path, leaf in jax.tree.leaves_with_path(tree)}
+    return {name.removesuffix(".value"): leaf for name, leaf in named.items()}
+
+
+def ddlab(*words: str, cwd: Path, check: bool = True, **options) -> subprocess.CompletedProcess:
+    """Run the command as a process of its own."""
+    command = [sys.executable, "-m", "ddlab.cli", *words]
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=os.environ, check=False, **options)
+    if check:
+        assert done.returncode == 0, done.stderr
+    return done

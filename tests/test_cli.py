@@ -1,0 +1,160 @@
+"""The command line: help, names, overrides, mistakes, completion."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ddlab as package
+from ddlab import catalog
+from ddlab.cli import HELP, main
+from ddlab.completion import BASH, complete
+from tests.support import ddlab
+from tests.test_sweep_command import TINY
+
+
+@pytest.fixture
+def tiny(workplace):
+    (workplace / "sweeps").mkdir()
+    (workplace / "sweeps" / "tiny.yaml").write_text(TINY)
+    return "tiny"
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], *([command, "--help"] for command in HELP), ["sweep", "quickstart", "--help"]]
+)
+def test_help_teaches_by_example_and_imports_nothing_heavy(words, capsys):
+    code = f"import sys; from ddlab.cli import main; main({words!r}); print(*sys.modules, file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "ddlab " in done.stdout
+    assert not {"jax", "hydra", "pandas", "numpy", "matplotlib"} & set(done.stderr.split())
+
+
+def test_list_names_every_sweep(capsys, workplace):
+    assert main(["list"]) == 0
+    printed = capsys.readouterr().out
+    for name in catalog.sweep_files():
+        assert name in printed
+
+
+def test_plan_prints_packs_and_trains_nothing(capsys, workplace):
+    assert main(["plan", "mnist1d_width"]) == 0
+    printed = capsys.readouterr().out
+    assert "60 trials" in printed
+    assert not Path("results").exists()
+
+
+def test_a_pinned_scalar_replaces_an_axis_and_a_list_makes_one(tiny, capsys):
+    main(["plan", tiny, "model.width=4", "optimizer.learning_rate=0.1,0.2", "seed=range(5)"])
+    assert "10 trials" in capsys.readouterr().out
+    main(["plan", tiny, "model.width=choice(2,3)", "optimizer=glob(adam*)", "seed=0"])
+    assert "4 trials" in capsys.readouterr().out
+    main(["plan", tiny, "optimizer=sgd", "+measures.w._target_=ddlab.measures.norms.WeightNorm"])
+    assert "6 trials" in capsys.readouterr().out
+    main(["plan", tiny, "model.width=4", "model.num_params=500,5000", "seed=0"])
+    assert "2 trials" in capsys.readouterr().out
+
+
+def test_a_users_own_configs_and_sweeps_are_found(tiny, capsys):
+    Path("configs/model").mkdir(parents=True)
+    Path("configs/model/mine.yaml").write_text("defaults: [mlp]\ndepth: 3\n")
+    assert main(["plan", tiny, "model=mine", "model.width=4", "seed=0"]) == 0
+    assert f"{41 * 4 + 2 * 20 + 50}" in capsys.readouterr().out
+
+
+def test_interpolations_are_resolved_for_every_trial(tiny):
+    with open("sweeps/tiny.yaml", "a") as file:
+        file.write("optimizer: {learning_rate: '${seed}'}\n")
+    assert main(["sweep", tiny, "seed=1,2", "model.width=3", "train.steps=2"]) == 0
+    trials = package.load("results/tiny").trials
+    assert trials["optimizer.learning_rate"].tolist() == [1.0, 2.0]
+
+
+def test_hydras_own_flags_work(tiny):
+    printed = ddlab("sweep", tiny, "--cfg", "job", cwd=Path.cwd()).stdout
+    assert "num_train: 200" in printed
+    assert not Path("results").exists()
+
+
+MISTAKES = {
+    "unknown key": (["sweep", "tiny", "model.widht=4"], ["model.widht", "did you mean 'model.width'"]),
+    "unknown axis": (["sweep", "tiny", "model.widht=4,5"], ["model.widht", "did you mean 'model.width'"]),
+    "unknown sweep": (["sweep", "tinny"], ["tinny", "did you mean 'tiny'"]),
+    "no such file": (["sweep", "nothere.yaml"], ["nothere.yaml"]),
+    "unknown option": (["sweep", "tiny", "model=mpl"], ["model=mpl", "did you mean 'mlp'", "quadratic_mlp"]),
+    "unknown option of an axis": (["sweep", "tiny", "optimizer=adam,adan"], ["optimizer=adan", "did you mean 'adam'"]),
+    "negative width": (["sweep", "tiny", "model.width=-4"], ["model.width=-4", "at least 1"]),
+    "negative width in an axis": (["sweep", "tiny", "model.width=4,-4"], ["model.width=-4", "at least 1"]),
+    "p = 1": (["sweep", "modular_addition_fraction", "data.modulus=1"], ["data.modulus=1", "at least 2"]),
+    "fraction above 1": (
+        ["sweep", "modular_addition_fraction", "data.train_fraction=1.5"],
+        ["data.train_fraction=1.5", "at most 1"],
+    ),
+    "no test data": (["sweep", "modular_addition_fraction", "data.train_fraction=1"], ["data.train_fraction=1", "0 test"]),
+    "not a number": (["sweep", "tiny", "model.width=wide"], ["model.width=wide", "Integer"]),
+    "not a number in an axis": (["sweep", "tiny", "model.width=4,wide"], ["model.width=wide", "Integer"]),
+    "not a number in train": (["sweep", "tiny", "train.steps=many"], ["train.steps=many", "Integer"]),
+    "not a number in pack": (["sweep", "tiny", "pack.max_trials=all"], ["pack.max_trials=all", "Integer"]),
+    "max_trials 0": (["sweep", "tiny", "pack.max_trials=0"], ["pack.max_trials=0", "at least 1"]),
+    "interval": (["sweep", "tiny", "model.width=interval(1,5)"], ["model.width=interval(1,5)", "range()"]),
+    "unwritable out": (["sweep", "tiny", "out=/dev/null/x"], ["/dev/null/x"]),
+    "out is a file": (["sweep", "tiny", "out=sweeps/tiny.yaml"], ["sweeps/tiny.yaml"]),
+    "unbalanced": (["sweep", "tiny", "model.width=[1,"], ["model.width=[1,"]),
+    "batch beyond data": (["sweep", "tiny", "train.batch_size=1000"], ["train.batch_size=1000", "200 training examples"]),
+    "a plain word": (["sweep", "tiny", "fast"], ["fast"]),
+    "axis of no science": (["sweep", "tiny", "pack.memory_gib=1,2"], ["pack.memory_gib", "can be swept"]),
+    "unknown target": (["sweep", "tiny", "+measures.x._target_=no.such"], ["measures.x._target_=no.such"]),
+    "unknown command": (["swep"], ["swep", "did you mean 'sweep'"]),
+    "no name": (["sweep"], ["needs a sweep's name", "quickstart"]),
+    "report of nothing": (["report", "tiny"], ["tiny", "results/tiny"]),
+    "status of nothing": (["status", "tiny"], ["tiny", "results/tiny"]),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_gives_one_clear_line_and_exit_status_2(tiny, capfd, mistake):
+    words, expected = MISTAKES[mistake]
+    assert main(words) == 2
+    captured = capfd.readouterr()
+    assert captured.err.startswith("ddlab: ")
+    assert captured.err.count("\n") == 1, captured.err
+    for text in expected:
+        assert text in captured.err
+    assert not Path("results").exists()
+
+
+def test_a_mistake_leaves_what_is_stored_untouched(tiny, capfd):
+    main(["sweep", tiny, "model.width=3", "train.steps=2"])
+    before = {path: path.read_bytes() for path in Path("results").rglob("*") if path.is_file()}
+    for words, _ in MISTAKES.values():
+        if words[0] == "sweep":
+            assert main(words) == 2
+    assert {path: path.read_bytes() for path in Path("results").rglob("*") if path.is_file()} == before
+
+
+def test_status_shows_what_is_done(tiny, capsys):
+    main(["sweep", tiny, "seed=0", "train.steps=2"])
+    capsys.readouterr()
+    assert main(["status", tiny]) == 0
+    assert "3 trials: 3 completed" in capsys.readouterr().out
+
+
+def test_completion_of_commands_names_keys_and_options(tiny):
+    assert complete("ddlab sw") == ["sweep"]
+    assert "tiny" in complete("ddlab sweep ")
+    assert complete("ddlab sweep quick") == ["quickstart"]
+    assert complete("ddlab sweep tiny model.wi") == ["model.width="]
+    assert complete("ddlab sweep tiny optimizer=ad") == ["adam", "adamw"]
+    assert complete("ddlab sweep nothere model.wi") == []
+
+
+def test_the_completion_script_works_in_bash(tiny):
+    script = f'{BASH}\nddlab() {{ {sys.executable} -m ddlab.cli "$@"; }}\n'
+    script += (
+        'COMP_LINE="ddlab sweep tiny model.dep"; COMP_POINT=${#COMP_LINE}; compopt() { :; }; _ddlab; echo "${COMPREPLY[@]}"'
+    )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "model.depth="

@@ -1,0 +1,130 @@
+"""Parameter counts against the closed formulas; forward passes against NumPy; the distribution of initial weights."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from ddlab.config import build
+from ddlab.errors import ConfigError
+from ddlab.models import Init, count
+from ddlab.sweeper import settle
+from tests.support import leaves_of, make_pack, named_leaves
+
+
+@pytest.mark.parametrize(
+    ("width", "depth", "bias"), [(1, 1, True), (7, 1, False), (64, 2, True), (33, 4, True), (5, 3, False)]
+)
+def test_mlp_has_the_parameters_of_its_formula(width, depth, bias):
+    leaves = leaves_of(f"model.width={width}", f"model.depth={depth}", f"model.bias={bias}")
+    d, k, one = 40, 10, int(bias)
+    formula = (d + one) * width + (depth - 1) * (width + one) * width + (width + one) * k
+    assert count(build(leaves, "model"), build(leaves, "data").describe())[0] == formula
+
+
+def test_quadratic_mlp_has_the_parameters_of_its_formula():
+    leaves = leaves_of("data=modular", "data.modulus=97", "model=quadratic_mlp", "model.width=500")
+    assert count(build(leaves, "model"), build(leaves, "data").describe())[0] == 500 * 3 * 97
+
+
+@pytest.mark.parametrize("wanted", [300, 1000, 4663, 50_000])
+def test_the_width_is_solved_for_a_wanted_parameter_count(wanted):
+    leaves, size = settle(leaves_of("model.depth=2", f"model.num_params={wanted}"))
+    width = leaves["model.width"]
+    neighbours = [
+        settle(leaves_of("model.depth=2", f"model.width={w}"))[1].num_params for w in (width - 1, width, width + 1)
+    ]
+    assert neighbours[1] == size.num_params
+    assert abs(size.num_params - wanted) == min(abs(number - wanted) for number in neighbours)
+
+
+def test_too_few_wanted_parameters_are_refused():
+    with pytest.raises(ConfigError, match=r"model\.num_params=10: must be at least 61"):
+        settle(leaves_of("model.num_params=10"))
+
+
+def weights_of(leaves):
+    program, inputs = make_pack([leaves])
+    return program, inputs, {name: np.asarray(a[0], float) for name, a in named_leaves(program.init(inputs).params).items()}
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "quadratic"])
+@pytest.mark.parametrize("parametrization", ["standard", "ntk", "mean_field"])
+def test_mlp_forward_pass_against_numpy(activation, parametrization):
+    width = 6
+    overrides = ("model.depth=2", f"model.width={width}", f"model.activation={activation}", "train.loss=mse")
+    leaves = leaves_of(*overrides, f"model.parametrization={parametrization}", "data.num_train=50", "data.num_test=50")
+    program, inputs, weights = weights_of(leaves)
+    act = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "quadratic": np.square}[activation]
+    fans = {
+        "standard": (1, 1, 1),
+        "ntk": (40**-0.5, width**-0.5, width**-0.5),
+        "mean_field": (40**-0.5, width**-0.5, 1 / width),
+    }
+    h = inputs.shared["test_inputs"].astype(float)
+    for layer, multiplier in enumerate(fans[parametrization]):
+        z = multiplier * (h @ weights[f"layers.{layer}.weight"] + weights[f"layers.{layer}.bias"])
+        h = act(z) if layer < 2 else z
+    expected = ((h - np.eye(10)[inputs.shared["test_targets"]]) ** 2).mean()
+    measured = program.evaluate(program.init(inputs), inputs)["test_loss"][0]
+    np.testing.assert_allclose(measured, expected, rtol=1e-5)
+
+
+def test_quadratic_mlp_solves_modular_addition_with_gromovs_weights():
+    """The analytic solution of Gromov (2023): accuracy .41 / .86 / 1.0 at width 24 / 48 / 192 (REFERENCES, mean over phases)."""
+    p = 97
+    for width, low, high in ((24, 0.25, 0.6), (48, 0.7, 0.97), (192, 0.99, 1.0)):
+        leaves = leaves_of(
+            "data=modular", "model=quadratic_mlp", f"model.width={width}", "train.batch_size=null", "train.loss=mse"
+        )
+        program, inputs = make_pack([leaves])
+        random = np.random.default_rng(0)
+        k, first, second = np.arange(1, width + 1) % (p // 2) + 1, *(random.uniform(0, 2 * np.pi, (2, width)))
+        tokens = np.arange(p)[:, None] * 2 * np.pi * k / p
+        w1 = np.concatenate([np.cos(tokens + first), np.cos(tokens + second)])
+        w2 = np.cos(tokens + first + second).T
+        state = program.init(inputs)
+        leaves_now, tree = jax.tree.flatten(state.params)
+        new = [np.asarray(w, np.float32)[None] for w in (w1, w2)]
+        assert [leaf.shape for leaf in leaves_now] == [array.shape for array in new]
+        state = state._replace(params=jax.tree.unflatten(tree, new))
+        accuracy = 1 - float(program.evaluate(state, inputs)["test_error"][0])
+        assert low <= accuracy <= high, (width, accuracy)
+
+
+@pytest.mark.parametrize(("initializer", "gain"), [("torch", 1 / 3), ("he", 2.0), ("lecun", 1.0)])
+def test_initial_weights_have_the_variance_of_their_initializer(initializer, gain):
+    _, _, weights = weights_of(leaves_of("model.width=400", f"model.initializer={initializer}", "data.num_train=100"))
+    for name, fan_in in (("layers.0.weight", 40), ("layers.1.weight", 400)):
+        values = weights[name].ravel()
+        error = gain / fan_in * 5 * np.sqrt(2 / len(values))
+        assert abs(values.var() - gain / fan_in) < error, name
+        assert abs(values.mean()) < 5 * np.sqrt(gain / fan_in / len(values))
+    if initializer == "torch":
+        assert np.abs(weights["layers.0.weight"]).max() <= 40**-0.5
+        assert np.abs(weights["layers.0.bias"]).max() <= 40**-0.5
+    else:
+        assert not weights["layers.0.bias"].any()
+
+
+def test_initial_scale_multiplies_every_weight():
+    one, three = (weights_of(leaves_of(f"model.init_scale={scale}", "data.num_train=100"))[2] for scale in (1, 3))
+    for name in one:
+        np.testing.assert_allclose(three[name], 3 * one[name], rtol=1e-6)
+
+
+def test_a_draw_is_a_corner_of_any_larger_draw_and_streams_differ():
+    def draw(name, rows, columns, padded=None):
+        init = Init(jax.random.key(3), padded)
+        axes = (init.axis("inputs", rows), init.axis("width", columns))
+        return np.asarray(init.normal(name, axes, 1.0)[...])
+
+    large = draw("a", 20, 30)
+    for rows, columns in ((1, 1), (20, 7), (13, 30), (19, 29)):
+        np.testing.assert_array_equal(draw("a", rows, columns), large[:rows, :columns])
+    assert not np.isin(draw("b", 20, 30), large).any()
+    padded = draw("a", 20, 7, {"width": 30})
+    np.testing.assert_array_equal(padded[:, :7], large[:, :7])
+    assert not padded[:, 7:].any()
+    assert len(np.unique(large)) == large.size

@@ -1,0 +1,74 @@
+"""Statuses: completed, stopped early, diverged; rebuilding them from stored rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ddlab.config import train_settings
+from ddlab.errors import ConfigError
+from ddlab.outcome import Outcomes
+from tests.support import leaves_of
+
+NAN = float("nan")
+
+
+def settings(**changes):
+    return train_settings(leaves_of(*(f"train.{key}={value}" for key, value in changes.items())))
+
+
+def run(train, losses, errors=None):
+    """Feed [evals, T] losses; return (outcomes, rows recorded [evals, T])."""
+    losses = np.array(losses, float)
+    errors = np.zeros_like(losses) if errors is None else np.array(errors, float)
+    outcomes = Outcomes(train, losses.shape[1])
+    metrics = [
+        {"train_loss": loss, "test_loss": loss, "test_error": error} for loss, error in zip(losses, errors, strict=True)
+    ]
+    return outcomes, np.array([outcomes.update(10 * k, metric) for k, metric in enumerate(metrics)])
+
+
+def test_a_trial_diverges_when_its_loss_is_not_finite_or_a_thousand_times_the_first():
+    outcomes, recorded = run(settings(), [[1, 1, 1], [1, NAN, 999], [1, 1, 1001], [1, 1, 1]])
+    assert outcomes.status.tolist() == ["completed", "diverged", "diverged"]
+    assert recorded.sum(0).tolist() == [4, 2, 3]
+    assert outcomes.last_step.tolist() == [30, 10, 20]
+
+
+def test_a_trial_stops_once_its_metric_has_held_long_enough():
+    train = settings(stop_metric="test_error", stop_below=0.1, stop_patience=2)
+    errors = [[1, 1, 0.1], [0.1, 0.1, 0.1], [0.1, 1, 1], [0, 0.1, 1], [0, 0, 0]]
+    outcomes, recorded = run(train, np.ones((5, 3)), errors)
+    assert outcomes.status.tolist() == ["stopped", "stopped", "stopped"]
+    assert recorded.sum(0).tolist() == [3, 5, 2]
+
+
+def test_an_unknown_stop_metric_is_named():
+    with pytest.raises(ConfigError, match="did you mean 'test_error'"):
+        run(settings(stop_metric="test_eror"), [[1.0]])
+
+
+def test_replaying_the_stored_rows_gives_the_same_state():
+    train = settings(stop_metric="test_error", stop_below=0.1, stop_patience=3)
+    random = np.random.default_rng(0)
+    losses, errors = random.uniform(0.5, 2, (12, 6)), random.choice([0, 1], (12, 6), p=[0.8, 0.2])
+    losses[5, 2] = NAN
+    outcomes, recorded = run(train, losses, errors)
+    rows = [
+        {
+            "trial_id": f"t{t}",
+            "step": 10 * k,
+            "train_loss": losses[k, t],
+            "test_loss": losses[k, t],
+            "test_error": errors[k, t],
+        }
+        for k, t in zip(*np.nonzero(recorded), strict=True)
+    ]
+    again = Outcomes(train, 6)
+    index = {f"t{t}": t for t in range(6)}
+    again.replay(index, pd.DataFrame(rows), ["train_loss", "test_loss", "test_error"])
+    assert again.status.tolist() == outcomes.status.tolist()
+    assert again.alive.tolist() == outcomes.alive.tolist()
+    assert again.last_step.tolist() == outcomes.last_step.tolist()
+    np.testing.assert_array_equal(again._held[again.alive], outcomes._held[outcomes.alive])

@@ -1,0 +1,110 @@
+"""Trials, identity, packing."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from ddlab.config import Pack as PackSettings
+from ddlab.plan import Machine, Part, Size, load_leaves, make_trials, pack_trials, trial_id
+from tests.support import leaves_of
+
+SETTINGS = PackSettings(
+    index=None, max_trials=None, memory_gib=4.0, cpu_devices=None, checkpoint_seconds=5.0, keep_checkpoints=False
+)
+
+
+def settle(leaves):
+    """Sizes of a one-layer MLP on MNIST-1D, by formula."""
+    width = leaves["model.width"]
+    return leaves, Size(41 * width + 10 * (width + 1), width + 10, leaves["data.num_train"], 100, 10)
+
+
+def part(axes, *overrides):
+    leaves = leaves_of(*overrides)
+    return Part({}, {}, leaves, {}, axes)
+
+
+def test_trials_are_the_product_of_the_axes_each_once():
+    axes = {"model.width": (4, 8, 8), "seed": (0, 1), "optimizer.learning_rate": (0.1, 0.2)}
+    trials = make_trials([part(axes)], settle)
+    points = {
+        tuple(load_leaves(trial.config)[key] for key in ("model.width", "seed", "optimizer.learning_rate"))
+        for trial in trials
+    }
+    assert points == set(itertools.product((4, 8), (0, 1), (0.1, 0.2)))
+    assert len(trials) == 8
+
+
+def test_identity_is_the_science_and_nothing_else():
+    leaves = dict(leaves_of())
+    assert trial_id(leaves) == trial_id(dict(reversed(leaves.items())))
+    for key, value in (("seed", 1), ("model.width", 65), ("train.steps", 7), ("measures.x._target_", "y")):
+        assert trial_id({**leaves, key: value}) != trial_id(leaves), key
+    assert trial_id({**leaves, "data.path": "/here"}, ["data.path"]) == trial_id(
+        {**leaves, "data.path": "/there"}, ["data.path"]
+    )
+
+
+def test_identity_is_the_same_in_every_version_of_the_program():
+    """Golden: sha256sum of {"model.width":64,"optimizer.learning_rate":0.003,"schema":1,"train.batch_size":null}.
+
+    It changes only with SCHEMA_VERSION: with another identity, stored sweeps would be trained again.
+    """
+    assert trial_id({"model.width": 64, "optimizer.learning_rate": 0.003, "train.batch_size": None}) == "407037dcb0f1647a"
+
+
+def test_a_pack_shares_every_static_leaf():
+    parts = [part({"model.width": (4, 8), "train.steps": (10, 20), "seed": (0, 1)})]
+    packs = pack_trials(make_trials(parts, settle), SETTINGS)
+    assert sum(len(pack.trials) for pack in packs) == 8
+    assert all(len({trial.shape.leaves["train.steps"] for trial in pack.trials}) == 1 for pack in packs)
+    assert len(packs) == 2
+
+
+@pytest.mark.parametrize("counts", [(1, 1, 1, 1, 1, 1), (30, 1, 5, 2, 40, 3), (9, 9, 9, 1, 1, 50)])
+def test_cuts_cost_no_more_than_any_other_cuts(counts):
+    """The dynamic programme against brute force over all 2^5 ways to cut six widths."""
+    widths = (5, 20, 60, 120, 240, 500)
+    machine = Machine(compile_seconds=1.0, step_seconds=1e-4, flops_per_second=3e10)
+    trials = [
+        trial
+        for width, count in zip(widths, counts, strict=True)
+        for trial in make_trials([part({"model.width": (width,), "seed": tuple(range(count))})], settle)
+    ]
+    packs = pack_trials(trials, SETTINGS, machine)
+    ours = sum(machine.seconds(pack.widest, len(pack.trials)) for pack in packs)
+    shapes = {trial.shape.width: trial.shape for trial in trials}
+
+    def cost(cuts):
+        bounds = [0, *cuts, len(widths)]
+        runs = list(itertools.pairwise(bounds))
+        return sum(machine.seconds(shapes[widths[last - 1]], sum(counts[first:last])) for first, last in runs)
+
+    every = [cuts for number in range(6) for cuts in itertools.combinations(range(1, 6), number)]
+    best = min(cost(cuts) for cuts in every)
+    assert ours == pytest.approx(best)
+    assert best < min(cost(()), cost((1, 2, 3, 4, 5)))
+
+
+def test_max_trials_and_memory_bound_a_pack():
+    trials = make_trials([part({"model.width": (4, 8), "seed": tuple(range(10))})], settle)
+    packs = pack_trials(trials, replace(SETTINGS, max_trials=3))
+    assert max(len(pack.trials) for pack in packs) <= 3
+    assert sorted(trial.id for pack in packs for trial in pack.trials) == sorted(trial.id for trial in trials)
+    assert all(len(pack.trials) == 1 for pack in pack_trials(trials, replace(SETTINGS, max_trials=1)))
+    tight = replace(SETTINGS, memory_gib=2.5 * trials[-1].shape.num_bytes / 2**30)
+    assert all(pack.num_bytes <= tight.memory_gib * 2**30 for pack in pack_trials(trials, tight))
+
+
+def test_trials_of_one_pack_may_differ_in_every_traced_leaf():
+    axes = {
+        "optimizer.weight_decay": (0.0, 0.1),
+        "model.init_scale": (1.0, 2.0),
+        "data.label_noise": (0.0, 0.2),
+        "seed": (0, 1),
+    }
+    (pack,) = pack_trials(make_trials([part(axes)], settle), SETTINGS)
+    assert len(pack.trials) == 16

@@ -1,0 +1,158 @@
+"""Frames and figures, from metrics that are written down here and from the reference results."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ddlab.errors import ConfigError
+from ddlab.report.figures import RECIPES, make_recipe
+from ddlab.report.figures.double_descent import interior_peak, interpolation_threshold
+from ddlab.report.frames import first_step, sustained_step
+from ddlab.report.page import figure_specs, make_report
+from ddlab.store import Results, Store
+
+REFERENCE = Path(__file__).parent.parent / "results" / "reference"
+
+
+@pytest.fixture
+def results():
+    """Four widths, two seeds: test loss 1, 3, 9, 5 (+-0.5) at the end; train error reaches zero at the third width."""
+    trials, curves = [], []
+    for k, (width, loss, error) in enumerate([(2, 1.0, 0.5), (4, 3.0, 0.2), (8, 9.0, 0.0), (16, 5.0, 0.0)]):
+        for seed in (0, 1):
+            trial = f"t{k}{seed}"
+            shape = {"model.width": width, "num_params": 100 * width, "num_train": 100, "num_outputs": 10}
+            ratio = {"params_per_sample": float(width), "train.loss": "cross_entropy", "data": "mnist1d"}
+            trials.append({"trial_id": trial, "seed": seed, "status": "completed", **shape, **ratio})
+            for step in (0, 1, 10, 100):
+                at = {"train_error": error if step == 100 else 0.9, "test_error": 0.8 if step < 10 else 0.005}
+                curves.append({"trial_id": trial, "step": step, "train_loss": 1.0, "test_loss": loss + seed - 0.5, **at})
+    return Results(pd.DataFrame(trials), pd.DataFrame(curves), {})
+
+
+def test_the_double_descent_frame_is_mean_and_deviation_over_seeds(results):
+    frame = make_recipe("f", {"recipe": "double_descent", "x": "params_per_sample_output"}).frame(results)
+    loss = frame[frame["metric"] == "test_loss"]
+    assert loss["params_per_sample_output"].tolist() == [0.2, 0.4, 0.8, 1.6]
+    assert loss["mean"].tolist() == [1, 3, 9, 5]
+    np.testing.assert_allclose(loss["sd"], np.sqrt(0.5))
+    assert interpolation_threshold(frame, "params_per_sample_output") == 0.8
+    assert loss.loc[interior_peak(loss), "params_per_sample_output"] == 0.8
+
+
+def test_the_peak_is_where_the_curve_has_risen_most_not_its_left_end():
+    rows = pd.DataFrame({"mean": [10.0, 4.0, 3.0, 6.0, 2.0]})
+    assert interior_peak(rows) == 3
+    assert interior_peak(pd.DataFrame({"mean": [3.0, 2.0, 1.0]})) == 0
+
+
+def test_no_threshold_is_claimed_where_train_error_never_is_zero(results):
+    frame = make_recipe("f", {"recipe": "double_descent", "where": {"model.width": 2}}).frame(results)
+    assert interpolation_threshold(frame, "params_per_sample") is None
+    assert "never reaches zero" in make_recipe("f", {"recipe": "double_descent"}).caption(frame)
+
+
+def test_steps_to_learn():
+    curve = pd.DataFrame({"step": [0, 1, 2, 3, 4], "error": [0.9, 0.0, 0.5, 0.01, 0.0]})
+    assert first_step(curve, "error", 0.01) == 1
+    assert sustained_step(curve, "error", 0.01) == 3
+    assert np.isnan(sustained_step(curve, "error", -1))
+    assert np.isnan(first_step(curve, "error", -1))
+
+
+def test_the_grokking_frame_marks_memorisation_and_generalisation(results):
+    frame = make_recipe("f", {"recipe": "grokking", "group": "model.width"}).frame(results)
+    marks = frame.groupby("group")[["memorised", "generalised"]].first()
+    assert marks["generalised"].tolist() == [10] * 4
+    assert marks["memorised"].tolist() == [np.inf, np.inf, 100, 100]
+
+
+def test_the_heat_map_frame_is_the_mean_over_seeds(results):
+    frame = make_recipe("f", {"recipe": "heatmap", "metric": "test_loss"}).frame(results)
+    assert sorted(frame["step"].unique()) == [1, 10, 100]
+    assert frame.groupby("model.width")["test_loss"].mean().tolist() == [1, 3, 9, 5]
+
+
+def test_diverged_trials_are_not_averaged_in(results):
+    results.trials.loc[results.trials["trial_id"] == "t00", "status"] = "diverged"
+    frame = make_recipe("f", {"recipe": "double_descent"}).frame(results)
+    assert frame[frame["params_per_sample"] == 2]["trials"].tolist() == [1] * 4
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"recipe": "double_decent"}, "did you mean 'double_descent'"),
+        ({}, "no such recipe"),
+        ({"recipe": "heatmap", "metrik": "x"}, "did you mean 'metric'"),
+        ({"recipe": "grokking", "accuracy": "high"}, "must be a number"),
+        ({"recipe": "grokking", "group": 3}, "must be a str"),
+    ],
+)
+def test_mistakes_in_a_figures_options_are_named(spec, message):
+    with pytest.raises(ConfigError, match=message):
+        make_recipe("f", spec)
+
+
+@pytest.mark.parametrize(
+    ("spec", "message"),
+    [
+        ({"recipe": "double_descent", "x": "widht"}, "x=widht"),
+        ({"recipe": "heatmap", "metric": "test_los"}, "did you mean 'test_loss'"),
+        ({"recipe": "double_descent", "where": {"model.width": 99}}, "no stored trial"),
+    ],
+)
+def test_columns_that_do_not_exist_are_named(results, spec, message):
+    with pytest.raises(ConfigError, match=message):
+        make_recipe("f", spec).frame(results)
+
+
+def test_overrides_change_and_add_figures():
+    figures = {"a": {"recipe": "double_descent", "x": "num_params"}}
+    changed = figure_specs(figures, ["figures.a.x=model.width", "+figures.b.recipe=heatmap", "figures.a.where.seed=0"])
+    assert changed == {
+        "a": {"recipe": "double_descent", "x": "model.width", "where": {"seed": 0}},
+        "b": {"recipe": "heatmap"},
+    }
+    for word in ("figures.c.x=1", "model.width=3", "figures.a"):
+        with pytest.raises(ConfigError):
+            figure_specs(figures, [word])
+
+
+def test_every_recipe_documents_its_options():
+    for recipe in RECIPES.values():
+        own = set(recipe.__dataclass_fields__) - {"title", "where"}
+        assert recipe.__doc__ is not None
+        assert all(f"{option}:" in recipe.__doc__ for option in own)
+
+
+@pytest.mark.parametrize("name", [path.name for path in sorted(REFERENCE.iterdir())])
+def test_reference_results_redraw_without_jax(name, tmp_path):
+    directory = tmp_path / name
+    subprocess.run(["cp", "-r", str(REFERENCE / name), str(directory)], check=True)
+    code = f"import sys; from ddlab.cli import main; assert main(['report', {str(directory)!r}]) == 0; print('jax' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "False"
+    assert (directory / "report" / "index.html").exists()
+
+
+def test_the_page_escapes_what_it_shows_and_names_the_run(tmp_path):
+    store = Store(tmp_path)
+    head = {"name": "s", "title": "<b>T</b>", "paper": "P & Q", "shows": "x", "parts": [], "figures": {}}
+    store.write_sweep(head)
+    row = {"config": "{}", "choices": "{}", "num_params": 1, "num_train": 1, "num_outputs": 1, "flops": 1.0}
+    store.write_plan(pd.DataFrame([{"trial_id": "t", "pack": 0, **row}]))
+    store.write_part(0, 0, {"trial_id": ["t"], "step": [0], "train_loss": [1.0]})
+    store.provenance_file.write_text(json.dumps([{"command": ["ddlab", "sweep", "s"]}]))
+    make_report(tmp_path)
+    page = (store.report_directory / "index.html").read_text()
+    assert "&lt;b&gt;T&lt;/b&gt;" in page
+    assert "P &amp; Q" in page
+    assert "ddlab sweep s" in page

@@ -1,0 +1,103 @@
+"""Atomic files, reading what is there, damage, versions."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+import ddlab
+from ddlab.errors import StoreError
+from ddlab.store import DamagedPart, Store, write_atomically
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store of two packs with two trials each; the second pack is unfinished."""
+    store = Store(tmp_path / "s")
+    store.write_sweep({"name": "s", "parts": [], "figures": {}})
+    config = json.dumps({"model.width": 8, "train.batch_size": None})
+    row = {
+        "config": config,
+        "choices": json.dumps({"data": "mnist1d"}),
+        "num_params": 500,
+        "num_train": 250,
+        "num_outputs": 10,
+    }
+    store.write_plan(pd.DataFrame([{"trial_id": f"t{k}", "pack": k // 2, "flops": 1.0, **row} for k in range(4)]))
+    for pack in (0, 1):
+        for part in (0, 1):
+            columns = {"trial_id": [f"t{2 * pack}", f"t{2 * pack + 1}"], "step": np.full(2, part), "train_loss": np.ones(2)}
+            store.write_part(pack, part, columns)
+    store.write_outcome(0, {"trial_id": ["t0", "t1"], "status": ["completed", "diverged"], "seconds": [1.0, 1.0]}, {})
+    return store
+
+
+def test_load_gives_trials_and_curves(store):
+    results = ddlab.load(store.root)
+    assert results.trials["status"].tolist() == ["completed", "diverged", "pending", "pending"]
+    assert results.trials["params_per_sample"].tolist() == [2.0] * 4
+    assert results.trials["data"].tolist() == ["mnist1d"] * 4
+    assert results.trials["model.width"].tolist() == [8] * 4
+    assert len(results.curves) == 8
+    assert not results.curves.duplicated(["trial_id", "step"]).any()
+
+
+def test_a_column_that_only_later_parts_have_is_read(store):
+    store.write_part(1, 2, {"trial_id": ["t2"], "step": [2], "train_loss": [1.0], "extra": [5.0]})
+    assert ddlab.load(store.root).curves["extra"].notna().sum() == 1
+
+
+def test_short_vectors_are_stored_as_lists(store):
+    store.write_part(
+        1, 2, {"trial_id": ["t2", "t3"], "step": [2, 2], "spectrum": np.arange(6, dtype="float32").reshape(2, 3)}
+    )
+    stored = ddlab.load(store.root).curves["spectrum"].dropna().tolist()
+    assert [list(vector) for vector in stored] == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_a_damaged_part_is_reported_and_the_rest_loads(store):
+    store.part_file(0, 1).write_bytes(b"PAR1 cut off")
+    with pytest.warns(DamagedPart, match=r"part-00001\.parquet: damaged"):
+        results = ddlab.load(store.root)
+    assert len(results.curves) == 6
+    assert store.part_file(0, 1).read_bytes() == b"PAR1 cut off"
+
+
+def test_a_damaged_outcome_counts_as_unfinished(store):
+    store.trials_file(0).write_bytes(b"")
+    with pytest.warns(DamagedPart):
+        assert store.finished_packs() == set()
+
+
+def test_a_store_of_a_newer_schema_is_refused(store):
+    sweep = yaml.safe_load(store.sweep_file.read_text())
+    store.sweep_file.write_text(yaml.safe_dump({**sweep, "schema_version": 99}))
+    with pytest.raises(StoreError, match="newer ddlab"):
+        ddlab.load(store.root)
+
+
+@pytest.mark.parametrize("text", ["", "[1, 2]", "schema_version: many", "{"])
+def test_a_damaged_sweep_file_is_named(store, text):
+    store.sweep_file.write_text(text)
+    with pytest.raises(StoreError, match=r"sweep\.yaml: damaged"):
+        ddlab.load(store.root)
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "f"
+    write_atomically(path, b"old")
+    with pytest.raises(TypeError):
+        write_atomically(path, "not bytes")
+    assert path.read_bytes() == b"old"
+
+
+def test_floats_are_stored_bit_for_bit(store):
+    values = np.random.default_rng(0).normal(size=100).astype(np.float32)
+    store.write_part(0, 7, {"trial_id": ["t0"] * 100, "step": np.arange(100), "train_loss": values})
+    back = store.read_parts(0, 1), pd.read_parquet(store.part_file(0, 7), partitioning=None)
+    np.testing.assert_array_equal(back[1]["train_loss"].to_numpy(), values)
+    assert back[1]["train_loss"].dtype == np.float32

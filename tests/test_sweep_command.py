@@ -1,0 +1,222 @@
+"""`ddlab sweep`: interruption and resuming, extending, divergence, launchers, compilations."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+
+import ddlab
+from ddlab.cli import main
+from ddlab.store import Store
+from tests.support import ddlab as command
+
+TINY = """\
+defaults:
+  - ddlab
+  - _self_
+axes:
+  model.width: 3,5,8
+  seed: range(2)
+data: {num_train: 200, num_test: 100, label_noise: 0.2}
+train: {steps: 40, batch_size: 20, num_evals: 6}
+figures:
+  curve: {recipe: double_descent, x: model.width}
+"""
+
+
+@pytest.fixture
+def tiny(workplace):
+    (workplace / "tiny.yaml").write_text(TINY)
+    return "tiny.yaml"
+
+
+def curves(directory: str | Path = "results/tiny") -> pd.DataFrame:
+    results = ddlab.load(directory)
+    return results.curves.sort_values(["trial_id", "step"], ignore_index=True)
+
+
+def test_a_sweep_stores_every_trial_and_its_curves(tiny):
+    assert main(["sweep", tiny]) == 0
+    results = ddlab.load("results/tiny")
+    assert len(results.trials) == 6
+    assert set(results.trials["status"]) == {"completed"}
+    expected = ["trial_id", "step", "train_loss", "test_loss", "train_error", "test_error", "weight_norm"]
+    assert set(expected) <= set(results.curves.columns)
+    counts = results.curves.groupby("trial_id")["step"].agg(["count", "min", "max"])
+    assert (counts["min"] == 0).all()
+    assert (counts["max"] == 40).all()
+    assert results.curves[["train_error", "test_error"]].stack().between(0, 1).all()
+    for key in ("model.width", "optimizer.weight_decay", "seed", "num_params", "num_train", "params_per_sample", "seconds"):
+        assert results.trials[key].notna().all()
+    formula = 41 * results.trials["model.width"] + 10 * (results.trials["model.width"] + 1)
+    assert (results.trials["num_params"] == formula).all()
+
+
+def test_the_same_command_again_trains_nothing_and_more_values_only_the_new_trials(tiny, capsys):
+    main(["sweep", tiny, "seed=0"])
+    before = {path: path.read_bytes() for path in Path("results/tiny").glob("*s/*/*.parquet")}
+    main(["sweep", tiny, "seed=0"])
+    assert "3 of 3 trials are stored already" in capsys.readouterr().err
+    main(["sweep", tiny])
+    assert {path: path.read_bytes() for path in before} == before
+    results = ddlab.load("results/tiny")
+    assert results.trials["trial_id"].is_unique
+    assert sorted(results.trials["seed"]) == [0, 0, 0, 1, 1, 1]
+    assert set(results.trials["status"]) == {"completed"}
+
+
+def test_packs_planned_are_programs_compiled(tiny, monkeypatch):
+    compiled = []
+    jax.monitoring.register_event_duration_secs_listener(
+        lambda event, *_, **__: compiled.append(event) if event.endswith("backend_compile_duration") else None
+    )
+    try:
+        main(["sweep", tiny, "train.steps=20,40", "pack.max_trials=4"])
+    finally:
+        jax.monitoring.clear_event_listeners()
+    packs = Store("results/tiny").read_plan()["pack"].nunique()
+    assert packs == 4
+    assert len(compiled) == packs
+
+
+def test_a_diverged_trial_has_its_status_and_the_others_their_curves(tiny):
+    overrides = ["optimizer=sgd", "optimizer.momentum=0.9", "model.width=8", "seed=0"]
+    main(["sweep", tiny, *overrides, "optimizer.learning_rate=0.01,0.02,0.03,0.04,0.05,0.06,0.07,0.08,0.09", "out=sane"])
+    main(
+        ["sweep", tiny, *overrides, "optimizer.learning_rate=0.01,0.02,0.03,0.04,0.05,0.06,0.07,0.08,0.09,1e6", "out=wild"]
+    )
+    wild = ddlab.load("wild").trials.set_index("trial_id")
+    diverged = wild.index[wild["optimizer.learning_rate"] == 1e6]
+    assert wild.loc[diverged, "status"].tolist() == ["diverged"]
+    assert (wild["status"] == "completed").sum() == 9
+    rest = curves("wild").query("trial_id not in @diverged").reset_index(drop=True)
+    pd.testing.assert_frame_equal(rest, curves("sane"), check_exact=True)
+
+
+def test_trials_stop_early_when_the_metric_has_held(tiny):
+    main(
+        [
+            "sweep",
+            tiny,
+            "train.stop_metric=test_loss",
+            "train.stop_below=100",
+            "train.stop_patience=2",
+            "train.num_evals=10",
+        ]
+    )
+    results = ddlab.load("results/tiny")
+    assert set(results.trials["status"]) == {"stopped"}
+    assert (results.curves.groupby("trial_id").size() == 2).all()
+
+
+def test_another_base_config_is_refused_unless_asked(tiny, capsys):
+    main(["sweep", tiny, "seed=0"])
+    before = curves()
+    capsys.readouterr()
+    assert main(["sweep", tiny, "seed=0", "train.steps=80"]) == 2
+    message = capsys.readouterr().err
+    assert "train.steps: 40 stored, 80 now" in message
+    assert message.count("\n") == 1
+    pd.testing.assert_frame_equal(before, curves())
+    assert main(["sweep", tiny, "seed=0", "train.steps=80", "extend=true"]) == 0
+    assert sorted(ddlab.load("results/tiny").trials["train.steps"].unique()) == [40, 80]
+
+
+LONG = (
+    "train.steps=6000",
+    "train.num_evals=60",
+    "train.eval_spacing=linear",
+    "pack.checkpoint_seconds=0.05",
+    "pack.max_trials=3",
+)
+
+
+def kill_at(moment: float, number: int, *words: str) -> int:
+    """Start a command, send it a signal after a while, return its exit status."""
+    process = subprocess.Popen([sys.executable, "-m", "ddlab.cli", *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    time.sleep(moment)
+    process.send_signal(number)
+    process.communicate()
+    return process.returncode
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("whole")
+    (directory / "tiny.yaml").write_text(TINY)
+    started = time.monotonic()
+    command("sweep", "tiny.yaml", *LONG, cwd=directory)
+    return curves(directory / "results/tiny"), time.monotonic() - started
+
+
+def check_killed(moments, uninterrupted):
+    expected, _ = uninterrupted
+    for moment in moments:
+        kill_at(moment, signal.SIGKILL, "sweep", "tiny.yaml", *LONG)
+    command("sweep", "tiny.yaml", *LONG, cwd=Path.cwd())
+    trials = ddlab.load("results/tiny").trials
+    assert trials["trial_id"].is_unique
+    assert set(trials["status"]) == {"completed"}
+    pd.testing.assert_frame_equal(curves(), expected, check_exact=True)
+    assert not list(Path("results/tiny/checkpoints").glob("*/*"))
+
+
+def test_a_killed_sweep_goes_on_and_equals_an_uninterrupted_one(tiny, uninterrupted):
+    check_killed([0.55 * uninterrupted[1], 0.8 * uninterrupted[1]], uninterrupted)
+
+
+@pytest.mark.slow
+def test_a_sweep_killed_at_ten_random_moments_equals_an_uninterrupted_one(tiny, uninterrupted):
+    moments = random.Random(4)
+    check_killed([moments.uniform(0.2, 1.0) * uninterrupted[1] for _ in range(10)], uninterrupted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_at_an_eval_point_and_the_same_command_goes_on(tiny, uninterrupted, number):
+    words = ("sweep", "tiny.yaml", *LONG)
+    process = subprocess.Popen([sys.executable, "-m", "ddlab.cli", *words], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "step" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(number)
+    message = process.communicate()[1]
+    assert process.returncode == 130, message
+    assert "Go on with:\n  ddlab sweep tiny.yaml train.steps=6000" in message
+    assert list(Path("results/tiny/checkpoints").glob("*/*"))
+    command(*words, cwd=Path.cwd())
+    pd.testing.assert_frame_equal(curves(), uninterrupted[0], check_exact=True)
+
+
+def test_packs_run_in_parallel_processes_with_joblib(tiny):
+    main(["sweep", tiny, "pack.max_trials=3", "pack.cpu_devices=1", "out=one"])
+    command("sweep", tiny, "pack.max_trials=3", "pack.cpu_devices=1", "out=two", "hydra/launcher=joblib", cwd=Path.cwd())
+    one, two = curves("one"), curves("two")
+    numbers = [name for name in one if name not in ("trial_id", "step")]
+    pd.testing.assert_frame_equal(one[["trial_id", "step"]], two[["trial_id", "step"]])
+    np.testing.assert_allclose(one[numbers], two[numbers], rtol=1e-4)
+
+
+def test_a_pack_that_fails_is_reported_and_the_others_are_stored(tiny, capsys):
+    (Path.cwd() / "broken.py").write_text(
+        "from dataclasses import dataclass\nfrom ddlab.measures import Measure\n"
+        "@dataclass(frozen=True)\nclass Broken(Measure):\n    wrong: bool = False\n"
+        "    def __call__(self, snapshot):\n        assert not self.wrong, 'broken on purpose'\n        return {}\n"
+    )
+    words = ("sweep", tiny, "+measures.broken._target_=broken.Broken", "+measures.broken.wrong=false,true", "seed=0")
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run(
+        [sys.executable, "-m", "ddlab.cli", *words], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 1
+    assert "pack 1 failed: broken on purpose" in done.stderr
+    assert ddlab.load("results/tiny").trials["status"].tolist() == ["completed"] * 3 + ["pending"] * 3

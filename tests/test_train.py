@@ -1,0 +1,190 @@
+"""Packed against alone, dead units, batches, eval points, divergence, compilations."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from ddlab.train import Inputs, eval_steps, train_settings
+from tests.support import MODULAR, SMALL_MNIST, leaves_of, make_pack, named_leaves, run_trials
+
+OPTIMIZERS = {
+    "sgd": ("optimizer=sgd", "optimizer.learning_rate=0.05", "optimizer.weight_decay=0.01"),
+    "adam": ("optimizer=adam", "optimizer.learning_rate=0.003", "optimizer.weight_decay=0.01"),
+    "adamw": ("optimizer=adamw", "optimizer.learning_rate=0.003", "optimizer.weight_decay=0.1"),
+}
+WIDTHS = (3, 8, 13)
+
+
+def active(name: str, array: np.ndarray, width: int) -> np.ndarray:
+    """Cut a parameter [*shape] of an MLP of depth 2 down to its live units."""
+    rows = slice(None) if name.startswith("layers.0") or array.ndim == 1 else slice(width)
+    columns = slice(None) if name.startswith("layers.2") else slice(width)
+    return array[columns] if array.ndim == 1 else array[rows, columns]
+
+
+@pytest.fixture(scope="module", params=OPTIMIZERS)
+def packed_and_alone(request):
+    shared = (*SMALL_MNIST, *OPTIMIZERS[request.param], "model.depth=2", "train.steps=200", "train.num_evals=12")
+    trials = [leaves_of(*shared, f"model.width={width}", f"seed={seed}") for width in WIDTHS for seed in (0, 5)]
+    return trials, run_trials(trials), [run_trials([trial]) for trial in trials]
+
+
+def test_packed_trials_start_from_the_same_numbers_bit_for_bit(packed_and_alone):
+    trials, (_, _, packed, _), alone = packed_and_alone
+    for index, (trial, (_, _, single, _)) in enumerate(zip(trials, alone, strict=True)):
+        ours, theirs = named_leaves(packed.params), named_leaves(single.params)
+        for name in theirs:
+            cut = active(name, ours[name][index], trial["model.width"])
+            np.testing.assert_array_equal(cut, theirs[name][0], err_msg=name)
+            assert np.abs(theirs[name]).max() > 0
+
+
+def test_packed_metrics_equal_those_of_trials_alone(packed_and_alone):
+    trials, (_, packed, _, _), alone = packed_and_alone
+    for index in range(len(trials)):
+        for name, values in alone[index][1].items():
+            np.testing.assert_allclose(packed[name][:, index], values[:, 0], rtol=1e-4, err_msg=name)
+
+
+def test_padded_units_are_exactly_zero_at_the_end(packed_and_alone):
+    trials, (_, _, _, last), _ = packed_and_alone
+    for index, trial in enumerate(trials):
+        for name, array in named_leaves(last.params).items():
+            rest = np.array(array[index])
+            active(name, rest, trial["model.width"])[...] = 0
+            assert not rest.any(), name
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_quadratic_mlp_packed_equals_alone(optimizer):
+    shared = (*MODULAR, *OPTIMIZERS[optimizer], "train.steps=200", "train.num_evals=8")
+    trials = [leaves_of(*shared, f"model.width={width}") for width in WIDTHS]
+    packed = run_trials(trials)[1]
+    for index, trial in enumerate(trials):
+        for name, values in run_trials([trial])[1].items():
+            np.testing.assert_allclose(packed[name][:, index], values[:, 0], rtol=1e-4, err_msg=name)
+
+
+def test_hyper_parameters_of_one_pack_differ_between_its_trials():
+    shared = (*SMALL_MNIST, "optimizer=sgd", "model.width=8", "train.steps=20", "train.num_evals=3")
+    varied = ("optimizer.learning_rate=0.5", "optimizer.momentum=0", "model.init_scale=2", "data.label_noise=0.8", "seed=1")
+    trials = [leaves_of(*shared), *(leaves_of(*shared, one) for one in varied)]
+    packed = run_trials(trials)[1]
+    for index, trial in enumerate(trials):
+        alone = run_trials([trial])[1]["train_loss"][:, 0]
+        np.testing.assert_allclose(packed["train_loss"][:, index], alone, rtol=1e-4)
+    assert len(np.unique(packed["train_loss"][-1])) == len(trials)
+
+
+def test_an_absurd_learning_rate_leaves_the_other_trials_untouched():
+    shared = (*SMALL_MNIST, "optimizer=sgd", "model.width=16", "train.steps=60", "train.num_evals=5")
+    sane = [leaves_of(*shared, f"seed={seed}") for seed in range(9)]
+    wild = leaves_of(*shared, "seed=9", "optimizer.learning_rate=1e6")
+    with_wild, without = run_trials([*sane, wild])[1], run_trials([*sane, leaves_of(*shared, "seed=9")])[1]
+    for name in without:
+        np.testing.assert_array_equal(with_wild[name][:, :9], without[name][:, :9], err_msg=name)
+    assert not np.isfinite(with_wild["train_loss"][-1, 9]) or with_wild["train_loss"][-1, 9] > 1e3
+
+
+def test_an_epoch_visits_every_example_once_and_epochs_differ():
+    trials = [leaves_of(*SMALL_MNIST, "model.width=4", f"seed={seed}") for seed in (0, 1)]
+    program, inputs = make_pack(trials)
+    advance = jax.jit(program.advance)
+    first = advance(program.init(inputs), inputs, np.int32(1))
+    second = advance(first, inputs, np.int32(11))
+    for order in (*np.asarray(first.order), *np.asarray(second.order)):
+        np.testing.assert_array_equal(np.sort(order), np.arange(200))
+    assert not np.array_equal(first.order[0], first.order[1])
+    assert not np.array_equal(first.order[0], second.order[0])
+
+
+def test_segments_cut_anywhere_give_the_same_state():
+    trial = leaves_of(*SMALL_MNIST, "model.width=4")
+    program, inputs = make_pack([trial])
+    advance = jax.jit(program.advance)
+    whole = advance(program.init(inputs), inputs, np.int32(37))
+    cut = program.init(inputs)
+    for target in (0, 1, 13, 14, 37):
+        cut = advance(cut, inputs, np.int32(target))
+    for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(cut), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_first_batch_update_equals_one_computed_by_hand():
+    """One SGD step of a network of width 1 and depth 1, against NumPy."""
+    trial = leaves_of(
+        *SMALL_MNIST,
+        "model.width=1",
+        "model.activation=tanh",
+        "optimizer=sgd",
+        "optimizer.learning_rate=0.1",
+        "train.loss=mse",
+    )
+    program, inputs = make_pack([trial])
+    before = named_leaves(jax.tree.map(lambda array: np.asarray(array[0], np.float64), program.init(inputs).params))
+    after_state = jax.jit(program.advance)(program.init(inputs), inputs, np.int32(1))
+    after = named_leaves(jax.tree.map(lambda array: np.asarray(array[0], np.float64), after_state.params))
+    rows = np.asarray(after_state.order)[0, :20]
+    x, y = inputs.shared["train_inputs"][rows].astype(np.float64), np.eye(10)[inputs.shared["train_targets"][rows]]
+    w1, b1, w2, b2 = (before[f"layers.{k}.{name}"] for k in (0, 1) for name in ("weight", "bias"))
+    h = np.tanh(x @ w1 + b1)
+    delta = 2 * (h @ w2 + b2 - y) / y.size
+    back = delta @ w2.T * (1 - h**2)
+    expected = {"0.weight": w1 - 0.1 * x.T @ back, "0.bias": b1 - 0.1 * back.sum(0)}
+    expected |= {"1.weight": w2 - 0.1 * h.T @ delta, "1.bias": b2 - 0.1 * delta.sum(0)}
+    for name, array in expected.items():
+        np.testing.assert_allclose(after[f"layers.{name}"], array, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("num_test", [100, 1024, 1025, 3000])
+def test_metrics_do_not_depend_on_how_evaluation_is_chunked(num_test):
+    trial = leaves_of(*SMALL_MNIST, f"data.num_test={num_test}", "model.width=4")
+    program, inputs = make_pack([trial])
+    state = program.init(inputs)
+    metrics = program.evaluate(state, inputs)
+    weights = named_leaves(jax.tree.map(lambda array: np.asarray(array[0], np.float64), state.params))
+    x, y = inputs.shared["test_inputs"].astype(np.float64), inputs.shared["test_targets"]
+    h = np.maximum(x @ weights["layers.0.weight"] + weights["layers.0.bias"], 0)
+    logits = h @ weights["layers.1.weight"] + weights["layers.1.bias"]
+    losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(num_test), y]
+    np.testing.assert_allclose(metrics["test_loss"][0], losses.mean(), rtol=1e-5)
+    np.testing.assert_allclose(metrics["test_error"][0], (logits.argmax(1) != y).mean(), rtol=1e-5)
+    norm = np.sqrt(sum((array**2).sum() for array in weights.values()))
+    np.testing.assert_allclose(metrics["weight_norm"][0], norm, rtol=1e-5)
+
+
+def test_gradient_norm_is_that_of_the_whole_training_set():
+    trial = leaves_of(
+        *MODULAR, "train.dtype=float64", "optimizer=sgd", "optimizer.momentum=0", "optimizer.learning_rate=1e-3"
+    )
+    with jax.enable_x64(True):
+        program, inputs = make_pack([trial])
+        state = program.init(inputs)
+        measured = float(program.evaluate(state, inputs)["gradient_norm"][0])
+        moved = jax.jit(program.advance)(state, inputs, np.int32(1))
+        steps = [
+            np.asarray(a - b) for a, b in zip(jax.tree.leaves(moved.params), jax.tree.leaves(state.params), strict=True)
+        ]
+    assert steps[0].dtype == np.float64
+    np.testing.assert_allclose(measured, np.sqrt(sum((step**2).sum() for step in steps)) / 1e-3, rtol=1e-7)
+
+
+def test_eval_steps_have_both_ends_and_no_repeats():
+    settings = train_settings(leaves_of("train.steps=1000", "train.num_evals=30"))
+    steps = eval_steps(settings)
+    assert steps[0] == 0
+    assert steps[-1] == 1000
+    assert (np.diff(steps) > 0).all()
+    linear = eval_steps(train_settings(leaves_of("train.steps=1000", "train.num_evals=11", "train.eval_spacing=linear")))
+    np.testing.assert_array_equal(linear, np.arange(0, 1001, 100))
+
+
+def test_arrays_that_all_trials_share_are_kept_once():
+    trials = [leaves_of(*SMALL_MNIST, f"data.label_noise={level}") for level in (0.0, 0.4)]
+    inputs = make_pack(trials)[1]
+    assert isinstance(inputs, Inputs)
+    assert set(inputs.own) == {"train_targets"}
+    assert inputs.own["train_targets"].shape == (2, 200)
+    assert inputs.shared["train_inputs"].shape == (200, 40)
