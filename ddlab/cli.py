@@ -141,30 +141,21 @@ def _name(arguments: Sequence[str], command: str) -> tuple[str, list[str]]:
 
 
 def _list(arguments: Sequence[str]) -> int:
+    import textwrap
+
     import yaml
-    from rich.console import Console
-    from rich.table import Table
 
     if arguments:
         raise ConfigError(f"ddlab list: takes no arguments; got '{arguments[0]}'")
-    table = Table(show_lines=True)
-    for heading, justify in (
-        ("name", "left"),
-        ("paper", "left"),
-        ("shows", "left"),
-        ("trials", "right"),
-        ("minutes", "right"),
-    ):
-        table.add_column(heading, justify=justify, no_wrap=heading == "name")
     for name, path in catalog.sweep_files().items():
         try:
             head = yaml.safe_load(path.read_text())
         except yaml.YAMLError as error:
             raise ConfigError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
-        cells = [str(head.get(key, "")) for key in ("paper", "shows", "trials", "minutes")]
-        table.add_row(name, *cells)
-    Console().print(table)
-    print("minutes: wall time on 2 CPU cores. Next: ddlab plan NAME")
+        print(f"{name}  ({head.get('trials', '?')} trials, {head.get('minutes', '?')} min)")
+        for key in ("paper", "shows"):
+            print(textwrap.fill(str(head.get(key, "")), 96, initial_indent=f"    {key}: ", subsequent_indent=" " * 11))
+    print("\nmin: wall minutes on 2 CPU cores. Next: ddlab plan NAME")
     return 0
 
 

@@ -38,16 +38,15 @@ def explain(error: BaseException, path: Path, overrides: Sequence[str]) -> str:
         return f"{group}={option}: no such option. {suggest(option, error.options or ())}".rstrip()
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
-        return (
-            f"unknown key '{unknown[1]}'. {suggest(unknown[1], _known_keys(path, overrides))} (+{unknown[1]}=... adds it)"
-        )
+        return f"unknown key '{unknown[1]}'. {suggest(unknown[1], _known_keys(path, overrides))} (+{unknown[1]}=... adds it)"
     merging = re.match(r"Error merging override (\S+)", text)
     if merging:
         cause = error.__cause__ or error.__context__
         return f"{merging[1]}: {one_line(cause) if cause else text}"
-    group = re.search(r"config group '([^']+)' does not exist", text) or re.search(r"Could not find match for (\S+)", text)
-    if group:
-        return f"unknown config group '{group[1]}'. {suggest(group[1], catalog.config_groups([path.parent, *catalog.search_path()]))}"
+    unknown = re.search(r"config group '([^']+)' does not exist", text) or re.search(r"Could not find match for (\S+)", text)
+    if unknown:
+        groups = catalog.config_groups([path.parent, *catalog.search_path()])
+        return f"unknown config group '{unknown[1]}'. {suggest(unknown[1], groups)}"
     return text
 
 

@@ -110,9 +110,7 @@ class Train:
     stop_metric: str | None = leaf("metric that may end a trial early; null: never")
     stop_below: float = leaf("the trial ends once stop_metric has held at or below this ...")
     stop_patience: int = leaf("... for this many eval points in a row", low=1)
-    divergence_factor: float = leaf(
-        "a trial has diverged when train_loss exceeds this many times its step-0 value", above=1
-    )
+    divergence_factor: float = leaf("a trial has diverged when train_loss exceeds this many times its step-0 value", above=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,7 +152,7 @@ def writable(cls: type) -> DictConfig:
     config = OmegaConf.structured(cls)
     OmegaConf.set_readonly(config, False)
     for name, child in get_type_hints(cls).items():
-        if dataclasses.is_dataclass(child):
+        if isinstance(child, type) and dataclasses.is_dataclass(child):
             config[name] = writable(child)
     return config
 
@@ -230,7 +228,7 @@ def typed(config: DictConfig) -> DictConfig:
         if not isinstance(node, DictConfig) or "_target_" not in node:
             raise ConfigError(f"{key}: must be a component, a mapping with _target_ (is the group choice missing?)")
         cls = component_class(key, node["_target_"])
-        if dataclasses.is_dataclass(cls):
+        if isinstance(cls, type) and dataclasses.is_dataclass(cls):
             node = _typed_component(key, cls, node)
         OmegaConf.update(science, key, node, merge=False)
     OmegaConf.set_struct(science, True)
@@ -254,18 +252,16 @@ def _typed_component(key: str, cls: type, node: DictConfig) -> DictConfig:
     OmegaConf.set_struct(schema, False)
     for name in node:
         try:
-            schema = OmegaConf.merge(schema, OmegaConf.masked_copy(node, str(name)))
+            schema.merge_with(OmegaConf.masked_copy(node, str(name)))
         except OmegaConfBaseException as error:
-            raise ConfigError(f"{key}.{name}={node[name]}: {one_line(error)}") from error
+            raise ConfigError(f"{key}.{name!s}={node[name]}: {one_line(error)}") from error
     return schema
 
 
 def one_line(error: BaseException) -> str:
     """Return an OmegaConf or Hydra error as one line, without the object dump that follows it."""
     lines = [line.strip() for line in str(error).splitlines()]
-    return " ".join(
-        line for line in lines if line and not line.startswith(("full_key:", "object_type=", "reference_type="))
-    )
+    return " ".join(line for line in lines if line and not line.startswith(("full_key:", "object_type=", "reference_type=")))
 
 
 def resolved(science: DictConfig) -> Leaves:
@@ -282,9 +278,7 @@ def declarations(leaves: Leaves) -> dict[str, Leaf]:
     """Return the `Leaf` of every key; fields that declare none (a user's plain class) are static."""
     owners: dict[str, Any] = {"train": Train}
     owners |= {
-        key.removesuffix("._target_"): component_class(key, value)
-        for key, value in leaves.items()
-        if key.endswith("._target_")
+        key.removesuffix("._target_"): component_class(key, value) for key, value in leaves.items() if key.endswith("._target_")
     }
     found: dict[str, Leaf] = {"seed": Config.__dataclass_fields__["seed"].metadata["leaf"]}
     for owner, cls in owners.items():

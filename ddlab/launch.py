@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import rich.box
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
 import ddlab
-from ddlab.config import Leaves, pack_settings, train_settings
+from ddlab.config import Leaves, pack_settings
 from ddlab.config import Pack as PackSettings
 from ddlab.errors import StoreError
 from ddlab.plan import Pack, Part, Trial, estimate, make_trials, pack_trials
@@ -104,9 +105,7 @@ def extended_plan(plan: pd.DataFrame, trials: Sequence[Trial], settings: PackSet
     packs = pack_trials([trial for trial in trials if trial.id not in known], settings)
     first = 0 if plan.empty else int(plan["pack"].max()) + 1
     rows = [_plan_row(trial, pack, index) for index, pack in enumerate(packs, first) for trial in pack.trials]
-    return (
-        pd.concat([plan, pd.DataFrame(rows)], ignore_index=True) if known and rows else pd.DataFrame(rows) if rows else plan
-    )
+    return pd.concat([plan, pd.DataFrame(rows)], ignore_index=True) if known and rows else pd.DataFrame(rows) if rows else plan
 
 
 def _plan_row(trial: Trial, pack: Pack, index: int) -> dict[str, Any]:
@@ -177,11 +176,10 @@ def _git_state() -> dict[str, Any] | None:
 def print_plan(name: str, packs: Sequence[Pack], num_trials: int) -> None:
     """Print the packs of a sweep and what they will cost."""
     console = Console()
-    table = Table(
-        title=f"{name}: {num_trials:,} trials in {len(packs):,} packs (= compiled programs)", title_justify="left"
-    )
-    for heading in ("pack", "trials", "widths", "steps", "P", "P/N", "FLOPs", "memory", "time"):
-        table.add_column(heading, justify="right")
+    table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("pack", "trials", "width", "P", "P/N", "FLOPs", "MiB", "time"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    console.print(f"{name}: {num_trials:,} trials in {len(packs):,} packs (= compiled programs)")
     shown = packs if len(packs) <= 40 else [*packs[:39], packs[-1]]
     for pack in shown:
         if len(packs) > 40 and pack is packs[-1]:
@@ -190,7 +188,7 @@ def print_plan(name: str, packs: Sequence[Pack], num_trials: int) -> None:
     table.add_section()
     table.add_row("all", *_plan_cells(packs))
     console.print(table)
-    console.print("Nothing was trained. Times are estimates for 2 CPU cores; memory is that of the largest pack.")
+    console.print("Nothing was trained. MiB: memory of the (largest) pack. Times: estimates for 2 CPU cores.")
 
 
 def _plan_cells(packs: Sequence[Pack]) -> list[str]:
@@ -200,18 +198,17 @@ def _plan_cells(packs: Sequence[Pack]) -> list[str]:
     return [
         f"{sum(len(pack.trials) for pack in packs):,}",
         _range([shape.width for shape in shapes], "d"),
-        _range([train_settings(shape.leaves).steps for shape in shapes], ",d"),
         _range(params, ",d"),
         _range(ratios, ".3g"),
-        f"{sum(pack.flops for pack in packs):.2g}",
-        f"{max(pack.num_bytes for pack in packs) / 2**20:,.0f} MiB",
+        f"{sum(pack.flops for pack in packs):.1e}".replace("e+", "e"),
+        f"{max(pack.num_bytes for pack in packs) / 2**20:,.0f}",
         duration(estimate(packs)),
     ]
 
 
 def _range(values: Sequence[float], form: str) -> str:
     low, high = min(values), max(values)
-    return f"{low:{form}}" if low == high else f"{low:{form}} to {high:{form}}"
+    return f"{low:{form}}" if low == high else f"{low:{form}}-{high:{form}}"
 
 
 def duration(seconds: float) -> str:

@@ -109,9 +109,7 @@ class Shape:
         """Bytes of one trial: parameters, gradients and optimizer state, and activations of a step and its backward pass."""
         train = train_settings(self.leaves)
         itemsize = 8 if train.dtype == "float64" else 4
-        return itemsize * (
-            6.0 * self.size.num_params + 4.0 * self.size.num_units * (train.batch_size or self.size.num_train)
-        )
+        return itemsize * (6.0 * self.size.num_params + 4.0 * self.size.num_units * (train.batch_size or self.size.num_train))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TextIO
+from typing import Any, TextIO
 
 PLAIN_SECONDS = 10.0
 
@@ -46,7 +46,7 @@ class Progress:
         self._clock = clock
         self._first: tuple[float, int] | None = None
         self._printed = float("-inf")
-        self._bar = None
+        self._bar: Any = None
 
     def __enter__(self) -> Progress:
         if self._stream.isatty():
@@ -84,9 +84,7 @@ class Progress:
         text = self._line(step, trials_done, losses, now)
         if self._bar is not None:
             self._bar.update(self._task, completed=self._done(step), description=text)
-        elif (
-            now - self._printed >= PLAIN_SECONDS or step == self._outline.steps or trials_done == self._outline.pack_trials
-        ):
+        elif now - self._printed >= PLAIN_SECONDS or step == self._outline.steps or trials_done == self._outline.pack_trials:
             print(text, file=self._stream, flush=True)
             self._printed = now
 

@@ -7,10 +7,6 @@ point it had reached, and both give the curves of an uninterrupted run, bit for 
 
 from __future__ import annotations
 
-import contextlib
-import json
-import os
-import shutil
 import signal
 import threading
 import time
@@ -22,18 +18,18 @@ from typing import Any
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 import pandas as pd
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from ddlab.checkpoints import Checkpoint, Checkpoints
 from ddlab.config import Leaves, Mark, Pack, build, declarations, train_settings
 from ddlab.data import Dataset
+from ddlab.devices import compile_pack, use_cpu_cores
 from ddlab.errors import Interrupted, StoreError
 from ddlab.outcome import Outcomes
 from ddlab.plan import load_leaves
 from ddlab.progress import Outline, Progress
 from ddlab.store import Store
-from ddlab.train import NOT_BEGUN, Inputs, Program, State, eval_steps, make_inputs, make_program
+from ddlab.train import State, eval_steps, make_inputs, make_program
 
 
 def run_pack(root: str | Path, index: int, settings: Pack) -> None:
@@ -51,12 +47,6 @@ def run_pack(root: str | Path, index: int, settings: Pack) -> None:
         outline = _outline(store, plan, index, train_settings(trials[0]).steps)
         with _Signals() as signals, Progress(outline) as progress:
             _PackRun(store, index, settings, list(rows["trial_id"]), trials, signals, progress).run()
-
-
-def use_cpu_cores(num_devices: int | None) -> None:
-    """Make CPU cores JAX devices, so that the trial axis is sharded over them; no effect once JAX has started."""
-    with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", num_devices or len(os.sched_getaffinity(0)))
 
 
 def _outline(store: Store, plan: pd.DataFrame, index: int, steps: int) -> Outline:
@@ -96,52 +86,6 @@ class _Signals:
         self.received = signal.Signals(number)
         for caught, handler in self._before.items():
             signal.signal(caught, handler)
-
-
-@dataclass(frozen=True)
-class _Compiled:
-    """The compiled program of a pack, with its inputs on the devices."""
-
-    segment: Any
-    inputs: Inputs
-    shapes: State
-    placement: State
-    seconds: float
-
-    def begin(self) -> State:
-        """Return a state that has not begun."""
-        zeros = jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), self.shapes)
-        return jax.device_put(zeros._replace(step=np.int32(NOT_BEGUN)), self.placement)
-
-
-def compile_pack(program: Program, inputs: Inputs, num_trials: int) -> _Compiled:
-    """Compile a pack's one program, its trial axis sharded over the devices.
-
-    Where the number of trials is no multiple of the number of devices, the last trial is repeated.
-    """
-    devices = jax.local_devices()[:num_trials]
-    mesh = jax.make_mesh((len(devices),), ("trials",), axis_types=(AxisType.Auto,), devices=devices)
-    split, whole = NamedSharding(mesh, PartitionSpec("trials")), NamedSharding(mesh, PartitionSpec())
-    padding = -num_trials % len(devices)
-
-    def fill(array: np.ndarray) -> np.ndarray:
-        return np.concatenate([array, np.repeat(array[-1:], padding, axis=0)]) if padding else array
-
-    filled = Inputs(
-        jax.tree.map(fill, inputs.hypers),
-        inputs.seeds,
-        fill(inputs.seed_index),
-        inputs.shared,
-        jax.tree.map(fill, inputs.own),
-    )
-    on_devices = jax.device_put(filled, Inputs(split, whole, split, whole, split))  # type: ignore[arg-type]
-    shapes = jax.eval_shape(program.init, on_devices)
-    placement = State(whole, whole, *(jax.tree.map(lambda _: split, shape) for shape in shapes[2:]))  # type: ignore[arg-type]
-    compiled = _Compiled(None, on_devices, shapes, placement, 0.0)
-    jitted = jax.jit(program.segment, donate_argnums=0, out_shardings=(placement, whole))
-    start = time.monotonic()
-    segment = jitted.lower(compiled.begin(), on_devices, np.int32(0)).compile()
-    return _Compiled(segment, on_devices, shapes, placement, time.monotonic() - start)
 
 
 def load_datasets(trials: list[Leaves]) -> list[Dataset]:
@@ -201,7 +145,7 @@ class _PackRun:
         self._datasets = load_datasets(trials)
         program = make_program(widest, self._datasets[0])
         self._compiled = compile_pack(program, make_inputs(trials, traced_keys(widest), self._datasets), len(trials))
-        self._checkpoints = _Checkpoints(store.checkpoint_directory(index))
+        self._checkpoints = Checkpoints(store.checkpoint_directory(index))
         self._outcomes = Outcomes(self._train, len(trials))
         self._buffer = _Buffer()
         self._steps = eval_steps(self._train)
@@ -229,10 +173,12 @@ class _PackRun:
         if waiting is not None:
             self._record(*waiting)
         self._seconds = before + time.monotonic() - started
-        if self._signals.received and self._outcomes.alive.any() and self._num_evals < len(self._steps):
+        if self._outcomes.alive.any() and self._num_evals < len(self._steps):
             self._commit(_to_host(state))
+        else:
+            self._finish()
+        if self._signals.received:
             raise Interrupted(self._signals.received.name)
-        self._finish()
 
     def _record(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Take the metrics of one eval point; waits until the devices have them."""
@@ -247,7 +193,7 @@ class _PackRun:
 
     def _commit(self, state: State) -> None:
         self._write_part()
-        self._checkpoints.save(state, self._num_evals, self._num_parts, self._seconds)
+        self._checkpoints.save(Checkpoint(state, self._num_evals, self._num_parts, self._seconds))
 
     def _write_part(self) -> None:
         if self._buffer.columns:
@@ -295,39 +241,3 @@ class _PackRun:
 
 def _to_host(state: State) -> State:
     return jax.tree.map(np.array, state)
-
-
-class _Checkpoints:
-    """The last checkpoint of a pack, by orbax; a new one is complete before the old one goes."""
-
-    def __init__(self, directory: Path):
-        self._directory = directory.absolute()
-        self._checkpointer = ocp.StandardCheckpointer()
-
-    def save(self, state: State, num_evals: int, num_parts: int, seconds: float) -> None:
-        path = self._directory / f"eval={num_evals:05d}"
-        arrays = {f"{k:04d}": leaf for k, leaf in enumerate(jax.tree.leaves(state)) if leaf.size}
-        self._checkpointer.save(path / "state", arrays, force=True)
-        self._checkpointer.wait_until_finished()
-        about = {"num_evals": num_evals, "num_parts": num_parts, "seconds": seconds}
-        (path / "about.json.tmp").write_text(json.dumps(about))
-        os.replace(path / "about.json.tmp", path / "about.json")
-        for other in self._directory.glob("eval=*"):
-            if other != path:
-                shutil.rmtree(other)
-
-    def restore(self, shapes: State) -> tuple[State, int, int, float] | None:
-        whole = sorted(self._directory.glob("eval=*/about.json"))
-        if not whole:
-            return None
-        about = json.loads(whole[-1].read_text())
-        leaves, tree = jax.tree.flatten(shapes)
-        zeros = {f"{k:04d}": np.zeros(leaf.shape, leaf.dtype) for k, leaf in enumerate(leaves)}
-        wanted = {key: array for key, array in zeros.items() if array.size}  # orbax stores no empty arrays
-        arrays = zeros | self._checkpointer.restore(whole[-1].parent / "state", wanted)
-        state = jax.tree.unflatten(tree, list(arrays.values()))
-        return state, about["num_evals"], about["num_parts"], about["seconds"]
-
-    def remove(self) -> None:
-        if self._directory.exists():
-            shutil.rmtree(self._directory)

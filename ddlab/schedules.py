@@ -10,17 +10,17 @@ import jax.numpy as jnp
 Schedule = Callable[[jax.Array], jax.Array]
 
 
-def constant(steps: int, decay_steps: int) -> Schedule:
+def constant(_steps: int, _decay_steps: int) -> Schedule:
     """1."""
     return lambda step: jnp.ones_like(step)
 
 
-def cosine(steps: int, decay_steps: int) -> Schedule:
+def cosine(steps: int, _decay_steps: int) -> Schedule:
     """(1 + cos(pi t / steps)) / 2: from 1 to 0 over the whole training (Loshchilov, Hutter 2017)."""
     return lambda step: 0.5 * (1 + jnp.cos(jnp.pi * step / steps))
 
 
-def inverse_sqrt(steps: int, decay_steps: int) -> Schedule:
+def inverse_sqrt(_steps: int, decay_steps: int) -> Schedule:
     """1 / sqrt(1 + floor(t / decay_steps)) (Nakkiran et al. 2020, appendix B)."""
     return lambda step: jax.lax.rsqrt(1.0 + jnp.floor(step / decay_steps))
 

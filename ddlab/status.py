@@ -26,9 +26,7 @@ def print_status(root: Path) -> None:
         steps = group["trial_id"].map(last_step).max()
         statuses = ", ".join(f"{count} {status}" for status, count in group["status"].value_counts().items())
         started = "" if steps != steps else f"{steps:,.0f}"
-        table.add_row(
-            str(pack), str(len(group)), statuses, started, f"{group['seconds'].sum():.1f}" if pack in finished else ""
-        )
+        table.add_row(str(pack), str(len(group)), statuses, started, f"{group['seconds'].sum():.1f}" if pack in finished else "")
     console = Console()
     console.print(table)
     counts = trials["status"].value_counts()

@@ -88,16 +88,12 @@ def _added(override: Override, value: Any) -> str:
 def _values(override: Override, composer: Composer) -> list[Any]:
     """Return the values of a sweep override, parsed but not yet type-checked."""
     if override.is_interval_sweep():
-        raise ConfigError(
-            f"{override.input_line}: interval() has no finite list of values; use a list, range() or choice()"
-        )
+        raise ConfigError(f"{override.input_line}: interval() has no finite list of values; use a list, range() or choice()")
     value = override.value()
     if isinstance(value, Glob):
         options = value.filter(composer.groups.get(override.key_or_group, []))
         if not options:
-            raise ConfigError(
-                f"{override.input_line}: glob() matches no option of the config group {override.key_or_group}"
-            )
+            raise ConfigError(f"{override.input_line}: glob() matches no option of the config group {override.key_or_group}")
         return options
     return [_plain(value) for value in override.sweep_iterator(transformer=Transformer.identity)]
 
@@ -152,9 +148,7 @@ def _check_axis(science: DictConfig, base: Leaves, key: str, values: list[Any]) 
             node[name] = value
         except OmegaConfBaseException as error:
             raise ConfigError(f"{key}={value}: {one_line(error)}") from error
-        value = flatten({"value": OmegaConf.to_container(node[name]) if OmegaConf.is_config(node[name]) else node[name]})[
-            "value"
-        ]
+        value = flatten({"value": OmegaConf.to_container(node[name]) if OmegaConf.is_config(node[name]) else node[name]})["value"]
         declared.check(key, value)
         converted.append(value)
     node[name] = before

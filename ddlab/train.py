@@ -155,8 +155,7 @@ def make_program(leaves: Leaves, dataset: Dataset) -> Program:
         return component("model", hypers).make(spec, Init(key, padded, dtype))
 
     # The structure of the network is the same for every trial of the pack.
-    example_hypers = {key: leaves[key] for key in ("seed",)}
-    graph, _, _ = nnx.split(nnx.eval_shape(lambda: make_network(example_hypers)), nnx.Param, Constant)
+    graph = nnx.split(nnx.eval_shape(lambda: make_network({"seed": leaves["seed"]})), nnx.Param, Constant)[0]
 
     def outputs_fn(constants: Any) -> Callable[[Any, jax.Array], jax.Array]:
         return lambda params, inputs: nnx.merge(graph, params, constants)(inputs)
@@ -164,7 +163,8 @@ def make_program(leaves: Leaves, dataset: Dataset) -> Program:
     # --- init -------------------------------------------------------------------------------------------------------
 
     def init_trial(hypers: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-        _, params, constants = nnx.split(make_network(hypers), nnx.Param, Constant)
+        _, *states = nnx.split(make_network(hypers), nnx.Param, Constant)
+        params, constants = states
         optimizer = component("optimizer", hypers)
         return params, constants, optimizer.make(optimizer.learning_rate).init(params)
 
@@ -212,9 +212,7 @@ def make_program(leaves: Leaves, dataset: Dataset) -> Program:
                     batch = tuple(array[rows] for array in batch)
                 return update_trial(params, constants, optimizer_state, hypers, step, batch)
 
-            params, optimizer = jax.vmap(one)(
-                state.params, state.constants, state.optimizer, inputs.hypers, inputs.own, rows
-            )
+            params, optimizer = jax.vmap(one)(state.params, state.constants, state.optimizer, inputs.hypers, inputs.own, rows)
             return State(step + 1, order, params, state.constants, optimizer)
 
         return jax.lax.fori_loop(state.step, target, body, state)
@@ -249,9 +247,7 @@ def make_program(leaves: Leaves, dataset: Dataset) -> Program:
     return Program(init, advance, evaluate, segment)
 
 
-def _mean(
-    forward: Callable[..., jax.Array], per_example: Callable[..., Any], params: Any, inputs: Any, targets: Any
-) -> Any:
+def _mean(forward: Callable[..., jax.Array], per_example: Callable[..., Any], params: Any, inputs: Any, targets: Any) -> Any:
     """Return the mean over examples of `per_example(outputs, targets)`, in chunks of at most `EVAL_EXAMPLES`.
 
     Chunks are equally long; the last is filled up with examples of weight zero. The backward pass computes a chunk anew.

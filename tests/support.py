@@ -13,7 +13,8 @@ from hydra import compose, initialize_config_dir
 
 from ddlab import catalog
 from ddlab.config import Leaves, build, register, resolved, typed
-from ddlab.run import compile_pack, load_datasets, traced_keys
+from ddlab.devices import compile_pack
+from ddlab.run import load_datasets, traced_keys
 from ddlab.train import eval_steps, make_inputs, make_program, train_settings
 
 SMALL_MNIST = ("data.num_train=200", "data.num_test=100", "train.batch_size=20", "data.label_noise=0.2")

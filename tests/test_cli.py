@@ -23,9 +23,7 @@ def tiny(workplace):
     return "tiny"
 
 
-@pytest.mark.parametrize(
-    "words", [["--help"], *([command, "--help"] for command in HELP), ["sweep", "quickstart", "--help"]]
-)
+@pytest.mark.parametrize("words", [["--help"], *([command, "--help"] for command in HELP), ["sweep", "quickstart", "--help"]])
 def test_help_teaches_by_example_and_imports_nothing_heavy(words, capsys):
     code = f"import sys; from ddlab.cli import main; main({words!r}); print(*sys.modules, file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -153,8 +151,6 @@ def test_completion_of_commands_names_keys_and_options(tiny):
 
 def test_the_completion_script_works_in_bash(tiny):
     script = f'{BASH}\nddlab() {{ {sys.executable} -m ddlab.cli "$@"; }}\n'
-    script += (
-        'COMP_LINE="ddlab sweep tiny model.dep"; COMP_POINT=${#COMP_LINE}; compopt() { :; }; _ddlab; echo "${COMPREPLY[@]}"'
-    )
+    script += 'COMP_LINE="ddlab sweep tiny model.dep"; COMP_POINT=${#COMP_LINE}; compopt() { :; }; _ddlab; echo "${COMPREPLY[@]}"'
     done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "model.depth="

@@ -12,9 +12,7 @@ from ddlab.errors import ConfigError
 from tests.support import leaves_of
 
 GROUPS = {
-    path.parent.name + "=" + path.stem: path
-    for path in sorted(catalog.shipped("configs").glob("*/*.yaml"))
-    if path.stem != "npz"
+    path.parent.name + "=" + path.stem: path for path in sorted(catalog.shipped("configs").glob("*/*.yaml")) if path.stem != "npz"
 }
 
 

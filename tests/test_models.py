@@ -13,9 +13,7 @@ from ddlab.sweeper import settle
 from tests.support import leaves_of, make_pack, named_leaves
 
 
-@pytest.mark.parametrize(
-    ("width", "depth", "bias"), [(1, 1, True), (7, 1, False), (64, 2, True), (33, 4, True), (5, 3, False)]
-)
+@pytest.mark.parametrize(("width", "depth", "bias"), [(1, 1, True), (7, 1, False), (64, 2, True), (33, 4, True), (5, 3, False)])
 def test_mlp_has_the_parameters_of_its_formula(width, depth, bias):
     leaves = leaves_of(f"model.width={width}", f"model.depth={depth}", f"model.bias={bias}")
     d, k, one = 40, 10, int(bias)
@@ -32,9 +30,7 @@ def test_quadratic_mlp_has_the_parameters_of_its_formula():
 def test_the_width_is_solved_for_a_wanted_parameter_count(wanted):
     leaves, size = settle(leaves_of("model.depth=2", f"model.num_params={wanted}"))
     width = leaves["model.width"]
-    neighbours = [
-        settle(leaves_of("model.depth=2", f"model.width={w}"))[1].num_params for w in (width - 1, width, width + 1)
-    ]
+    neighbours = [settle(leaves_of("model.depth=2", f"model.width={w}"))[1].num_params for w in (width - 1, width, width + 1)]
     assert neighbours[1] == size.num_params
     assert abs(size.num_params - wanted) == min(abs(number - wanted) for number in neighbours)
 

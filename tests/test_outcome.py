@@ -23,9 +23,7 @@ def run(train, losses, errors=None):
     losses = np.array(losses, float)
     errors = np.zeros_like(losses) if errors is None else np.array(errors, float)
     outcomes = Outcomes(train, losses.shape[1])
-    metrics = [
-        {"train_loss": loss, "test_loss": loss, "test_error": error} for loss, error in zip(losses, errors, strict=True)
-    ]
+    metrics = [{"train_loss": loss, "test_loss": loss, "test_error": error} for loss, error in zip(losses, errors, strict=True)]
     return outcomes, np.array([outcomes.update(10 * k, metric) for k, metric in enumerate(metrics)])
 
 

@@ -31,8 +31,7 @@ def test_trials_are_the_product_of_the_axes_each_once():
     axes = {"model.width": (4, 8, 8), "seed": (0, 1), "optimizer.learning_rate": (0.1, 0.2)}
     trials = make_trials([part(axes)], settle)
     points = {
-        tuple(load_leaves(trial.config)[key] for key in ("model.width", "seed", "optimizer.learning_rate"))
-        for trial in trials
+        tuple(load_leaves(trial.config)[key] for key in ("model.width", "seed", "optimizer.learning_rate")) for trial in trials
     }
     assert points == set(itertools.product((4, 8), (0, 1), (0.1, 0.2)))
     assert len(trials) == 8
@@ -43,9 +42,7 @@ def test_identity_is_the_science_and_nothing_else():
     assert trial_id(leaves) == trial_id(dict(reversed(leaves.items())))
     for key, value in (("seed", 1), ("model.width", 65), ("train.steps", 7), ("measures.x._target_", "y")):
         assert trial_id({**leaves, key: value}) != trial_id(leaves), key
-    assert trial_id({**leaves, "data.path": "/here"}, ["data.path"]) == trial_id(
-        {**leaves, "data.path": "/there"}, ["data.path"]
-    )
+    assert trial_id({**leaves, "data.path": "/here"}, ["data.path"]) == trial_id({**leaves, "data.path": "/there"}, ["data.path"])
 
 
 def test_identity_is_the_same_in_every_version_of_the_program():

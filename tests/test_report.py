@@ -137,7 +137,9 @@ def test_every_recipe_documents_its_options():
 def test_reference_results_redraw_without_jax(name, tmp_path):
     directory = tmp_path / name
     subprocess.run(["cp", "-r", str(REFERENCE / name), str(directory)], check=True)
-    code = f"import sys; from ddlab.cli import main; assert main(['report', {str(directory)!r}]) == 0; print('jax' in sys.modules)"
+    code = (
+        f"import sys; from ddlab.cli import main; assert main(['report', {str(directory)!r}]) == 0; print('jax' in sys.modules)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
     assert (directory / "report" / "index.html").exists()

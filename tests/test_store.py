@@ -52,9 +52,7 @@ def test_a_column_that_only_later_parts_have_is_read(store):
 
 
 def test_short_vectors_are_stored_as_lists(store):
-    store.write_part(
-        1, 2, {"trial_id": ["t2", "t3"], "step": [2, 2], "spectrum": np.arange(6, dtype="float32").reshape(2, 3)}
-    )
+    store.write_part(1, 2, {"trial_id": ["t2", "t3"], "step": [2, 2], "spectrum": np.arange(6, dtype="float32").reshape(2, 3)})
     stored = ddlab.load(store.root).curves["spectrum"].dropna().tolist()
     assert [list(vector) for vector in stored] == [[0, 1, 2], [3, 4, 5]]
 

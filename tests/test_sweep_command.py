@@ -92,9 +92,7 @@ def test_packs_planned_are_programs_compiled(tiny, monkeypatch):
 def test_a_diverged_trial_has_its_status_and_the_others_their_curves(tiny):
     overrides = ["optimizer=sgd", "optimizer.momentum=0.9", "model.width=8", "seed=0"]
     main(["sweep", tiny, *overrides, "optimizer.learning_rate=0.01,0.02,0.03,0.04,0.05,0.06,0.07,0.08,0.09", "out=sane"])
-    main(
-        ["sweep", tiny, *overrides, "optimizer.learning_rate=0.01,0.02,0.03,0.04,0.05,0.06,0.07,0.08,0.09,1e6", "out=wild"]
-    )
+    main(["sweep", tiny, *overrides, "optimizer.learning_rate=0.01,0.02,0.03,0.04,0.05,0.06,0.07,0.08,0.09,1e6", "out=wild"])
     wild = ddlab.load("wild").trials.set_index("trial_id")
     diverged = wild.index[wild["optimizer.learning_rate"] == 1e6]
     assert wild.loc[diverged, "status"].tolist() == ["diverged"]

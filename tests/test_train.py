@@ -156,17 +156,13 @@ def test_metrics_do_not_depend_on_how_evaluation_is_chunked(num_test):
 
 
 def test_gradient_norm_is_that_of_the_whole_training_set():
-    trial = leaves_of(
-        *MODULAR, "train.dtype=float64", "optimizer=sgd", "optimizer.momentum=0", "optimizer.learning_rate=1e-3"
-    )
+    trial = leaves_of(*MODULAR, "train.dtype=float64", "optimizer=sgd", "optimizer.momentum=0", "optimizer.learning_rate=1e-3")
     with jax.enable_x64(True):
         program, inputs = make_pack([trial])
         state = program.init(inputs)
         measured = float(program.evaluate(state, inputs)["gradient_norm"][0])
         moved = jax.jit(program.advance)(state, inputs, np.int32(1))
-        steps = [
-            np.asarray(a - b) for a, b in zip(jax.tree.leaves(moved.params), jax.tree.leaves(state.params), strict=True)
-        ]
+        steps = [np.asarray(a - b) for a, b in zip(jax.tree.leaves(moved.params), jax.tree.leaves(state.params), strict=True)]
     assert steps[0].dtype == np.float64
     np.testing.assert_allclose(measured, np.sqrt(sum((step**2).sum() for step in steps)) / 1e-3, rtol=1e-7)
 

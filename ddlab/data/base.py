@@ -50,9 +50,7 @@ class Dataset:
 
     @property
     def spec(self) -> Spec:
-        return Spec(
-            len(self.train_targets), len(self.test_targets), self.train_inputs.shape[1:], self.num_outputs, self.alphabet
-        )
+        return Spec(len(self.train_targets), len(self.test_targets), self.train_inputs.shape[1:], self.num_outputs, self.alphabet)
 
     @property
     def checksum(self) -> str:

@@ -88,9 +88,9 @@ def _generate(seed: int) -> tuple[np.ndarray, np.ndarray]:
 
     args = get_dataset_args()
     args.num_samples, args.train_split, args.seed = BLOCK, 1.0, seed
-    state = np.random.get_state()
+    state = np.random.get_state()  # noqa: NPY002
     try:
         made = make_dataset(args)
     finally:
-        np.random.set_state(state)
+        np.random.set_state(state)  # noqa: NPY002
     return made["x"].astype(np.float32), made["y"].astype(np.int32)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ddlab.measures.base import Measure, Snapshot
+from ddlab.measures.base import Measure, Params, Snapshot
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class GradientNorm(Measure):
     """
 
     def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
-        def train_loss(params):
+        def train_loss(params: Params) -> jax.Array:
             return snapshot.mean_fn(snapshot.loss_fn, params, *snapshot.train)
 
         return {"gradient_norm": optax.tree.norm(jax.grad(train_loss)(snapshot.params))}

@@ -15,7 +15,7 @@ class Performance(Measure):
     """train_loss, test_loss (the training loss, mean per example) and train_error, test_error (fraction wrong)."""
 
     def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
-        def loss_and_error(outputs, targets):
+        def loss_and_error(outputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
             return snapshot.loss_fn(outputs, targets), error(outputs, targets)
 
         metrics = {}

@@ -86,7 +86,7 @@ class Init:
 
     def zeros(self, name: str, axes: tuple[Axis, ...]) -> nnx.Param:
         """Return a parameter that starts at zero."""
-        return self._draw(name, axes, 0.0, lambda key, shape, dtype: jnp.zeros(shape, dtype))
+        return self._draw(name, axes, 0.0, lambda _key, shape, dtype: jnp.zeros(shape, dtype))
 
     def constant(self, value: Any) -> Constant:
         """Return an untrained number."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -55,7 +56,7 @@ class MLP(Model):
         axes = [init.axis("inputs", num_features(spec)), *[width] * self.depth, outputs]
         layers = [
             self._layer(f"layer{index}", fan_in, fan_out, index == self.depth, init)
-            for index, (fan_in, fan_out) in enumerate(zip(axes[:-1], axes[1:], strict=True))
+            for index, (fan_in, fan_out) in enumerate(itertools.pairwise(axes))
         ]
         return _Network(layers, ACTIVATIONS[self.activation], spec)
 

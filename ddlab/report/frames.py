@@ -49,9 +49,7 @@ def selected(results: Results, where: Mapping[str, Any], finished: bool = False)
     Raises:
         ConfigError: a column that does not exist, or nothing is left to draw.
     """
-    trials = results.trials.assign(
-        params_per_sample_output=results.trials["params_per_sample"] / results.trials["num_outputs"]
-    )
+    trials = results.trials.assign(params_per_sample_output=results.trials["params_per_sample"] / results.trials["num_outputs"])
     for key, value in where.items():
         require(trials, key, "where")
         trials = trials[trials[key] == value]

@@ -6,6 +6,7 @@ step) by `make golden`. They may be made anew only when this script changes; `ma
 
 from __future__ import annotations
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -32,7 +33,7 @@ def problem(model: str) -> dict[str, np.ndarray]:
     if model == "mlp":
         sizes = [12, 9, 9, 5]
         arrays = {"x": random.normal(size=(40, 12)), "y": random.integers(5, size=40)}
-        for index, (fan_in, fan_out) in enumerate(zip(sizes[:-1], sizes[1:], strict=True)):
+        for index, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
             arrays[f"w{index}"] = random.normal(size=(fan_in, fan_out)) / fan_in**0.5
             arrays[f"b{index}"] = random.normal(size=fan_out) * 0.1
     else:

@@ -72,9 +72,7 @@ class DoubleDescent(Recipe):
             for name, rows in (("loss", loss), ("error", error))
         ]
         threshold = interpolation_threshold(frame, self.x)
-        reached = (
-            f"train error is zero from {threshold:.3g} on" if threshold is not None else "train error never reaches zero"
-        )
+        reached = f"train error is zero from {threshold:.3g} on" if threshold is not None else "train error never reaches zero"
         trials = int(frame["trials"].max())
         return (
             f"Final metrics against {label(self.x)}; mean of up to {trials} seeds, band: one standard deviation. "

@@ -16,6 +16,7 @@ from ddlab.report.frames import curves_over_seeds, label, learning_steps, loss_n
 from ddlab.store import Results
 
 METRICS = ("train_error", "test_error", "train_loss", "test_loss")
+MARKS: dict[str, Any] = {"memorised": (0, (1, 1.5)), "generalised": (0, (5, 2))}
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ class Grokking(Recipe):
                         values = {name: 1 - column for name, column in values.items()}
                     axes.fill_between(part["step"], values["low"], values["high"], color=tint, alpha=0.15, linewidth=0)
                     axes.plot(part["step"], values["median"], style, color=tint)
-            for name, style in (("memorised", (0, (1, 1.5))), ("generalised", (0, (5, 2)))):
+            for name, dashes in MARKS.items():
                 at = float(rows[name].iloc[0])
                 if np.isfinite(at):
-                    upper.axvline(at, color=color or MARK, linestyle=style, linewidth=0.9, alpha=0.9)
+                    upper.axvline(at, color=color or MARK, linestyle=dashes, linewidth=0.9, alpha=0.9)
         upper.set_ylabel("accuracy")
         upper.set_ylim(-0.03, 1.03)
         percent(upper)
@@ -82,7 +83,7 @@ class Grokking(Recipe):
     def _legend(self, frame: pd.DataFrame, figure: Figure) -> None:
         tints = (MARK, MARK) if self.group else (TEST, TRAIN)
         handles = [Line2D([], [], color=tints[0]), Line2D([], [], color=tints[1], linestyle="--")]
-        handles += [Line2D([], [], color=MARK, linestyle=style, linewidth=0.9) for style in ((0, (1, 1.5)), (0, (5, 2)))]
+        handles += [Line2D([], [], color=MARK, linestyle=dashes, linewidth=0.9) for dashes in MARKS.values()]
         level = f"{100 * self.accuracy:g} %"
         names = ["test", "train", f"{level} train", f"{level} test, for good"]
         if self.group:

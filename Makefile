@@ -1,0 +1,62 @@
+# ddlab: set up, demonstrate, test. `make help` lists the targets.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint types contract check format test-slow test-torch golden reference wheel clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(READY) ## make .venv with ddlab and its development tools
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "ddlab needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "no venv module: on Debian, apt install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup ## run the quickstart sweep and draw its two figures
+	$(BIN)/ddlab sweep quickstart
+	$(BIN)/ddlab report quickstart
+
+test: setup ## run the tests
+	$(BIN)/python -m pytest
+
+lint: setup ## check style and formatting
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## check types
+	$(BIN)/mypy
+
+contract: setup ## check that imports point one way
+	$(BIN)/lint-imports
+
+check: lint types contract test ## everything that CI checks
+
+format: setup ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test-slow: setup ## the tests that take minutes: ten kills of a running sweep
+	$(BIN)/python -m pytest -m slow
+
+test-torch: setup ## PyTorch against the stored trajectories (installs the bench extra)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m pytest -m torch
+
+golden: setup ## make the stored PyTorch trajectories anew
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python tests/reference/torch_trajectories.py
+
+reference: setup ## train the shipped sweeps and store their metrics in results/reference (about 10 minutes)
+	@for sweep in sweeps/*.yaml; do $(BIN)/ddlab sweep $$(basename $$sweep .yaml) out=results/reference/$$(basename $$sweep .yaml) || exit 1; done
+
+wheel: setup ## build a wheel in dist/
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+clean: ## remove what was built (not results)
+	rm -rf $(VENV) dist build .pytest_cache .ruff_cache .mypy_cache .import_linter_cache

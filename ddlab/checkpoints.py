@@ -1,0 +1,69 @@
+"""The last checkpoint of a pack, by orbax; a new one is complete before the old one goes."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from ddlab.store import write_atomically
+from ddlab.train import State
+
+
+class Checkpoint(NamedTuple):
+    """What a pack goes on from.
+
+    Attributes:
+        state: arrays on the host.
+        num_evals: eval points recorded.
+        num_parts: parts of the curves written.
+        seconds: run time so far.
+    """
+
+    state: State
+    num_evals: int
+    num_parts: int
+    seconds: float
+
+
+class Checkpoints:
+    """The checkpoints of one pack, below one directory."""
+
+    def __init__(self, directory: Path):
+        self._directory = directory.absolute()
+        self._checkpointer = ocp.StandardCheckpointer()
+
+    def save(self, checkpoint: Checkpoint) -> None:
+        """Write a checkpoint, then remove the one before."""
+        state, *about = checkpoint
+        path = self._directory / f"eval={checkpoint.num_evals:05d}"
+        arrays = {f"{k:04d}": leaf for k, leaf in enumerate(jax.tree.leaves(state)) if leaf.size}
+        self._checkpointer.save(path / "state", arrays, force=True)
+        self._checkpointer.wait_until_finished()
+        write_atomically(path / "about.json", json.dumps(about).encode())
+        for other in self._directory.glob("eval=*"):
+            if other != path:
+                shutil.rmtree(other)
+
+    def restore(self, shapes: State) -> Checkpoint | None:
+        """Return the last whole checkpoint, of the given shapes; None where there is none."""
+        whole = sorted(self._directory.glob("eval=*/about.json"))
+        if not whole:
+            return None
+        about = json.loads(whole[-1].read_text())
+        leaves, tree = jax.tree.flatten(shapes)
+        zeros = {f"{k:04d}": np.zeros(leaf.shape, leaf.dtype) for k, leaf in enumerate(leaves)}
+        wanted = {key: array for key, array in zeros.items() if array.size}  # orbax stores no empty arrays
+        arrays = zeros | self._checkpointer.restore(whole[-1].parent / "state", wanted)
+        state = jax.tree.unflatten(tree, list(arrays.values()))
+        return Checkpoint(state, *about)
+
+    def remove(self) -> None:
+        """Remove every checkpoint."""
+        if self._directory.exists():
+            shutil.rmtree(self._directory)
