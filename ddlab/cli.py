@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
+import shlex
 import sys
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from ddlab import catalog
-from ddlab.errors import ConfigError, DdlabError, Interrupted, StoreError, suggest
+from ddlab.errors import ConfigError, DdlabError, Interrupted, suggest
 
 OVERVIEW = """\
 ddlab: double descent and grokking sweeps, many trials as one compiled program
@@ -35,7 +36,7 @@ HELP = {
     "plan": """\
 usage: ddlab plan NAME|FILE.yaml [override ...]
 
-Shows what `ddlab sweep` with the same overrides would train: trials, packs (each compiled once), parameters P and P/N, FLOPs,
+Shows what the sweep is, stored or not: trials, packs (each compiled once), parameters P and P/N, FLOPs,
 memory and a time estimate. Nothing is trained or stored.
 
   ddlab plan mnist1d_width
@@ -88,7 +89,7 @@ results/NAME/report. Overrides change a figure's options, or add one:
                                                                           params_per_sample_output
   ddlab report mnist1d_quick +figures.map.recipe=heatmap +figures.map.metric=test_loss
 
-Recipes: double_descent, grokking, heatmap. An unknown option's error lists the known ones.
+Recipes: double_descent, grokking, grokking_delay, heatmap. An unknown option's error lists the known ones.
 """,
     "completion": 'usage: ddlab completion bash\n\nPrints the completion script. Use: eval "$(ddlab completion bash)"\n',
 }
@@ -113,12 +114,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         if {"-h", "--help"} & set(rest):
             print(HELP[command], end="")
             return 0
-        return _COMMANDS[command](rest)
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning  # type: ignore[assignment]
+            return _COMMANDS[command](rest)
     except DdlabError as error:
         print(f"ddlab: {error}", file=sys.stderr)
         return 2
     except Interrupted as signal:
-        again = " ".join(["ddlab", *map(_quoted, arguments)])
+        again = shlex.join(["ddlab", *arguments])
         print(f"ddlab: stopped by {signal}; everything so far is stored. Go on with:\n  {again}", file=sys.stderr)
         return 130
     except KeyboardInterrupt:
@@ -127,10 +130,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(f"ddlab: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
+        return 2
 
 
-def _quoted(word: str) -> str:
-    return word if re.fullmatch(r"[\w@%+=:,./-]+", word) else "'" + word.replace("'", "'\\''") + "'"
+def _show_warning(message: Warning | str, *_: Any) -> None:
+    print(f"ddlab: warning: {message}", file=sys.stderr)
 
 
 def _name(arguments: Sequence[str], command: str) -> tuple[str, list[str]]:
@@ -173,6 +181,7 @@ def _hydra(action: str) -> Callable[[Sequence[str]], int]:
             "hydra/job_logging=none",
             f"hydra.searchpath=[{','.join(_hydra_quoted(f'file://{path}') for path in catalog.search_path())}]",
             f"hydra.sweeper.action={action}",
+            f"hydra.sweeper.command={_hydra_quoted(shlex.join(['ddlab', action, *arguments]))}",
         ]
         if not any(word.startswith("out=") for word in overrides):
             fixed.append(f"out=results/{path.stem}")
@@ -200,10 +209,6 @@ def _run_hydra(path: Path, words: list[str], overrides: list[str]) -> None:
         from ddlab.composition import explain
 
         raise ConfigError(explain(error, path, overrides)) from error
-    except PermissionError as error:
-        raise StoreError(f"cannot write {error.filename}: {error.strerror}") from error
-    except (FileExistsError, NotADirectoryError) as error:
-        raise StoreError(f"cannot write {error.filename}: {error.strerror}") from error
     finally:
         sys.argv = command
 

@@ -48,6 +48,7 @@ class Leaf:
     low: float | None = None
     high: float | None = None
     above: float | None = None
+    below: float | None = None
     choices: tuple[str, ...] | None = None
 
     @property
@@ -55,7 +56,7 @@ class Leaf:
         """The allowed values in words, such as 'at least 1' or 'one of relu, tanh'."""
         if self.choices is not None:
             return "one of " + ", ".join(self.choices)
-        bounds = {"above": self.above, "at least": self.low, "at most": self.high}
+        bounds = {"above": self.above, "at least": self.low, "at most": self.high, "below": self.below}
         return " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
 
     def check(self, key: str, value: Any) -> None:
@@ -73,6 +74,7 @@ class Leaf:
             and (self.low is None or value >= self.low)
             and (self.high is None or value <= self.high)
             and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
         )
         if not inside:
             raise ConfigError(f"{key}={value}: must be {self.allowed or 'finite'}")
@@ -85,6 +87,7 @@ def leaf(
     low: float | None = None,
     high: float | None = None,
     above: float | None = None,
+    below: float | None = None,
     choices: tuple[str, ...] | None = None,
 ) -> Any:
     """Declare a config field of a component; its default lives in the YAML that names the component.
@@ -94,7 +97,7 @@ def leaf(
         ... class Ridge:
         ...     penalty: float = leaf("ridge penalty lambda", Mark.TRACED, low=0)
     """
-    return dataclasses.field(metadata={"leaf": Leaf(doc, mark, low, high, above, choices)})
+    return dataclasses.field(metadata={"leaf": Leaf(doc, mark, low, high, above, below, choices)})
 
 
 @dataclasses.dataclass(frozen=True)
@@ -188,13 +191,16 @@ def section(leaves: Leaves, name: str) -> dict[str, Any]:
     return nested
 
 
-def component_class(key: str, target: Any) -> Any:
-    """Return the class that a `_target_` names; raise `ConfigError` where there is none."""
+def component_class(key: str, target: Any) -> type:
+    """Return the dataclass that a `_target_` names; raise `ConfigError` where there is none."""
     module, _, name = str(target).rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)
+        found = getattr(importlib.import_module(module), name)
     except Exception as error:
         raise ConfigError(f"{key}._target_={target}: cannot be imported ({one_line(error)})") from error
+    if not (isinstance(found, type) and dataclasses.is_dataclass(found)):
+        raise ConfigError(f"{key}._target_={target}: must be a dataclass; its fields are the component's config")
+    return found
 
 
 def build(leaves: Leaves, name: str) -> Any:
@@ -203,9 +209,9 @@ def build(leaves: Leaves, name: str) -> Any:
     return component_class(name, fields.pop("_target_"))(**fields)
 
 
-def build_measures(leaves: Leaves) -> dict[str, Any]:
+def build_measures(leaves: Leaves) -> list[Any]:
     """Make every measure, in the order of the config."""
-    return {name: build(leaves, f"measures.{name}") for name in section(leaves, "measures")}
+    return [build(leaves, f"measures.{name}") for name in section(leaves, "measures")]
 
 
 def train_settings(leaves: Leaves) -> Train:
@@ -228,9 +234,7 @@ def typed(config: DictConfig) -> DictConfig:
         if not isinstance(node, DictConfig) or "_target_" not in node:
             raise ConfigError(f"{key}: must be a component, a mapping with _target_ (is the group choice missing?)")
         cls = component_class(key, node["_target_"])
-        if isinstance(cls, type) and dataclasses.is_dataclass(cls):
-            node = _typed_component(key, cls, node)
-        OmegaConf.update(science, key, node, merge=False)
+        OmegaConf.update(science, key, _typed_component(key, cls, node), merge=False)
     OmegaConf.set_struct(science, True)
     return science
 
@@ -275,17 +279,23 @@ def resolved(science: DictConfig) -> Leaves:
 
 
 def declarations(leaves: Leaves) -> dict[str, Leaf]:
-    """Return the `Leaf` of every key; fields that declare none (a user's plain class) are static."""
+    """Return the `Leaf` of every key; fields of a user's class that declare none are static."""
     owners: dict[str, Any] = {"train": Train}
-    owners |= {
-        key.removesuffix("._target_"): component_class(key, value) for key, value in leaves.items() if key.endswith("._target_")
-    }
+    for key, value in leaves.items():
+        if key.endswith("._target_"):
+            owner = key.removesuffix("._target_")
+            owners[owner] = component_class(owner, value)
     found: dict[str, Leaf] = {"seed": Config.__dataclass_fields__["seed"].metadata["leaf"]}
     for owner, cls in owners.items():
-        for field in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
+        for field in dataclasses.fields(cls):
             if "leaf" in field.metadata:
                 found[f"{owner}.{field.name}"] = field.metadata["leaf"]
     return {key: found.get(key, Leaf("")) for key in leaves}
+
+
+def width_key(leaves: Leaves) -> str | None:
+    """Return the leaf of mark WIDTH: its values may differ within a pack at the price of padding."""
+    return next((key for key, declared in declarations(leaves).items() if declared.mark is Mark.WIDTH), None)
 
 
 def check(leaves: Leaves) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -23,45 +23,72 @@ def use_cpu_cores(num_devices: int | None) -> None:
 
 @dataclass(frozen=True)
 class Compiled:
-    """The compiled program of a pack, with its inputs on the devices."""
+    """The compiled program of a pack, with its inputs on the devices.
+
+    Attributes:
+        segment: as `Program.segment`, with the state donated.
+        inputs: on the devices, the trial axis filled up to a multiple of their number.
+        shapes: of a state on the host, with exactly the pack's trials.
+        seconds: spent compiling.
+    """
 
     segment: Any
     inputs: Inputs
     shapes: State
-    placement: State
     seconds: float
+    _layout: _Layout
 
     def begin(self) -> State:
-        """Return a state that has not begun."""
+        """Return a state on the devices that has not begun."""
         zeros = jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), self.shapes)
-        return jax.device_put(zeros._replace(step=np.int32(NOT_BEGUN)), self.placement)
+        return self.to_devices(zeros._replace(step=np.int32(NOT_BEGUN)))
+
+    def to_devices(self, state: State) -> State:
+        """Return a host state on the devices."""
+        return self._layout.place(state)
+
+    def to_host(self, state: State) -> State:
+        """Return a copy on the host, the same for any number of devices; waits for the devices."""
+        host = State(*(jax.tree.map(np.array, part) for part in state))
+        shared, own = host[:2], host[2:]
+        return State(*shared, *(jax.tree.map(lambda array: array[: self._layout.num_trials], part) for part in own))
+
+
+class _Layout:
+    """The trial axis split over the devices; where it does not divide, the last trial is repeated."""
+
+    def __init__(self, num_trials: int):
+        self.num_trials = num_trials
+        devices = jax.local_devices()[:num_trials]
+        self._padding = -num_trials % len(devices)
+        mesh = jax.make_mesh((len(devices),), ("trials",), axis_types=(AxisType.Auto,), devices=devices)
+        self.split, self.whole = NamedSharding(mesh, PartitionSpec("trials")), NamedSharding(mesh, PartitionSpec())
+
+    def _split(self, tree: Any) -> Any:
+        def put(array: np.ndarray) -> jax.Array:
+            return jax.device_put(np.concatenate([array, np.repeat(array[-1:], self._padding, axis=0)]), self.split)
+
+        return jax.tree.map(put, tree)
+
+    def place(self, state: State) -> State:
+        step, order, *own = state
+        return State(*jax.device_put((step, order), self.whole), *map(self._split, own))
+
+    def place_inputs(self, inputs: Inputs) -> Inputs:
+        seeds, shared = jax.device_put((inputs.seeds, inputs.shared), self.whole)
+        return Inputs(self._split(inputs.hypers), seeds, self._split(inputs.seed_index), shared, self._split(inputs.own))
+
+    def of(self, state: State) -> State:
+        return State(self.whole, self.whole, *(jax.tree.map(lambda _: self.split, part) for part in state[2:]))  # type: ignore[arg-type]
 
 
 def compile_pack(program: Program, inputs: Inputs, num_trials: int) -> Compiled:
-    """Compile a pack's one program, its trial axis sharded over the devices.
-
-    Where the number of trials is no multiple of the number of devices, the last trial is repeated.
-    """
-    devices = jax.local_devices()[:num_trials]
-    mesh = jax.make_mesh((len(devices),), ("trials",), axis_types=(AxisType.Auto,), devices=devices)
-    split, whole = NamedSharding(mesh, PartitionSpec("trials")), NamedSharding(mesh, PartitionSpec())
-    padding = -num_trials % len(devices)
-
-    def fill(array: np.ndarray) -> np.ndarray:
-        return np.concatenate([array, np.repeat(array[-1:], padding, axis=0)]) if padding else array
-
-    filled = Inputs(
-        jax.tree.map(fill, inputs.hypers),
-        inputs.seeds,
-        fill(inputs.seed_index),
-        inputs.shared,
-        jax.tree.map(fill, inputs.own),
-    )
-    on_devices = jax.device_put(filled, Inputs(split, whole, split, whole, split))  # type: ignore[arg-type]
-    shapes = jax.eval_shape(program.init, on_devices)
-    placement = State(whole, whole, *(jax.tree.map(lambda _: split, shape) for shape in shapes[2:]))  # type: ignore[arg-type]
-    compiled = Compiled(None, on_devices, shapes, placement, 0.0)
-    jitted = jax.jit(program.segment, donate_argnums=0, out_shardings=(placement, whole))
+    """Compile a pack's one program, its trial axis sharded over the local devices."""
+    layout = _Layout(num_trials)
+    shapes = jax.eval_shape(program.init, inputs)
+    on_devices = layout.place_inputs(inputs)
+    compiled = Compiled(None, on_devices, shapes, 0.0, layout)
+    jitted = jax.jit(program.segment, donate_argnums=0, out_shardings=(layout.of(shapes), layout.whole))
     start = time.monotonic()
     segment = jitted.lower(compiled.begin(), on_devices, np.int32(0)).compile()
-    return Compiled(segment, on_devices, shapes, placement, time.monotonic() - start)
+    return replace(compiled, segment=segment, seconds=time.monotonic() - start)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,7 @@ from rich.table import Table
 import ddlab
 from ddlab.config import Leaves, pack_settings
 from ddlab.config import Pack as PackSettings
-from ddlab.errors import StoreError
+from ddlab.errors import Interrupted, StoreError
 from ddlab.plan import Pack, Part, Trial, estimate, make_trials, pack_trials
 from ddlab.store import Store
 from ddlab.sweeper import Composer, Sweep, base_differences, compose_sweep, settle
@@ -31,8 +33,17 @@ HEAD = ("title", "paper", "shows", "minutes")
 Launch = Callable[[list[list[str]]], Sequence[JobReturn]]
 
 
-def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], action: str, launch: Launch) -> None:
-    """Plan a sweep and, unless the action is "plan", store the plan and launch the packs that are not finished."""
+def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], action: str, command: str, launch: Launch) -> None:
+    """Plan a sweep and, unless the action is "plan", store the plan and launch the packs that are not finished.
+
+    Args:
+        name: the sweep's.
+        composer: access to Hydra.
+        overrides: of the command line.
+        action: "plan" or "sweep".
+        command: the command line as the user typed it.
+        launch: hands jobs, each a list of overrides, to Hydra's launcher.
+    """
     sweep = compose_sweep(composer, overrides)
     settings = pack_settings(sweep.config)
     trials = make_trials(sweep.parts, settle)
@@ -40,21 +51,43 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
         print_plan(name, pack_trials(trials, settings), len(trials))
         return
     store = Store(sweep.config.out)
-    check_same_base(store, sweep)
-    plan = extended_plan(store.read_plan(), trials, settings)
+    stored = store.read_sweep() if store.exists() else None
+    begun = store.begun_packs()
+    stored_parts = stored["parts"] if stored and begun else []
+    check_same_base(store, stored_parts, sweep)
+    packing = {"max_trials": settings.max_trials, "memory_gib": settings.memory_gib}
+    old_plan = store.read_plan() if begun else store.read_plan().iloc[:0]
+    if stored and stored.get("packing") != packing:
+        old_plan = old_plan[old_plan["pack"].isin(begun)]
+    plan = extended_plan(old_plan, trials, settings)
     wanted = plan[plan["trial_id"].isin({trial.id for trial in trials})]
     pending = sorted(set(wanted["pack"]) - store.finished_packs())
-    store.write_sweep(describe(name, sweep))
     store.write_plan(plan)
-    store.add_provenance(provenance(overrides))
+    store.write_sweep({**describe(name, sweep, stored_parts), "packing": packing})
+    store.add_provenance(provenance(command, overrides))
     done = len(wanted) - int(wanted["pack"].isin(pending).sum())
     if done:
         print(f"{done:,} of {len(wanted):,} trials are stored already in {store.root}", file=sys.stderr)
     if pending:
         fixed = [f"out='{_escape(str(sweep.config.out))}'", *_pack_overrides(sweep.config)]
-        returns = launch([[*fixed, f"pack.index={pack}"] for pack in pending])
+        with _termination_interrupts():
+            returns = launch([[*fixed, f"pack.index={pack}"] for pack in pending])
         _raise_failure(dict(zip(pending, returns, strict=True)))
     _print_summary(name, store, {trial.id for trial in trials})
+
+
+@contextmanager
+def _termination_interrupts() -> Iterator[None]:
+    """Make SIGTERM stop a launcher as Ctrl-C does, so that it ends its worker processes."""
+
+    def interrupt(number: int, _frame: Any) -> None:
+        raise Interrupted(signal.Signals(number).name)
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _escape(text: str) -> str:
@@ -76,24 +109,35 @@ def _raise_failure(returns: Mapping[int, JobReturn]) -> None:
 # --- store -----------------------------------------------------------------------------------------------------------
 
 
-def check_same_base(store: Store, sweep: Sweep) -> None:
+def check_same_base(store: Store, stored_parts: Sequence[Mapping[str, Any]], sweep: Sweep) -> None:
     """Refuse to mix trials of another base config into a store, unless `extend=true` asks for it.
 
     Raises:
         StoreError: naming the first keys that differ, and how to go on.
     """
-    if not store.exists():
-        return
-    stored = {json.dumps(part["structural"]): part["base"] for part in store.read_sweep()["parts"]}
     for part in sweep.parts:
-        old = stored.get(json.dumps(dict(part.structural)))
-        differences = [] if old is None else base_differences(old, _listed(part.fixed))
-        if differences and not sweep.config.extend:
-            more = f" and {len(differences) - 3} more" if len(differences) > 3 else ""
-            raise StoreError(
-                f"out={store.root}: holds a sweep with another base config ({'; '.join(differences[:3])}{more});"
-                f" name another out=DIR, or add extend=true to mix them"
-            )
+        differences = [_differences(stored, part) for stored in stored_parts]
+        if sweep.config.extend or not differences or [] in differences:
+            continue
+        least = min(differences, key=len)
+        more = f" and {len(least) - 3} more" if len(least) > 3 else ""
+        raise StoreError(
+            f"out={store.root}: holds a sweep with another base config ({'; '.join(least[:3])}{more});"
+            f" name another out=DIR, or add extend=true to mix them"
+        )
+
+
+def _differences(stored: Mapping[str, Any], part: Part) -> list[str]:
+    """Return how a part's base differs from a stored one; what another choice of a group brings along does not count."""
+    old, new = stored["structural"], part.structural
+    if old.keys() == new.keys() and old != new:
+        return []
+    groups = tuple(f"{group}." for group in old.keys() ^ new.keys())
+    bases = (
+        {key: value for key, value in base.items() if not key.startswith(groups)}
+        for base in (stored["base"], _listed(part.fixed))
+    )
+    return base_differences(*bases)
 
 
 def extended_plan(plan: pd.DataFrame, trials: Sequence[Trial], settings: PackSettings) -> pd.DataFrame:
@@ -105,7 +149,8 @@ def extended_plan(plan: pd.DataFrame, trials: Sequence[Trial], settings: PackSet
     packs = pack_trials([trial for trial in trials if trial.id not in known], settings)
     first = 0 if plan.empty else int(plan["pack"].max()) + 1
     rows = [_plan_row(trial, pack, index) for index, pack in enumerate(packs, first) for trial in pack.trials]
-    return pd.concat([plan, pd.DataFrame(rows)], ignore_index=True) if known and rows else pd.DataFrame(rows) if rows else plan
+    added = pd.DataFrame(rows)
+    return added if plan.empty else pd.concat([plan, added], ignore_index=True) if rows else plan
 
 
 def _plan_row(trial: Trial, pack: Pack, index: int) -> dict[str, Any]:
@@ -122,14 +167,15 @@ def _plan_row(trial: Trial, pack: Pack, index: int) -> dict[str, Any]:
     }
 
 
-def describe(name: str, sweep: Sweep) -> dict[str, Any]:
-    """Return the content of sweep.yaml."""
-    head = {key: sweep.config[key] for key in HEAD}
+def describe(name: str, sweep: Sweep, stored_parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the content of sweep.yaml: the sweep, with the parts that the store holds already."""
+    parts = [_describe_part(part) for part in sweep.parts]
+    ours = [(part["structural"], part["base"]) for part in parts]
     return {
         "name": name,
-        **head,
+        **{key: sweep.config[key] for key in HEAD},
         "figures": OmegaConf.to_container(sweep.config.figures, resolve=True),
-        "parts": [_describe_part(part) for part in sweep.parts],
+        "parts": [*parts, *(part for part in stored_parts if (part["structural"], part["base"]) not in ours)],
     }
 
 
@@ -143,12 +189,12 @@ def _listed(leaves: Leaves) -> dict[str, Any]:
     return {key: list(value) if isinstance(value, tuple) else value for key, value in leaves.items()}
 
 
-def provenance(overrides: Sequence[str]) -> dict[str, Any]:
+def provenance(command: str, overrides: Sequence[str]) -> dict[str, Any]:
     """Return what is known of this run of the command: when, command line, versions, git state."""
     packages = ("ddlab", "jax", "jaxlib", "flax", "optax", "hydra-core", "numpy", "pandas", "pyarrow", "mnist1d")
     return {
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": ["ddlab", *sys.argv[1:]],
+        "command": command,
         "overrides": list(overrides),
         "python": platform.python_version(),
         "platform": platform.platform(),

@@ -56,8 +56,8 @@ class SGD(Optimizer):
 class Adam(Optimizer):
     """Adam (Kingma, Ba 2015); weight decay is added to the gradient (L2), as in PyTorch's Adam."""
 
-    b1: float = leaf("decay of the mean of gradients", Mark.TRACED, low=0, high=1)
-    b2: float = leaf("decay of the mean of squared gradients", Mark.TRACED, low=0, high=1)
+    b1: float = leaf("decay of the mean of gradients", Mark.TRACED, low=0, below=1)
+    b2: float = leaf("decay of the mean of squared gradients", Mark.TRACED, low=0, below=1)
     eps: float = leaf("added to the root of the second moment", Mark.TRACED, low=0)
 
     def make(self, learning_rate: Any) -> optax.GradientTransformation:

@@ -21,9 +21,12 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from ddlab.config import SCHEMA_VERSION, Leaves, Mark, declarations, train_settings
+from ddlab.config import SCHEMA_VERSION, Leaves, Mark, declarations, train_settings, width_key
 from ddlab.config import Pack as PackSettings
 from ddlab.errors import ConfigError
+
+# Examples that are evaluated at once; longer data sets are evaluated in chunks.
+EVAL_EXAMPLES = 1024
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,11 @@ class Part:
 
 @dataclass(frozen=True)
 class Size:
-    """What decides the cost of a trial: P, hidden units, training examples N, test examples and outputs K."""
+    """What decides the cost of a trial: P, units, numbers per input, training examples N, test examples and outputs K."""
 
     num_params: int
     num_units: int
+    num_inputs: int
     num_train: int
     num_test: int
     num_outputs: int
@@ -68,8 +72,8 @@ class Shape:
 
     @cached_property
     def width_key(self) -> str | None:
-        """The leaf whose values may differ within a pack at the price of padding."""
-        return next((key for key, declared in self._declared.items() if declared.mark is Mark.WIDTH), None)
+        """As `config.width_key`."""
+        return width_key(self.leaves)
 
     @cached_property
     def width(self) -> int:
@@ -106,10 +110,12 @@ class Shape:
 
     @cached_property
     def num_bytes(self) -> float:
-        """Bytes of one trial: parameters, gradients and optimizer state, and activations of a step and its backward pass."""
+        """Bytes of one trial: parameters, gradients and optimizer state, and activations, and data of its own."""
         train = train_settings(self.leaves)
         itemsize = 8 if train.dtype == "float64" else 4
-        return itemsize * (6.0 * self.size.num_params + 4.0 * self.size.num_units * (train.batch_size or self.size.num_train))
+        examples = max(train.batch_size or self.size.num_train, min(EVAL_EXAMPLES, self.size.num_test))
+        own_data = self.size.num_inputs * (self.size.num_train + self.size.num_test) if "data.seed" in self.part.axes else 0
+        return itemsize * (6.0 * self.size.num_params + 4.0 * self.size.num_units * examples + own_data)
 
 
 @dataclass(frozen=True, slots=True)

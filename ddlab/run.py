@@ -10,6 +10,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,17 +19,16 @@ from typing import Any
 
 import jax
 import numpy as np
-import pandas as pd
 
 from ddlab.checkpoints import Checkpoint, Checkpoints
-from ddlab.config import Leaves, Mark, Pack, build, declarations, train_settings
+from ddlab.config import Leaves, Mark, Pack, build, declarations, train_settings, width_key
 from ddlab.data import Dataset
 from ddlab.devices import compile_pack, use_cpu_cores
 from ddlab.errors import Interrupted, StoreError
 from ddlab.outcome import Outcomes
 from ddlab.plan import load_leaves
 from ddlab.progress import Outline, Progress
-from ddlab.store import Store
+from ddlab.store import DamagedPart, Store
 from ddlab.train import State, eval_steps, make_inputs, make_program
 
 
@@ -39,17 +39,17 @@ def run_pack(root: str | Path, index: int, settings: Pack) -> None:
         Interrupted: SIGINT or SIGTERM came; the pack is committed at the eval point it had reached.
     """
     store = Store(root)
-    plan = store.read_plan()
-    rows = plan[plan["pack"] == index]
+    rows = store.read_plan(pack=index)
     trials = [load_leaves(config) for config in rows["config"]]
     use_cpu_cores(settings.cpu_devices)
     with jax.enable_x64(train_settings(trials[0]).dtype == "float64"):
-        outline = _outline(store, plan, index, train_settings(trials[0]).steps)
+        outline = _outline(store, index, train_settings(trials[0]).steps)
         with _Signals() as signals, Progress(outline) as progress:
             _PackRun(store, index, settings, list(rows["trial_id"]), trials, signals, progress).run()
 
 
-def _outline(store: Store, plan: pd.DataFrame, index: int, steps: int) -> Outline:
+def _outline(store: Store, index: int, steps: int) -> Outline:
+    plan = store.read_plan(columns=["pack", "flops"])
     finished = plan["pack"].isin(store.finished_packs())
     work = plan["flops"] / plan["flops"].sum()
     own = plan["pack"] == index
@@ -141,7 +141,8 @@ class _PackRun:
         self._trial_ids = np.array(trial_ids, object)
         self._signals, self._progress = signals, progress
         self._train = train_settings(trials[0])
-        widest = max(trials, key=lambda leaves: leaves.get("model.width", 0))
+        width = width_key(trials[0])
+        widest = max(trials, key=lambda leaves: leaves[width]) if width else trials[0]
         self._datasets = load_datasets(trials)
         program = make_program(widest, self._datasets[0])
         self._compiled = compile_pack(program, make_inputs(trials, traced_keys(widest), self._datasets), len(trials))
@@ -159,7 +160,7 @@ class _PackRun:
         waiting = None
         for step in self._steps[self._num_evals :]:
             commit_due = waiting is not None and time.monotonic() - committed >= self._settings.checkpoint_seconds
-            snapshot = _to_host(state) if commit_due else None
+            snapshot = self._compiled.to_host(state) if commit_due else None
             state, metrics = self._compiled.segment(state, self._compiled.inputs, np.int32(step))
             if waiting is not None:
                 self._record(*waiting)
@@ -174,7 +175,7 @@ class _PackRun:
             self._record(*waiting)
         self._seconds = before + time.monotonic() - started
         if self._outcomes.alive.any() and self._num_evals < len(self._steps):
-            self._commit(_to_host(state))
+            self._commit(self._compiled.to_host(state))
         else:
             self._finish()
         if self._signals.received:
@@ -225,19 +226,16 @@ class _PackRun:
     def _restore(self) -> State:
         """Return the state of the last commit, its rows replayed; a fresh one where there is none."""
         found = self._checkpoints.restore(self._compiled.shapes)
-        if found is None:
+        try:
+            rows = self._store.read_parts(self._index, found.num_parts) if found else None
+        except StoreError as error:
+            warnings.warn(f"{error}; pack {self._index} is trained again", DamagedPart, stacklevel=2)
+            rows = None
+        if found is None or rows is None:
+            self._store.clear_parts(self._index)
             return self._compiled.begin()
         state, self._num_evals, self._num_parts, self._seconds = found
-        try:
-            rows = self._store.read_parts(self._index, self._num_parts)
-        except StoreError:
-            self._num_evals = self._num_parts = 0
-            return self._compiled.begin()
         index = MappingProxyType({trial_id: k for k, trial_id in enumerate(self._trial_ids)})
         names = [name for name in rows.columns if name not in ("trial_id", "step") and rows[name].dtype != object]
         self._outcomes.replay(index, rows, names)
-        return jax.device_put(state, self._compiled.placement)
-
-
-def _to_host(state: State) -> State:
-    return jax.tree.map(np.array, state)
+        return self._compiled.to_devices(state)

@@ -34,4 +34,4 @@ def print_status(root: Path) -> None:
     console.print(f"{len(trials):,} trials: {text}; {trials['seconds'].sum():.1f} s of training and evaluation")
     if PENDING in counts:
         runs = json.loads(store.provenance_file.read_text()) if store.provenance_file.exists() else []
-        console.print(f"go on with: {' '.join(runs[-1]['command'])}" if runs else "go on with the same command")
+        console.print(f"go on with: {runs[-1]['command']}" if runs else "go on with the same command", soft_wrap=True)

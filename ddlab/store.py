@@ -16,7 +16,7 @@ from __future__ import annotations
 import json
 import os
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -43,7 +43,8 @@ class Results:
 
     Attributes:
         trials: one row per planned trial: trial_id, config leaves by dotted name, config-group choices ("data", "model",
-            ...), num_params, num_train, num_outputs, params_per_sample, status (pending, completed, stopped, diverged), seconds.
+            ...), num_params, num_train, num_outputs, params_per_sample, status (pending, completed, stopped, diverged),
+            last_step, seconds.
         curves: one row per (trial, eval point): trial_id, step, train_loss, test_loss, train_error, test_error, measures.
             Errors are fractions in 0..1.
         sweep: the content of sweep.yaml.
@@ -129,7 +130,7 @@ class Store:
         runs = json.loads(self.provenance_file.read_text()) if self.provenance_file.exists() else []
         write_atomically(self.provenance_file, json.dumps([*runs, run], indent=1).encode())
 
-    def read_plan(self, pack: int | None = None) -> pd.DataFrame:
+    def read_plan(self, pack: int | None = None, columns: list[str] | None = None) -> pd.DataFrame:
         """Return the planned trials, of one pack or of all; empty where nothing is planned.
 
         Columns: trial_id, pack, config (canonical JSON), choices (JSON), num_params, num_train, num_outputs, flops.
@@ -138,7 +139,7 @@ class Store:
             return pd.DataFrame(columns=["trial_id", "pack"])
         try:
             filters = None if pack is None else [("pack", "==", pack)]
-            return pq.read_table(self.plan_file, filters=filters).to_pandas()
+            return pq.read_table(self.plan_file, filters=filters, columns=columns).to_pandas()
         except (pa.ArrowException, OSError) as error:
             raise StoreError(f"{self.plan_file}: damaged ({first_line(error)})") from error
 
@@ -148,17 +149,24 @@ class Store:
 
     def finished_packs(self) -> set[int]:
         """Return the packs whose outcome is stored and readable."""
-        return {
-            int(path.stem.removeprefix("pack="))
-            for path, table in _read_tables(sorted((self.root / "trials").glob("pack=*.parquet")))
-            if len(table)
-        }
+        paths = sorted((self.root / "trials").glob("pack=*.parquet"))
+        return {_pack_number(path.stem) for path, _ in _read_each(paths, pq.read_metadata)}
+
+    def begun_packs(self) -> set[int]:
+        """Return the packs of which anything is stored: curves, a checkpoint or an outcome."""
+        paths = [*(self.root / "curves").glob("pack=*/*"), *(self.root / "checkpoints").glob("pack=*/*")]
+        return {_pack_number(path.parent.name) for path in paths} | self.finished_packs()
 
     # --- packs ------------------------------------------------------------------------------------------------------
 
     def write_part(self, pack: int, part: int, columns: Mapping[str, Any]) -> None:
         """Write one part of a pack's curves."""
         write_table(self.part_file(pack, part), _curve_table(columns))
+
+    def clear_parts(self, pack: int) -> None:
+        """Remove the curves of a pack that is trained from the start."""
+        for path in self.part_file(pack, 0).parent.glob("part-*.parquet"):
+            path.unlink()
 
     def read_parts(self, pack: int, num_parts: int) -> pd.DataFrame:
         """Return the first `num_parts` parts of a pack's curves, in order.
@@ -167,7 +175,7 @@ class Store:
             StoreError: one of them is missing or damaged.
         """
         try:
-            tables = [pq.read_table(self.part_file(pack, part), partitioning=None) for part in range(num_parts)]
+            tables = [_read_table(self.part_file(pack, part)) for part in range(num_parts)]
         except (pa.ArrowException, OSError) as error:
             raise StoreError(f"{self.part_file(pack, 0).parent}: damaged ({first_line(error)})") from error
         return pa.concat_tables(tables).to_pandas()
@@ -184,13 +192,13 @@ class Store:
         sweep = self.read_sweep()
         plan = self.read_plan()
         trials = pd.DataFrame([_trial_row(row) for row in plan.to_dict("records")])
-        outcomes = [table for _, table in _read_tables(sorted((self.root / "trials").glob("*.parquet")))]
-        curves = [table for _, table in _read_tables(sorted((self.root / "curves").glob("*/*.parquet")))]
+        outcomes = [table for _, table in _read_each(sorted((self.root / "trials").glob("*.parquet")), _read_table)]
+        curves = [table for _, table in _read_each(sorted((self.root / "curves").glob("*/*.parquet")), _read_table)]
         if outcomes:
             outcome = pa.concat_tables(outcomes, promote_options="permissive").to_pandas()
             trials = trials.merge(outcome, on="trial_id", how="left")
         else:
-            trials = trials.assign(status=None, seconds=np.nan)
+            trials = trials.assign(status=None, seconds=np.nan, last_step=np.nan)
         trials["status"] = trials["status"].fillna(PENDING)
         empty = pd.DataFrame({"trial_id": pd.Series(dtype=str), "step": pd.Series(dtype="int64")})
         joined = pa.concat_tables(curves, promote_options="permissive").to_pandas() if curves else empty
@@ -208,20 +216,29 @@ def _trial_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "trial_id": row["trial_id"],
         **json.loads(row["choices"]),
-        **json.loads(row["config"]),
+        **{key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(row["config"]).items()},
         **known,
         "params_per_sample": known["num_params"] / known["num_train"],
     }
 
 
-def _read_tables(paths: Iterable[Path]) -> list[tuple[Path, pa.Table]]:
-    tables = []
+def _pack_number(name: str) -> int:
+    return int(name.removeprefix("pack="))
+
+
+def _read_table(path: Path) -> pa.Table:
+    return pq.read_table(path, partitioning=None)
+
+
+def _read_each(paths: Iterable[Path], read: Callable[[Path], Any]) -> list[tuple[Path, Any]]:
+    """Read files, reporting the damaged ones."""
+    found = []
     for path in paths:
         try:
-            tables.append((path, pq.read_table(path, partitioning=None)))
+            found.append((path, read(path)))
         except (pa.ArrowException, OSError) as error:
             warnings.warn(f"{path}: damaged, left out ({first_line(error)})", DamagedPart, stacklevel=3)
-    return tables
+    return found
 
 
 def first_line(error: BaseException) -> str:

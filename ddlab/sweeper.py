@@ -6,10 +6,12 @@ value of a leaf axis is type-checked once, and the table is expanded in `plan`. 
 
 from __future__ import annotations
 
+import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, fields
+from functools import cache
 from types import MappingProxyType
 from typing import Any
 
@@ -18,10 +20,24 @@ from hydra.core.override_parser.types import Glob, Override, QuotedString, Trans
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ddlab.config import SCIENCE, Leaves, build, check, declarations, flatten, one_line, resolved, train_settings, typed
+from ddlab.config import (
+    SCIENCE,
+    Config,
+    Leaves,
+    Mark,
+    build,
+    check,
+    declarations,
+    flatten,
+    one_line,
+    resolved,
+    train_settings,
+    typed,
+)
+from ddlab.data import Spec
 from ddlab.errors import ConfigError, suggest
 from ddlab.models import count, settle_width
-from ddlab.plan import Part, Size
+from ddlab.plan import Part, Size, load_leaves
 
 
 @dataclass(frozen=True)
@@ -117,25 +133,39 @@ def _parse_axis(key: str, value: Any, composer: Composer) -> list[Any]:
 
 
 def _make_part(config: DictConfig, composer: Composer, axes: Mapping[str, list[Any]], varied: frozenset[str]) -> Part:
+    leaf_axes = {key: values for key, values in axes.items() if key not in composer.groups}
+    _fill_missing(config, leaf_axes)
     science = typed(config)
     base = resolved(science)
-    leaf_axes = {key: _check_axis(science, base, key, values) for key, values in axes.items() if key not in composer.groups}
+    places = {key for key, declared in declarations(base).items() if declared.mark is Mark.PLACE}
+    if not places & set(leaf_axes):
+        base = _frozen({**base, **{f"data.{name}": value for name, value in build(base, "data").resolve().items()}})
+    checked = {key: _check_axis(science, base, key, values) for key, values in leaf_axes.items()}
     groups = config.hydra.runtime.choices
     structural = {group: groups[group] for group in varied if group in composer.groups}
     named = {group: groups[group] for group in ("data", "model", "optimizer") if group in groups}
     at = _resolver(science) if _has_interpolations(science) else None
-    fixed = {key: value for key, value in base.items() if key not in varied}
-    return Part(_frozen({**named, **structural}), _frozen(structural), base, _frozen(fixed), _frozen(leaf_axes), at)
+    fixed = {key: value for key, value in base.items() if key not in varied | places}
+    return Part(_frozen({**named, **structural}), _frozen(structural), base, _frozen(fixed), _frozen(checked), at)
 
 
-def _frozen(mapping: dict[str, Any]) -> Mapping[str, Any]:
+def _fill_missing(config: DictConfig, axes: Mapping[str, list[Any]]) -> None:
+    """Give a mandatory key that is an axis its first value, so that the base config is whole."""
+    for key, values in axes.items():
+        owner, _, name = key.rpartition(".")
+        node = OmegaConf.select(config, owner) if owner else config
+        if isinstance(node, DictConfig) and name in node and OmegaConf.is_missing(node, name) and values:
+            node[name] = values[0]
+
+
+def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(dict(sorted(mapping.items())))
 
 
 def _check_axis(science: DictConfig, base: Leaves, key: str, values: list[Any]) -> tuple[Any, ...]:
     """Return the values of a leaf axis converted to its type, each checked against its declared range."""
     if key not in base:
-        if key.split(".")[0] not in SCIENCE and OmegaConf.select(science, key) is None and "." in key:
+        if key.split(".")[0] in {field.name for field in fields(Config)} - set(SCIENCE):
             raise ConfigError(f"axis '{key}': only {', '.join(SCIENCE)} can be swept. {suggest(key, base)}".rstrip())
         raise ConfigError(f"unknown key '{key}'. {suggest(key, base)}".rstrip())
     owner, _, name = key.rpartition(".")
@@ -181,11 +211,8 @@ def settle(leaves: Leaves) -> tuple[Leaves, Size]:
         ConfigError: a value out of range, or values at odds with each other.
     """
     check(leaves)
-    source = build(leaves, "data")
-    if hasattr(source, "resolve"):
-        leaves = {**leaves, **{f"data.{name}": value for name, value in source.resolve().items()}}
-        source = build(leaves, "data")
-    spec = source.describe()
+    leaves = {**leaves, **{f"data.{name}": value for name, value in build(leaves, "data").resolve().items()}}
+    spec = build(leaves, "data").describe()
     model = build(leaves, "model")
     if getattr(model, "num_params", None):
         model = settle_width(model, spec, model.num_params)
@@ -193,10 +220,14 @@ def settle(leaves: Leaves) -> tuple[Leaves, Size]:
     train = train_settings(leaves)
     if train.batch_size is not None and train.batch_size > spec.num_train:
         raise ConfigError(f"train.batch_size={train.batch_size}: must be at most the {spec.num_train} training examples")
-    return leaves, Size(*_count(model, spec), spec.num_train, spec.num_test, spec.num_outputs)
+    shape = {key: value for key, value in leaves.items() if key.startswith("model.")}
+    num_params, num_units = _count(json.dumps(shape, sort_keys=True), spec)
+    return leaves, Size(num_params, num_units, math.prod(spec.input_shape), spec.num_train, spec.num_test, spec.num_outputs)
 
 
-_count = lru_cache(maxsize=None)(count)
+@cache
+def _count(model_config: str, spec: Spec) -> tuple[int, int]:
+    return count(build(load_leaves(model_config), "model"), spec)
 
 
 def base_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

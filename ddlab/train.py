@@ -27,8 +27,8 @@ from ddlab.losses import LOSSES
 from ddlab.measures import Snapshot
 from ddlab.measures.performance import Performance
 from ddlab.models import Constant, Init, stream
+from ddlab.plan import EVAL_EXAMPLES
 
-EVAL_EXAMPLES = 1024
 NOT_BEGUN = -1
 
 
@@ -134,6 +134,8 @@ def _as(array: np.ndarray, dtype: str) -> np.ndarray:
 def make_program(leaves: Leaves, dataset: Dataset) -> Program:
     """Return the program of a pack.
 
+    An epoch is as many whole batches as there are; the examples that are left over differ from epoch to epoch.
+
     Args:
         leaves: of the widest trial of the pack; its traced leaves are replaced by each trial's own.
         dataset: any trial's; gives the sizes.
@@ -145,7 +147,6 @@ def make_program(leaves: Leaves, dataset: Dataset) -> Program:
     dtype = jnp.dtype(train.dtype)
     padded = {axis: leaves[f"model.{name}"] for name, axis in build(leaves, "model").PADDED.items()}
     loss_fn = LOSSES[train.loss]
-    measures = [Performance(), *build_measures(leaves).values()]
 
     def component(name: str, hypers: Mapping[str, Any]) -> Any:
         return build({**leaves, **hypers}, name)
@@ -233,7 +234,7 @@ def make_program(leaves: Leaves, dataset: Dataset) -> Program:
                 learning_rate=component("optimizer", hypers).learning_rate_at(state.step, train.steps),
             )
             metrics: Metrics = {}
-            for measure in measures:
+            for measure in (Performance(), *build_measures({**leaves, **hypers})):
                 metrics |= measure(snapshot)
             return metrics
 

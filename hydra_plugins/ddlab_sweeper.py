@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from hydra.core.config_store import ConfigStore
@@ -13,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from ddlab.config import register
 
 # A plain mapping: Hydra executes plugin modules before they are importable, which a dataclass with lazy annotations is not.
-SWEEPER = {"_target_": "hydra_plugins.ddlab_sweeper.DdlabSweeper", "action": "sweep"}
+SWEEPER = {"_target_": "hydra_plugins.ddlab_sweeper.DdlabSweeper", "action": "sweep", "command": ""}
 ConfigStore.instance().store(group="hydra/sweeper", name="ddlab", node=SWEEPER, provider="ddlab")
 register()
 
@@ -21,8 +22,8 @@ register()
 class DdlabSweeper(Sweeper):
     """Composes the sweep, packs its trials, and launches one job per pack."""
 
-    def __init__(self, action: str):
-        self._action = action
+    def __init__(self, action: str, command: str):
+        self._action, self._command = action, command
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
@@ -48,4 +49,5 @@ class DdlabSweeper(Sweeper):
 
         sources = [source.path for source in config.hydra.runtime.config_sources if source.schema == "file"]
         composer = Composer(compose, config_groups(map(Path, sources)))
-        plan_and_launch(name, composer, arguments, self._action, lambda jobs: launcher.launch(jobs, initial_job_idx=0))
+        launch = partial(launcher.launch, initial_job_idx=0)
+        plan_and_launch(name, composer, arguments, self._action, self._command, launch)

@@ -19,7 +19,7 @@ SETTINGS = PackSettings(
 def settle(leaves):
     """Sizes of a one-layer MLP on MNIST-1D, by formula."""
     width = leaves["model.width"]
-    return leaves, Size(41 * width + 10 * (width + 1), width + 10, leaves["data.num_train"], 100, 10)
+    return leaves, Size(41 * width + 10 * (width + 1), width + 10, 40, leaves["data.num_train"], 100, 10)
 
 
 def part(axes, *overrides):

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ddlab import catalog
 from ddlab.errors import ConfigError
 from ddlab.report.figures import RECIPES, make_recipe
 from ddlab.report.figures.double_descent import interior_peak, interpolation_threshold
@@ -30,7 +31,7 @@ def results():
             trial = f"t{k}{seed}"
             shape = {"model.width": width, "num_params": 100 * width, "num_train": 100, "num_outputs": 10}
             ratio = {"params_per_sample": float(width), "train.loss": "cross_entropy", "data": "mnist1d"}
-            trials.append({"trial_id": trial, "seed": seed, "status": "completed", **shape, **ratio})
+            trials.append({"trial_id": trial, "seed": seed, "status": "completed", "last_step": 100, **shape, **ratio})
             for step in (0, 1, 10, 100):
                 at = {"train_error": error if step == 100 else 0.9, "test_error": 0.8 if step < 10 else 0.005}
                 curves.append({"trial_id": trial, "step": step, "train_loss": 1.0, "test_loss": loss + seed - 0.5, **at})
@@ -47,10 +48,12 @@ def test_the_double_descent_frame_is_mean_and_deviation_over_seeds(results):
     assert loss.loc[interior_peak(loss), "params_per_sample_output"] == 0.8
 
 
-def test_the_peak_is_where_the_curve_has_risen_most_not_its_left_end():
-    rows = pd.DataFrame({"mean": [10.0, 4.0, 3.0, 6.0, 2.0]})
-    assert interior_peak(rows) == 3
-    assert interior_peak(pd.DataFrame({"mean": [3.0, 2.0, 1.0]})) == 0
+@pytest.mark.parametrize(
+    ("means", "peak"),
+    [([10, 4, 3, 6, 2], 3), ([1, 5, 0.1, 4.5, 1], 1), ([3, 2, 1], None), ([1, 2, 3], None), ([5, 1, 2], None), ([2.0], None)],
+)
+def test_a_peak_is_the_highest_point_that_the_curve_rises_to_and_falls_from(means, peak):
+    assert interior_peak(pd.DataFrame({"mean": [float(mean) for mean in means]})) == peak
 
 
 def test_no_threshold_is_claimed_where_train_error_never_is_zero(results):
@@ -80,6 +83,30 @@ def test_the_heat_map_frame_is_the_mean_over_seeds(results):
     assert frame.groupby("model.width")["test_loss"].mean().tolist() == [1, 3, 9, 5]
 
 
+def test_a_trial_that_stopped_early_keeps_its_last_value_and_an_unfinished_one_does_not(results):
+    cut = results.curves["step"] < 100
+    for status, expected in (("stopped", 1.0), ("pending", 1.5)):
+        results.trials.loc[results.trials["trial_id"] == "t00", ["status", "last_step"]] = [status, 10]
+        shorter = Results(results.trials, results.curves[cut | (results.curves["trial_id"] != "t00")], {})
+        frame = make_recipe("f", {"recipe": "heatmap", "metric": "test_loss"}).frame(shorter)
+        assert frame.query("`model.width` == 2 and step == 100")["test_loss"].tolist() == [expected]
+
+
+def test_a_final_metric_is_never_an_earlier_one(results):
+    damaged = results.curves[(results.curves["trial_id"] != "t00") | (results.curves["step"] < 100)]
+    frame = make_recipe("f", {"recipe": "double_descent"}).frame(Results(results.trials, damaged, {}))
+    assert frame.query("params_per_sample == 2")["trials"].tolist() == [1] * 4
+
+
+def test_trials_that_differ_in_more_than_seeds_are_not_averaged(results):
+    results.trials["optimizer.weight_decay"] = [0.0, 0.1] * 4
+    for recipe in RECIPES:
+        options = {"x": "model.width"} if "x" in RECIPES[recipe].__dataclass_fields__ else {}
+        group = {"group": "model.width"} if recipe == "grokking" else {}
+        with pytest.raises(ConfigError, match=r"where\.optimizer\.weight_decay=VALUE \(0\.0, 0\.1\)"):
+            make_recipe("f", {"recipe": recipe, **options, **group}).frame(results)
+
+
 def test_diverged_trials_are_not_averaged_in(results):
     results.trials.loc[results.trials["trial_id"] == "t00", "status"] = "diverged"
     frame = make_recipe("f", {"recipe": "double_descent"}).frame(results)
@@ -94,6 +121,7 @@ def test_diverged_trials_are_not_averaged_in(results):
         ({"recipe": "heatmap", "metrik": "x"}, "did you mean 'metric'"),
         ({"recipe": "grokking", "accuracy": "high"}, "must be a number"),
         ({"recipe": "grokking", "group": 3}, "must be a str"),
+        ({"recipe": "double_descent", "loss_scale": "lin"}, "must be linear or log"),
     ],
 )
 def test_mistakes_in_a_figures_options_are_named(spec, message):
@@ -105,6 +133,7 @@ def test_mistakes_in_a_figures_options_are_named(spec, message):
     ("spec", "message"),
     [
         ({"recipe": "double_descent", "x": "widht"}, "x=widht"),
+        ({"recipe": "double_descent", "x": "data"}, "column of numbers"),
         ({"recipe": "heatmap", "metric": "test_los"}, "did you mean 'test_loss'"),
         ({"recipe": "double_descent", "where": {"model.width": 99}}, "no stored trial"),
     ],
@@ -133,7 +162,7 @@ def test_every_recipe_documents_its_options():
         assert all(f"{option}:" in recipe.__doc__ for option in own)
 
 
-@pytest.mark.parametrize("name", [path.name for path in sorted(REFERENCE.iterdir())])
+@pytest.mark.parametrize("name", sorted(path.stem for path in catalog.shipped("sweeps").glob("*.yaml")))
 def test_reference_results_redraw_without_jax(name, tmp_path):
     directory = tmp_path / name
     subprocess.run(["cp", "-r", str(REFERENCE / name), str(directory)], check=True)
@@ -152,7 +181,7 @@ def test_the_page_escapes_what_it_shows_and_names_the_run(tmp_path):
     row = {"config": "{}", "choices": "{}", "num_params": 1, "num_train": 1, "num_outputs": 1, "flops": 1.0}
     store.write_plan(pd.DataFrame([{"trial_id": "t", "pack": 0, **row}]))
     store.write_part(0, 0, {"trial_id": ["t"], "step": [0], "train_loss": [1.0]})
-    store.provenance_file.write_text(json.dumps([{"command": ["ddlab", "sweep", "s"]}]))
+    store.provenance_file.write_text(json.dumps([{"command": "ddlab sweep s"}]))
     make_report(tmp_path)
     page = (store.report_directory / "index.html").read_text()
     assert "&lt;b&gt;T&lt;/b&gt;" in page

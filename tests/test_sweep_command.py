@@ -195,6 +195,17 @@ def test_a_signal_stops_at_an_eval_point_and_the_same_command_goes_on(tiny, unin
     pd.testing.assert_frame_equal(curves(), uninterrupted[0], check_exact=True)
 
 
+def test_a_damaged_part_is_reported_in_one_line_and_the_rest_is_drawn(tiny):
+    main(["sweep", tiny, "pack.max_trials=3"])
+    part = Store("results/tiny").part_file(1, 0)
+    part.write_bytes(b"damaged")
+    done = command("report", "tiny", cwd=Path.cwd())
+    assert done.stderr.count("\n") == 1
+    assert "part-00000.parquet: damaged, left out" in done.stderr
+    assert Path("results/tiny/report/curve.png").exists()
+    assert part.read_bytes() == b"damaged"
+
+
 def test_packs_run_in_parallel_processes_with_joblib(tiny):
     main(["sweep", tiny, "pack.max_trials=3", "pack.cpu_devices=1", "out=one"])
     command("sweep", tiny, "pack.max_trials=3", "pack.cpu_devices=1", "out=two", "hydra/launcher=joblib", cwd=Path.cwd())

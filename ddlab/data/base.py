@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import hashlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -64,12 +65,16 @@ class Dataset:
 class DataSource(abc.ABC):
     """Base of data components. A user's own needs `load` only; `describe` where loading is slow.
 
-    A subclass may also define `resolve() -> dict` (fields to fill in before the trial's identity is taken) and `check()`.
+    A subclass may also define `check()`, which raises `ConfigError` where its fields are at odds with each other.
     """
 
     @abc.abstractmethod
     def load(self) -> Dataset:
         """Return the arrays; equal configs give equal arrays, in any process."""
+
+    def resolve(self) -> dict[str, Any]:
+        """Return fields to fill in before a trial's identity is taken, such as the checksum of a file."""
+        return {}
 
     def describe(self) -> Spec:
         """Return the sizes of what `load` gives."""

@@ -39,6 +39,7 @@ class Npz(DataSource):
         return {"checksum": found, "path": str(Path(self.path).expanduser().resolve())}
 
     def load(self) -> Dataset:
+        self.resolve()
         arrays = self._arrays()
         inputs, targets = arrays["inputs"], arrays["targets"].astype(np.int32)
         num_classes = 1 + int(max(array.max() for name, array in arrays.items() if name.endswith("targets")))

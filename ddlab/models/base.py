@@ -137,13 +137,13 @@ def settle_width(model: Any, spec: Spec, wanted: int) -> Any:
     """Return the model with the width whose parameter count is nearest to `wanted` (bisection; P grows with width).
 
     Raises:
-        ConfigError: even width 1 has more than twice the wanted parameters.
+        ConfigError: width 1 has more than the wanted parameters.
     """
 
     def num_params(width: int) -> int:
         return count(replace(model, width=width), spec)[0]
 
-    if num_params(1) > 2 * wanted:
+    if num_params(1) > wanted:
         raise ConfigError(f"model.num_params={wanted}: must be at least {num_params(1)}, the parameters at width 1")
     low, high = 1, 2
     while num_params(high) < wanted:

@@ -20,7 +20,7 @@ from ddlab.models.inputs import as_features, num_features
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": jax.nn.relu,
     "tanh": jnp.tanh,
-    "gelu": jax.nn.gelu,
+    "gelu": jax.nn.gelu,  # the tanh approximation (Hendrycks, Gimpel 2016)
     "quadratic": jnp.square,
 }
 

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from ddlab.errors import ConfigError, suggest
-from ddlab.store import DIVERGED, PENDING, Results
+from ddlab.store import DIVERGED, PENDING, STOPPED, Results
 
 # Horizontal axes: column of the trials -> label. Any other numeric column of the trials may be named too.
 LABELS = {
@@ -30,10 +30,19 @@ LABELS = {
     "gradient_norm": "gradient norm",
 }
 
+# What may differ among trials that a figure averages, and what follows from the config rather than being chosen.
+SEEDS = ("seed", "data.seed")
+DERIVED = ("num_params", "num_train", "num_outputs", "params_per_sample", "params_per_sample_output")
+
 
 def label(name: str) -> str:
     """Return the axis label of a column."""
     return LABELS.get(name, name)
+
+
+def text(value: Any) -> str:
+    """Return a value of a column as text."""
+    return f"{value:g}" if isinstance(value, int | float | np.number) else str(value)
 
 
 def loss_name(trials: pd.DataFrame) -> str:
@@ -62,21 +71,61 @@ def selected(results: Results, where: Mapping[str, Any], finished: bool = False)
     return trials
 
 
-def require(frame: pd.DataFrame, column: str, option: str) -> None:
-    """Raise `ConfigError` where a column that a figure's option names does not exist."""
+def require(frame: pd.DataFrame, column: str, option: str, numeric: bool = True) -> None:
+    """Raise `ConfigError` where a column that a figure's option names does not exist, or holds no numbers."""
     if column not in frame:
         raise ConfigError(f"{option}={column}: no such column. {suggest(column, map(str, frame.columns))}".rstrip())
+    if numeric and not pd.api.types.is_numeric_dtype(frame[column]):
+        raise ConfigError(f"{option}={column}: must be a column of numbers")
 
 
-def final_metrics(results: Results, where: Mapping[str, Any]) -> pd.DataFrame:
-    """Return one row per trial with its columns and the metrics of its last eval point; pending trials are left out."""
+def require_seeds_only(trials: pd.DataFrame, by: Sequence[str]) -> None:
+    """Raise `ConfigError` where trials that a figure would average differ in more than their seeds.
+
+    Args:
+        trials: the trials of a figure.
+        by: the columns that the figure tells apart; what they determine (the P of a width) may differ too.
+    """
+    about = {"trial_id", "status", "seconds", "last_step", "data_checksum", *SEEDS, *by}
+    groups = trials.groupby(list(by), dropna=False) if by else trials.assign(all=0).groupby("all")
+    mixed = [column for column in trials if column not in about and groups[column].nunique(dropna=False).max() > 1]
+    leaves = [column for column in mixed if column not in DERIVED]
+    if leaves:
+        values = ", ".join(str(value) for value in sorted(trials[leaves[0]].unique(), key=str)[:4])
+        raise ConfigError(
+            f"trials that differ in {', '.join(leaves)} would be averaged as if they were seeds; select some with "
+            f"where.{leaves[0]}=VALUE ({values})"
+        )
+
+
+def metric_table(results: Results, trials: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return a metric with a row for each eval step and a column for each trial.
+
+    A trial that stopped early keeps its last value; one that is not finished has none (nan) after its last step.
+    """
+    curves = results.curves[results.curves["trial_id"].isin(set(trials["trial_id"]))]
+    table = curves.pivot_table(index="step", columns="trial_id", values=metric, dropna=False).sort_index()
+    stopped = list(trials.loc[trials["status"] == STOPPED, "trial_id"])
+    table[stopped] = table[stopped].ffill()
+    return table
+
+
+def final_metrics(results: Results, where: Mapping[str, Any], x: str) -> pd.DataFrame:
+    """Return one row per finished trial with its columns and the metrics of its last step, to be averaged at each `x`.
+
+    A trial whose last part is damaged is left out: an earlier eval point is not a final one.
+    """
     trials = selected(results, where, finished=True)
-    curves = results.curves.sort_values("step").groupby("trial_id", as_index=False).last()
-    return trials.merge(curves, on="trial_id")
+    require(trials, x, "x")
+    require_seeds_only(trials, [x])
+    final = trials.merge(results.curves, left_on=["trial_id", "last_step"], right_on=["trial_id", "step"])
+    if final.empty:
+        raise ConfigError("the last eval point of every trial is missing or damaged")
+    return final
 
 
 def over_seeds(frame: pd.DataFrame, by: str, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return, for each value of `by`, count, mean and standard deviation over trials of each metric, in long form.
+    """Return, for each value of `by`, mean, standard deviation, median and number of trials of each metric, in long form.
 
     Columns: `by`, metric, mean, sd (0 for a single trial), median, trials.
     """
@@ -92,14 +141,13 @@ def over_seeds(frame: pd.DataFrame, by: str, metrics: Sequence[str]) -> pd.DataF
 def curves_over_seeds(results: Results, trials: pd.DataFrame, group: str | None, metrics: Sequence[str]) -> pd.DataFrame:
     """Return median, lowest and highest value over trials of each metric at each eval step, for each value of `group`.
 
-    A trial that stopped early keeps its last value. Columns: group, step, metric, median, low, high, trials.
+    Columns: group, step, metric, median, low, high, trials.
     """
     rows = []
     groups = [(np.nan, trials)] if group is None else list(trials.groupby(group))
     for value, members in groups:
-        curves = results.curves[results.curves["trial_id"].isin(set(members["trial_id"]))]
         for metric in metrics:
-            table = curves.pivot_table(index="step", columns="trial_id", values=metric, dropna=False).sort_index().ffill()
+            table = metric_table(results, members, metric)
             statistics = {"median": table.median(axis=1), "low": table.min(axis=1), "high": table.max(axis=1)}
             rows.append(pd.DataFrame(statistics).reset_index().assign(group=value, metric=metric, trials=table.shape[1]))
     return pd.concat(rows, ignore_index=True)[["group", "step", "metric", "median", "low", "high", "trials"]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -20,7 +21,7 @@ from matplotlib import pyplot as plt
 from omegaconf import OmegaConf
 
 from ddlab.errors import ConfigError, suggest
-from ddlab.report.figures import make_recipe
+from ddlab.report.figures import Recipe, make_recipe
 from ddlab.store import Results, Store, write_atomically
 
 STYLE = Path(__file__).with_name("ddlab.mplstyle")
@@ -34,17 +35,27 @@ def make_report(root: Path, overrides: Sequence[str] = ()) -> str:
         overrides: `figures.KEY.OPTION=value`; a leading `+` adds a figure.
 
     Raises:
-        ConfigError: an unknown figure, recipe, option or column.
+        ConfigError: an unknown figure, recipe or option, or no figure can be drawn; one that cannot is named on the page.
     """
     store = Store(root)
     results = store.load()
     specs = figure_specs(results.sweep["figures"], overrides)
     if results.curves.empty:
         raise ConfigError(f"{root}: no metrics are stored yet")
-    made = {name: draw_figure(name, spec, results, store.report_directory) for name, spec in specs.items()}
+    recipes = {name: make_recipe(name, spec) for name, spec in specs.items()}
+    made, missing = {}, {}
+    for name, recipe in recipes.items():
+        try:
+            made[name] = draw_figure(name, recipe, results, store.report_directory)
+        except ConfigError as error:
+            missing[name] = f"figures.{name}: {error}"
+    if missing and not made:
+        raise ConfigError(next(iter(missing.values())))
+    for reason in missing.values():
+        print(f"ddlab: not drawn: {reason}", file=sys.stderr)
     page = store.report_directory / "index.html"
-    write_atomically(page, render_page(results, specs, made, _provenance(store)).encode())
-    lines = [f"{store.report_directory / name}.png  {caption}" for name, caption in made.items()]
+    write_atomically(page, render_page(results, specs, made, missing, _provenance(store)).encode())
+    lines = [f"{store.report_directory / name}.png\n    {caption}" for name, caption in made.items()]
     return "\n".join([*lines, str(page)])
 
 
@@ -68,13 +79,9 @@ def figure_specs(figures: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
     return {str(name): dict(spec) for name, spec in container.items()}
 
 
-def draw_figure(name: str, spec: Mapping[str, Any], results: Results, directory: Path) -> str:
+def draw_figure(name: str, recipe: Recipe, results: Results, directory: Path) -> str:
     """Compute and draw one figure; write NAME.csv, NAME.png and NAME.pdf; return its caption."""
-    recipe = make_recipe(name, spec)
-    try:
-        frame = recipe.frame(results)
-    except ConfigError as error:
-        raise ConfigError(f"figures.{name}: {error}") from error
+    frame = recipe.frame(results)
     directory.mkdir(parents=True, exist_ok=True)
     frame.to_csv(directory / f"{name}.csv", index=False)
     with plt.style.context(str(STYLE)):
@@ -118,22 +125,27 @@ $figures
 
 
 def render_page(
-    results: Results, specs: Mapping[str, Any], captions: Mapping[str, str], runs: Sequence[Mapping[str, Any]]
+    results: Results,
+    specs: Mapping[str, Any],
+    captions: Mapping[str, str],
+    missing: Mapping[str, str],
+    runs: Sequence[Mapping[str, Any]],
 ) -> str:
-    """Return the HTML page."""
+    """Return the HTML page: the figures with their captions, and a line for each that could not be drawn."""
     sweep = results.sweep
     figures = "\n".join(
         f'<figure><img src="{name}.png" alt="{escape(name)}"><figcaption>{escape(caption)} '
         f'<a href="{name}.pdf">PDF</a> <a href="{name}.csv">CSV</a></figcaption></figure>'
         for name, caption in captions.items()
     )
-    last = runs[-1] if runs else {"command": ["unknown"]}
+    figures += "".join(f"<p>Not drawn: {escape(reason)}</p>" for reason in missing.values())
+    last = runs[-1] if runs else {"command": "unknown"}
     texts = {
         "title": sweep["title"] or sweep["name"],
         "paper": sweep["paper"],
         "shows": str(sweep["shows"]).rstrip(".").capitalize(),
         "counts": _counts(results.trials),
-        "command": " ".join(last["command"]),
+        "command": last["command"],
         "config": yaml.safe_dump([{k: part[k] for k in ("axes", "base")} for part in sweep["parts"]], sort_keys=False),
         "options": yaml.safe_dump(dict(specs), sort_keys=False),
         "versions": json.dumps(last, indent=1),

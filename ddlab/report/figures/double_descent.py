@@ -9,8 +9,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from ddlab.errors import ConfigError
 from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, percent, plain_log_ticks
-from ddlab.report.frames import final_metrics, label, loss_name, over_seeds, require
+from ddlab.report.frames import final_metrics, label, loss_name, over_seeds
 from ddlab.store import Results
 
 METRICS = ("train_error", "test_error", "train_loss", "test_loss")
@@ -30,9 +31,13 @@ class DoubleDescent(Recipe):
     x: str = "params_per_sample"
     loss_scale: str = "linear"
 
+    def check(self, name: str) -> None:
+        super().check(name)
+        if self.loss_scale not in ("linear", "log"):
+            raise ConfigError(f"figures.{name}.loss_scale={self.loss_scale}: must be linear or log")
+
     def frame(self, results: Results) -> pd.DataFrame:
-        trials = final_metrics(results, self.where)
-        require(trials, self.x, "x")
+        trials = final_metrics(results, self.where, self.x)
         return over_seeds(trials, self.x, METRICS).assign(loss=loss_name(trials))
 
     def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
@@ -66,16 +71,18 @@ class DoubleDescent(Recipe):
         axes.plot(x, mean, style, color=color, marker="o" if style == "-" else None, label=text)
 
     def caption(self, frame: pd.DataFrame) -> str:
-        loss, error = (frame[frame["metric"] == metric] for metric in ("test_loss", "test_error"))
-        peaks = [
-            f"test {name} peaks at {rows.loc[interior_peak(rows), self.x]:.3g}"
-            for name, rows in (("loss", loss), ("error", error))
-        ]
+        peaks = []
+        for name in ("loss", "error"):
+            rows = frame[frame["metric"] == f"test_{name}"]
+            peak = interior_peak(rows)
+            where = "has no interior peak" if peak is None else f"peaks at {rows.loc[peak, self.x]:.3g}"
+            peaks.append(f"test {name} {where}")
         threshold = interpolation_threshold(frame, self.x)
         reached = f"train error is zero from {threshold:.3g} on" if threshold is not None else "train error never reaches zero"
-        trials = int(frame["trials"].max())
+        low, high = int(frame["trials"].min()), int(frame["trials"].max())
+        seeds = f"{high} seeds" if low == high else f"{low} to {high} seeds"
         return (
-            f"Final metrics against {label(self.x)}; mean of up to {trials} seeds, band: one standard deviation. "
+            f"Final metrics against {label(self.x)}; mean of {seeds}, band: one standard deviation. "
             f"Measured: {peaks[0]}, {peaks[1]}, {reached}."
         )
 
@@ -86,7 +93,8 @@ def interpolation_threshold(frame: pd.DataFrame, x: str) -> float | None:
     return float(rows[x].min()) if len(rows) else None
 
 
-def interior_peak(rows: pd.DataFrame) -> int:
-    """Return the index of the highest mean among rows that rise from some earlier row; of the highest where none does."""
-    rise = rows["mean"] - rows["mean"].cummin()
-    return int((rise if rise.max() > 0 else rows["mean"]).idxmax())
+def interior_peak(rows: pd.DataFrame) -> int | None:
+    """Return the index of the highest mean to which the curve has risen and from which it falls; None where there is none."""
+    risen = rows["mean"].where(rows["mean"] > rows["mean"].cummin())
+    peak = None if risen.isna().all() else int(risen.idxmax())
+    return None if peak == rows.index[-1] else peak

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, ordered_colors, percent, step_axis
-from ddlab.report.frames import curves_over_seeds, label, learning_steps, loss_name, require, selected
+from ddlab.report.frames import curves_over_seeds, label, learning_steps, loss_name, require, require_seeds_only, selected, text
 from ddlab.store import Results
 
 METRICS = ("train_error", "test_error", "train_loss", "test_loss")
@@ -37,7 +37,8 @@ class Grokking(Recipe):
     def frame(self, results: Results) -> pd.DataFrame:
         trials = selected(results, self.where)
         if self.group:
-            require(trials, self.group, "group")
+            require(trials, self.group, "group", numeric=False)
+        require_seeds_only(trials, [self.group] if self.group else [])
         curves = curves_over_seeds(results, trials, self.group or None, METRICS).assign(loss=loss_name(trials))
         steps = trials.merge(learning_steps(results, trials, self.accuracy), on="trial_id")
         key = steps[self.group] if self.group else pd.Series(np.nan, index=steps.index)
@@ -89,7 +90,7 @@ class Grokking(Recipe):
         if self.group:
             values = sorted(frame["group"].unique())
             handles += [Line2D([], [], color=color, linewidth=3) for color in ordered_colors(len(values))]
-            names += [f"{value:g}" if isinstance(value, float | int) else str(value) for value in values]
+            names += [text(value) for value in values]
         title = f"colours: {label(self.group)}" if self.group else None
         figure.legend(
             handles, names, loc="outside upper center", ncols=2 if not self.group else 5, title=title, columnspacing=1.2
@@ -101,12 +102,12 @@ class Grokking(Recipe):
         parts = []
         for _, _, rows in self._groups(frame):
             value, memorised, generalised = rows[["group", "memorised", "generalised"]].iloc[0]
-            name = f"{label(self.group)} {value:g}: " if self.group else ""
+            name = f"{label(self.group)} {text(value)}: " if self.group else ""
             test = f"{generalised:,.0f}" if np.isfinite(generalised) else "never"
             train = f"{memorised:,.0f}" if np.isfinite(memorised) else "never"
             parts.append(f"{name}train {train}, test {test}")
-        trials = int(frame["trials"].max())
+        trials = f"{int(frame['trials'].max())} seeds"
         return (
-            f"Median over up to {trials} seeds, band: lowest to highest. Steps to {100 * self.accuracy:g} % accuracy (test: from "
+            f"Median over {trials}, band: lowest to highest. Steps to {100 * self.accuracy:g} % accuracy (test: from "
             f"which on it stays there), medians: {'; '.join(parts)}."
         )

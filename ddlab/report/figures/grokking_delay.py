@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ddlab.report.figures.base import TEST, TRAIN, Recipe, plain_log_ticks
-from ddlab.report.frames import label, learning_steps, require, selected
+from ddlab.report.frames import label, learning_steps, require, require_seeds_only, selected
 from ddlab.store import Results
 
 
@@ -33,6 +33,7 @@ class GrokkingDelay(Recipe):
     def frame(self, results: Results) -> pd.DataFrame:
         trials = selected(results, self.where, finished=True)
         require(trials, self.x, "x")
+        require_seeds_only(trials, [self.x])
         steps = trials.merge(learning_steps(results, trials, self.accuracy), on="trial_id")
         return steps[[self.x, "seed", "memorised", "generalised"]].sort_values([self.x, "seed"], ignore_index=True)
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from ddlab.report.figures.base import Recipe, plain_log_ticks
-from ddlab.report.frames import label, require, selected
+from ddlab.report.frames import label, metric_table, require, require_seeds_only, selected
 from ddlab.store import Results
 
 
@@ -35,10 +35,14 @@ class Heatmap(Recipe):
         trials = selected(results, self.where)
         require(trials, self.y, "y")
         require(results.curves, self.metric, "metric")
-        columns = list(dict.fromkeys(["trial_id", "step", self.metric, "train_error"]))
-        joined = results.curves[columns].merge(trials[["trial_id", self.y]], on="trial_id")
-        means = joined[joined["step"] > 0].groupby([self.y, "step"], as_index=False)[columns[2:]].mean()
-        return means.sort_values([self.y, "step"], ignore_index=True)
+        require_seeds_only(trials, [self.y])
+        rows = []
+        for size, members in trials.groupby(self.y):
+            tables = {metric: metric_table(results, members, metric) for metric in dict.fromkeys((self.metric, "train_error"))}
+            means = pd.DataFrame({metric: table.mean(axis=1) for metric, table in tables.items()})
+            rows.append(means.reset_index().assign(**{self.y: size}))
+        frame = pd.concat(rows, ignore_index=True)
+        return frame[frame["step"] > 0].sort_values([self.y, "step"], ignore_index=True)
 
     def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
         axes = figure.subplots()
