@@ -65,7 +65,10 @@ def find_results(name: str) -> Path:
         if (path / "sweep.yaml").is_file():
             return path
     stored = [path.parent.name for path in stored_sweeps()]
-    raise ConfigError(f"no stored results for '{name}' (looked in {candidates[0]} and {candidates[1]}). {suggest(name, stored)}")
+    raise ConfigError(
+        f"no stored results for '{name}' (looked in {candidates[0]} and {candidates[1]}). {suggest(name, stored)} "
+        f"(ddlab sweep NAME makes them)"
+    )
 
 
 def stored_sweeps() -> Iterator[Path]:

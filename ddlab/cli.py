@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"ddlab: stopped by {signal}; everything so far is stored. Go on with:\n  {again}", file=sys.stderr)
         return 130
     except KeyboardInterrupt:
-        print("ddlab: interrupted; the same command goes on from the last commit", file=sys.stderr)
+        print("ddlab: interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

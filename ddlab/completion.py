@@ -24,7 +24,7 @@ def complete(line: str) -> list[str]:
     elif len(command) == 1:
         candidates = _names(command[0])
     elif command[0] in ("plan", "sweep"):
-        candidates = _overrides(command[1], current)
+        candidates = _overrides(command[1], command[2:], current)
     else:
         candidates = []
     matches = sorted({word for word in candidates if word.startswith(current)})
@@ -40,7 +40,7 @@ def _names(command: str) -> list[str]:
     return ["bash"] if command == "completion" else []
 
 
-def _overrides(name: str, current: str) -> list[str]:
+def _overrides(name: str, chosen: list[str], current: str) -> list[str]:
     from ddlab.composition import compose_file
 
     try:
@@ -51,5 +51,6 @@ def _overrides(name: str, current: str) -> list[str]:
     if "=" in current:
         group = current.split("=")[0]
         return [f"{group}={option}" for option in options.get(group, ())]
-    keys = [key for key in compose_file(path) if not key.startswith("axes.") and not key.endswith("_target_")]
+    switched = [word for word in chosen if word.split("=")[0] in options and "," not in word]
+    keys = [key for key in compose_file(path, switched) if not key.startswith("axes.") and not key.endswith("_target_")]
     return [f"{key}=" for key in (*keys, *options)]

@@ -251,7 +251,8 @@ def _typed_component(key: str, cls: type, node: DictConfig) -> DictConfig:
     known = {field.name for field in dataclasses.fields(cls)}
     unknown = [str(name) for name in node if name not in known and name != "_target_"]
     if unknown:
-        raise ConfigError(f"unknown key '{key}.{unknown[0]}'. {suggest(unknown[0], known)}".rstrip())
+        hint = f"(if the sweep's file sets it, ~{key}.{unknown[0]} takes it out)"
+        raise ConfigError(f"unknown key '{key}.{unknown[0]}' of {cls.__name__}. {suggest(unknown[0], known)} {hint}")
     schema = writable(cls)
     OmegaConf.set_struct(schema, False)
     for name in node:

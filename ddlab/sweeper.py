@@ -233,4 +233,4 @@ def _count(model_config: str, spec: Spec) -> tuple[int, int]:
 def base_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
     """Return the keys of two base configs that differ, in words."""
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key) or (key in old) != (key in new)]
-    return [f"{key}: {old.get(key, 'an axis')} stored, {new.get(key, 'an axis')} now" for key in keys]
+    return [f"{key}: {old.get(key, 'absent or an axis')} stored, {new.get(key, 'absent or an axis')} now" for key in keys]

@@ -12,7 +12,7 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from ddlab import catalog
-from ddlab.config import Leaves, build, register, resolved, typed
+from ddlab.config import Leaves, build, register, resolved, typed, width_key
 from ddlab.devices import compile_pack
 from ddlab.run import load_datasets, traced_keys
 from ddlab.train import eval_steps, make_inputs, make_program, train_settings
@@ -38,7 +38,8 @@ def leaves_of(*overrides: str) -> Leaves:
 
 def make_pack(trials: list[Leaves]):
     """Return (program, host inputs) of a pack."""
-    widest = max(trials, key=lambda leaves: leaves["model.width"])
+    key = width_key(trials[0])
+    widest = max(trials, key=lambda leaves: leaves[key])
     datasets = load_datasets(trials)
     return make_program(widest, datasets[0]), make_inputs(trials, traced_keys(widest), datasets)
 

@@ -145,6 +145,7 @@ def test_completion_of_commands_names_keys_and_options(tiny):
     assert "tiny" in complete("ddlab sweep ")
     assert complete("ddlab sweep quick") == ["quickstart"]
     assert complete("ddlab sweep tiny model.wi") == ["model.width="]
+    assert complete("ddlab sweep tiny optimizer=sgd optimizer.mom") == ["optimizer.momentum="]
     assert complete("ddlab sweep tiny optimizer=ad") == ["adam", "adamw"]
     assert complete("ddlab sweep nothere model.wi") == []
 

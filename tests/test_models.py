@@ -45,14 +45,18 @@ def weights_of(leaves):
     return program, inputs, {name: np.asarray(a[0], float) for name, a in named_leaves(program.init(inputs).params).items()}
 
 
-@pytest.mark.parametrize("activation", ["relu", "tanh", "quadratic"])
+def gelu(z):
+    return 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))
+
+
+@pytest.mark.parametrize("activation", ["relu", "tanh", "gelu", "quadratic"])
 @pytest.mark.parametrize("parametrization", ["standard", "ntk", "mean_field"])
 def test_mlp_forward_pass_against_numpy(activation, parametrization):
     width = 6
     overrides = ("model.depth=2", f"model.width={width}", f"model.activation={activation}", "train.loss=mse")
     leaves = leaves_of(*overrides, f"model.parametrization={parametrization}", "data.num_train=50", "data.num_test=50")
     program, inputs, weights = weights_of(leaves)
-    act = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "quadratic": np.square}[activation]
+    act = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "gelu": gelu, "quadratic": np.square}[activation]
     fans = {
         "standard": (1, 1, 1),
         "ntk": (40**-0.5, width**-0.5, width**-0.5),

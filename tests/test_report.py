@@ -14,7 +14,7 @@ import pytest
 from ddlab import catalog
 from ddlab.errors import ConfigError
 from ddlab.report.figures import RECIPES, make_recipe
-from ddlab.report.figures.double_descent import interior_peak, interpolation_threshold
+from ddlab.report.figures.double_descent import clear_peak, interpolation_threshold
 from ddlab.report.frames import first_step, sustained_step
 from ddlab.report.page import figure_specs, make_report
 from ddlab.store import Results, Store
@@ -45,7 +45,7 @@ def test_the_double_descent_frame_is_mean_and_deviation_over_seeds(results):
     assert loss["mean"].tolist() == [1, 3, 9, 5]
     np.testing.assert_allclose(loss["sd"], np.sqrt(0.5))
     assert interpolation_threshold(frame, "params_per_sample_output") == 0.8
-    assert loss.loc[interior_peak(loss), "params_per_sample_output"] == 0.8
+    assert loss.loc[clear_peak(loss), "params_per_sample_output"] == 0.8
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,13 @@ def test_the_double_descent_frame_is_mean_and_deviation_over_seeds(results):
     [([10, 4, 3, 6, 2], 3), ([1, 5, 0.1, 4.5, 1], 1), ([3, 2, 1], None), ([1, 2, 3], None), ([5, 1, 2], None), ([2.0], None)],
 )
 def test_a_peak_is_the_highest_point_that_the_curve_rises_to_and_falls_from(means, peak):
-    assert interior_peak(pd.DataFrame({"mean": [float(mean) for mean in means]})) == peak
+    assert clear_peak(pd.DataFrame({"mean": [float(mean) for mean in means], "sd": 0.0})) == peak
+
+
+def test_a_bump_within_the_spread_of_the_seeds_is_no_peak():
+    rows = pd.DataFrame({"mean": [0.70, 0.60, 0.62, 0.55], "sd": 0.015})
+    assert clear_peak(rows) is None
+    assert clear_peak(rows.assign(sd=0.005)) == 2
 
 
 def test_no_threshold_is_claimed_where_train_error_never_is_zero(results):
@@ -135,7 +141,7 @@ def test_mistakes_in_a_figures_options_are_named(spec, message):
         ({"recipe": "double_descent", "x": "widht"}, "x=widht"),
         ({"recipe": "double_descent", "x": "data"}, "column of numbers"),
         ({"recipe": "heatmap", "metric": "test_los"}, "did you mean 'test_loss'"),
-        ({"recipe": "double_descent", "where": {"model.width": 99}}, "no stored trial"),
+        ({"recipe": "double_descent", "where": {"model.width": 99}}, "no stored trial with model.width=99"),
     ],
 )
 def test_columns_that_do_not_exist_are_named(results, spec, message):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import signal
@@ -159,8 +160,11 @@ def uninterrupted(tmp_path_factory):
 
 def check_killed(moments, uninterrupted):
     expected, _ = uninterrupted
+    checkpoints = 0
     for moment in moments:
-        kill_at(moment, signal.SIGKILL, "sweep", "tiny.yaml", *LONG)
+        assert kill_at(moment, signal.SIGKILL, "sweep", "tiny.yaml", *LONG) in (-signal.SIGKILL, 0)
+        checkpoints += bool(list(Path("results/tiny").glob("checkpoints/*/*/about.json")))
+    assert checkpoints > 0
     command("sweep", "tiny.yaml", *LONG, cwd=Path.cwd())
     trials = ddlab.load("results/tiny").trials
     assert trials["trial_id"].is_unique
@@ -204,6 +208,48 @@ def test_a_damaged_part_is_reported_in_one_line_and_the_rest_is_drawn(tiny):
     assert "part-00000.parquet: damaged, left out" in done.stderr
     assert Path("results/tiny/report/curve.png").exists()
     assert part.read_bytes() == b"damaged"
+
+
+def test_a_checkpoint_may_be_taken_up_on_another_number_of_devices(tiny):
+    words = ("sweep", tiny, "seed=0", "pack.checkpoint_seconds=0", "train.steps=3000")
+    process = subprocess.Popen([sys.executable, "-m", "ddlab.cli", *words], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "step" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    process.communicate()
+    assert process.returncode == 130
+    command(*words, "pack.cpu_devices=1", cwd=Path.cwd())
+    assert set(ddlab.load("results/tiny").trials["status"]) == {"completed"}
+
+
+def test_provenance_holds_the_command_as_it_was_typed(tiny):
+    main(["sweep", tiny, "seed=range(1)", "model.width=3", "train.steps=2"])
+    (run,) = json.loads(Store("results/tiny").provenance_file.read_text())
+    assert run["command"] == "ddlab sweep tiny.yaml 'seed=range(1)' model.width=3 train.steps=2"
+    assert {"jax", "flax", "ddlab"} <= set(run["versions"])
+
+
+def test_a_group_axis_does_not_hide_another_base(tiny, capsys):
+    main(["sweep", tiny, "seed=0", "model.width=3"])
+    assert main(["sweep", tiny, "seed=0", "model.width=3", "optimizer=adam,sgd", "train.steps=7"]) == 2
+    assert "train.steps: 40 stored, 7 now" in capsys.readouterr().err
+    assert main(["sweep", tiny, "seed=0", "model.width=3", "optimizer=adam,sgd"]) == 0
+    assert main(["sweep", tiny, "seed=0", "model.width=3", "train.steps=7", "extend=true"]) == 0
+    assert main(["sweep", tiny, "seed=0", "model.width=3"]) == 0
+    assert len(ddlab.load("results/tiny").trials) == 3
+
+
+def test_a_mistake_found_by_the_first_pack_does_not_block_the_mended_command(tiny, capsys):
+    assert main(["sweep", tiny, "seed=0", "train.stop_metric=test_eror"]) == 2
+    assert "did you mean 'test_error'" in capsys.readouterr().err
+    assert main(["sweep", tiny, "seed=0", "train.stop_metric=test_error"]) == 0
+
+
+def test_unbegun_packs_are_packed_anew_when_the_packing_changes(tiny):
+    assert main(["sweep", tiny, "seed=0", "train.stop_metric=test_eror", "out=a"]) == 2
+    assert main(["sweep", tiny, "seed=0", "pack.max_trials=1", "out=a"]) == 0
+    assert Store("a").read_plan()["pack"].nunique() == 3
 
 
 def test_packs_run_in_parallel_processes_with_joblib(tiny):

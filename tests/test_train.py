@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import ClassVar
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ddlab.config import Mark, leaf
+from ddlab.measures import Measure
+from ddlab.models import Model
+from ddlab.models.mlp import MLP
 from ddlab.train import Inputs, eval_steps, train_settings
 from tests.support import MODULAR, SMALL_MNIST, leaves_of, make_pack, named_leaves, run_trials
 
@@ -76,6 +84,52 @@ def test_hyper_parameters_of_one_pack_differ_between_its_trials():
         alone = run_trials([trial])[1]["train_loss"][:, 0]
         np.testing.assert_allclose(packed["train_loss"][:, index], alone, rtol=1e-4)
     assert len(np.unique(packed["train_loss"][-1])) == len(trials)
+
+
+@dataclasses.dataclass(frozen=True)
+class Strength(Measure):
+    """A measure with a traced field."""
+
+    strength: float = leaf("recorded as it is", Mark.TRACED)
+
+    def __call__(self, snapshot):
+        return {"strength": jnp.asarray(self.strength)}
+
+
+@dataclasses.dataclass(frozen=True)
+class Renamed(Model):
+    """A user's model whose padded field is not called width."""
+
+    hidden: int = leaf("units", Mark.WIDTH, low=1)
+
+    PADDED: ClassVar = {"hidden": "width"}
+
+    def make(self, spec, init):
+        fields = {"num_params": None, "depth": 1, "activation": "relu", "parametrization": "standard", "initializer": "torch"}
+        return MLP(width=self.hidden, init_scale=1.0, bias=True, **fields).make(spec, init)
+
+
+def test_a_traced_field_of_a_measure_differs_between_trials():
+    shared = (*SMALL_MNIST, "train.steps=2", "train.num_evals=2", "+measures.s._target_=tests.test_train.Strength")
+    metrics = run_trials([leaves_of(*shared, f"+measures.s.strength={value}") for value in (1, 2, 3)])[1]
+    np.testing.assert_array_equal(metrics["strength"], [[1, 2, 3]] * 2)
+
+
+def test_a_users_padded_field_may_have_any_name():
+    shared = (*SMALL_MNIST, "train.steps=20", "train.num_evals=3")
+    own = "model={_target_:tests.test_train.Renamed,hidden:%d}"
+    ours = run_trials([leaves_of(*shared, "~model", f"+{own % width}") for width in (3, 9)])[1]
+    theirs = run_trials([leaves_of(*shared, f"model.width={width}") for width in (3, 9)])[1]
+    np.testing.assert_allclose(ours["train_loss"], theirs["train_loss"], rtol=1e-6)
+
+
+def test_an_epoch_leaves_out_the_rest_of_an_uneven_division():
+    trial = leaves_of(*SMALL_MNIST, "train.batch_size=60", "model.width=4")
+    program, inputs = make_pack([trial])
+    advance = jax.jit(program.advance)
+    first, second = (np.asarray(advance(program.init(inputs), inputs, np.int32(steps)).order) for steps in (3, 4))
+    assert not np.array_equal(first, second)
+    assert set(first[0, 180:]) != set(second[0, 180:])
 
 
 def test_an_absurd_learning_rate_leaves_the_other_trials_untouched():

@@ -45,7 +45,8 @@ class Measure(abc.ABC):
             @dataclass(frozen=True)
             class LargestWeight(Measure):
                 def __call__(self, snapshot):
-                    return {"largest_weight": max(abs(w).max() for w in jax.tree.leaves(snapshot.params))}
+                    largest = [jnp.abs(w).max() for w in jax.tree.leaves(snapshot.params)]
+                    return {"largest_weight": jnp.stack(largest).max()}
 
         and `ddlab sweep NAME '+measures.largest._target_=mine.LargestWeight'` adds the column `largest_weight`.
     """

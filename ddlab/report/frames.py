@@ -13,9 +13,9 @@ from ddlab.store import DIVERGED, PENDING, STOPPED, Results
 
 # Horizontal axes: column of the trials -> label. Any other numeric column of the trials may be named too.
 LABELS = {
-    "params_per_sample": "parameters per training example  P/N",
-    "params_per_sample_output": "parameters per training example and output  P/(N K)",
-    "num_params": "parameters  P",
+    "params_per_sample": "parameters per training example P/N",
+    "params_per_sample_output": "parameters per training example and output P/(N K)",
+    "num_params": "parameters P",
     "num_train": "training examples  N",
     "model.width": "width",
     "step": "optimizer steps",
@@ -67,7 +67,8 @@ def selected(results: Results, where: Mapping[str, Any], finished: bool = False)
     if finished:
         trials = trials[trials["status"] != PENDING]
     if trials.empty:
-        raise ConfigError(f"where={dict(where)}: no stored trial {'has finished' if finished else 'to draw'}")
+        chosen = " with " + ", ".join(f"{key}={value}" for key, value in where.items()) if where else ""
+        raise ConfigError(f"no stored trial{chosen} {'has finished without diverging' if finished else 'can be drawn'}")
     return trials
 
 

@@ -113,7 +113,7 @@ details { margin: .8rem 0; } summary { cursor: pointer; }
 </style></head><body>
 <h1>$title</h1>
 <p class="paper">$paper</p>
-<p>$shows. $counts.</p>
+<p>$shows$counts.</p>
 $figures
 <h2>Run</h2>
 <pre>$command</pre>
@@ -134,7 +134,7 @@ def render_page(
     """Return the HTML page: the figures with their captions, and a line for each that could not be drawn."""
     sweep = results.sweep
     figures = "\n".join(
-        f'<figure><img src="{name}.png" alt="{escape(name)}"><figcaption>{escape(caption)} '
+        f'<figure><img src="{name}.png" alt="{escape(name)}"><figcaption><b>{escape(name)}</b>: {escape(caption)} '
         f'<a href="{name}.pdf">PDF</a> <a href="{name}.csv">CSV</a></figcaption></figure>'
         for name, caption in captions.items()
     )
@@ -143,7 +143,7 @@ def render_page(
     texts = {
         "title": sweep["title"] or sweep["name"],
         "paper": sweep["paper"],
-        "shows": str(sweep["shows"]).rstrip(".").capitalize(),
+        "shows": f"{str(sweep['shows']).rstrip('.')}. ".capitalize() if sweep["shows"] else "",
         "counts": _counts(results.trials),
         "command": last["command"],
         "config": yaml.safe_dump([{k: part[k] for k in ("axes", "base")} for part in sweep["parts"]], sort_keys=False),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -49,6 +50,12 @@ class Recipe(abc.ABC):
     def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
         """Draw the frame on an empty figure."""
 
+    @property
+    def selection(self) -> str:
+        """The trials shown, in words: ' (data.label_noise = 0.2)'; empty where all are."""
+        chosen = ", ".join(f"{key} = {value}" for key, value in self.where.items())
+        return f" ({chosen})" if chosen else ""
+
     @abc.abstractmethod
     def caption(self, frame: pd.DataFrame) -> str:
         """Return one or two sentences with the measured numbers."""
@@ -63,7 +70,13 @@ def plain_log_ticks(axes: Axes, which: str) -> None:
     """Label a log axis with plain numbers: 0.1, 1, 10, 1000."""
     axis = getattr(axes, f"{which}axis")
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
-    axis.set_minor_formatter(NullFormatter())
+
+    def minor(value: float, _: int) -> str:
+        low, high = axis.get_view_interval()
+        crowded = np.log10(high / low) > 1.2 or round(value / 10 ** np.floor(np.log10(value))) not in (2, 3, 5, 7)
+        return "" if crowded else f"{value:g}"
+
+    axis.set_minor_formatter(FuncFormatter(minor))
 
 
 def step_axis(axes: Axes) -> None:

@@ -71,19 +71,26 @@ class DoubleDescent(Recipe):
         axes.plot(x, mean, style, color=color, marker="o" if style == "-" else None, label=text)
 
     def caption(self, frame: pd.DataFrame) -> str:
-        peaks = []
-        for name in ("loss", "error"):
-            rows = frame[frame["metric"] == f"test_{name}"]
-            peak = interior_peak(rows)
-            where = "has no interior peak" if peak is None else f"peaks at {rows.loc[peak, self.x]:.3g}"
-            peaks.append(f"test {name} {where}")
+        peaks = [self._peak(frame, name) for name in ("loss", "error")]
         threshold = interpolation_threshold(frame, self.x)
         reached = f"train error is zero from {threshold:.3g} on" if threshold is not None else "train error never reaches zero"
         low, high = int(frame["trials"].min()), int(frame["trials"].max())
         seeds = f"{high} seeds" if low == high else f"{low} to {high} seeds"
         return (
-            f"Final metrics against {label(self.x)}; mean of {seeds}, band: one standard deviation. "
+            f"Final metrics against {label(self.x)}{self.selection}; mean of {seeds}, band: one standard deviation. "
             f"Measured: {peaks[0]}, {peaks[1]}, {reached}."
+        )
+
+    def _peak(self, frame: pd.DataFrame, name: str) -> str:
+        rows = frame[frame["metric"] == f"test_{name}"]
+        peak = clear_peak(rows)
+        if peak is None:
+            return f"test {name} has no clear interior peak"
+        before, after = rows.loc[:peak, "mean"].min(), rows.loc[peak:, "mean"].min()
+        form = ".1%" if name == "error" else ".3g"
+        return (
+            f"test {name} rises from {before:{form}} to {rows.loc[peak, 'mean']:{form}} at {rows.loc[peak, self.x]:.3g} "
+            f"and falls to {after:{form}}"
         )
 
 
@@ -93,8 +100,14 @@ def interpolation_threshold(frame: pd.DataFrame, x: str) -> float | None:
     return float(rows[x].min()) if len(rows) else None
 
 
-def interior_peak(rows: pd.DataFrame) -> int | None:
-    """Return the index of the highest mean to which the curve has risen and from which it falls; None where there is none."""
-    risen = rows["mean"].where(rows["mean"] > rows["mean"].cummin())
-    peak = None if risen.isna().all() else int(risen.idxmax())
-    return None if peak == rows.index[-1] else peak
+def clear_peak(rows: pd.DataFrame) -> int | None:
+    """Return the index of the highest mean to which the curve has risen, and from which it falls, clearly; else None.
+
+    Clearly: by more than twice the peak's standard deviation over seeds.
+    """
+    clear = rows["mean"] - rows["mean"].cummin() > 2 * rows["sd"]
+    if not clear.any():
+        return None
+    peak = int(rows["mean"].where(clear).idxmax())
+    top = rows.loc[peak]
+    return peak if top["mean"] - rows.loc[peak:, "mean"].min() > 2 * top["sd"] else None

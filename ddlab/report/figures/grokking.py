@@ -91,12 +91,10 @@ class Grokking(Recipe):
             values = sorted(frame["group"].unique())
             handles += [Line2D([], [], color=color, linewidth=3) for color in ordered_colors(len(values))]
             names += [text(value) for value in values]
-        title = f"colours: {label(self.group)}" if self.group else None
-        figure.legend(
-            handles, names, loc="outside upper center", ncols=2 if not self.group else 5, title=title, columnspacing=1.2
-        )
-        if self.title:
-            figure.suptitle(self.title, fontsize="medium")
+        titles = [self.title, f"colours: {label(self.group)}" if self.group else ""]
+        title = "\n".join(filter(None, titles)) or None
+        columns = 5 if self.group else 2
+        figure.legend(handles, names, loc="outside upper center", ncols=columns, title=title, columnspacing=1.2)
 
     def caption(self, frame: pd.DataFrame) -> str:
         parts = []
@@ -108,6 +106,6 @@ class Grokking(Recipe):
             parts.append(f"{name}train {train}, test {test}")
         trials = f"{int(frame['trials'].max())} seeds"
         return (
-            f"Median over {trials}, band: lowest to highest. Steps to {100 * self.accuracy:g} % accuracy (test: from "
-            f"which on it stays there), medians: {'; '.join(parts)}."
+            f"Median over {trials}{self.selection}, band: lowest to highest. Steps to {100 * self.accuracy:g} % accuracy "
+            f"(test: from which on it stays there), medians: {'; '.join(parts)}."
         )

@@ -41,8 +41,9 @@ class GrokkingDelay(Recipe):
         axes = figure.subplots()
         for name, color, marker in (("generalised", TEST, "o"), ("memorised", TRAIN, "s")):
             median = frame.fillna({name: np.inf}).groupby(self.x)[name].median()
+            text = name if np.isfinite(median).any() else f"{name} (never)"
             axes.plot(frame[self.x], frame[name], marker, color=color, alpha=0.5, markeredgewidth=0)
-            axes.plot(median.index, median.where(np.isfinite(median)), color=color, label=name)
+            axes.plot(median.index, median.where(np.isfinite(median)), color=color, label=text)
         axes.set_yscale("log")
         plain_log_ticks(axes, "y")
         values = sorted(frame[self.x].unique())
@@ -62,4 +63,4 @@ class GrokkingDelay(Recipe):
         median = frame.fillna(np.inf).groupby(self.x)[["memorised", "generalised"]].median()
         ratio = (median["generalised"] / median["memorised"]).replace([np.inf, -np.inf], np.nan).dropna()
         delay = f" The largest delay is {ratio.max():.0f}-fold, at {ratio.idxmax():g}." if len(ratio) else ""
-        return f"Steps to {100 * self.accuracy:g} % train and test accuracy; dots: seeds, lines: medians.{delay}"
+        return f"Steps to {100 * self.accuracy:g} % train and test accuracy{self.selection}; dots: seeds, lines: medians.{delay}"

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from ddlab.report.figures.base import Recipe, plain_log_ticks
-from ddlab.report.frames import label, metric_table, require, require_seeds_only, selected
+from ddlab.report.frames import label, loss_name, metric_table, require, require_seeds_only, selected
 from ddlab.store import Results
 
 
@@ -19,7 +19,7 @@ from ddlab.store import Results
 class Heatmap(Recipe):
     """Mean over seeds of a metric, colour, against steps (horizontal) and `y` (vertical), both on log scales.
 
-    The white line is where the mean train error falls below 1 %.
+    A white line marks where the mean train error falls below 1 %.
 
     Options:
         metric: a column of the curves.
@@ -42,6 +42,7 @@ class Heatmap(Recipe):
             means = pd.DataFrame({metric: table.mean(axis=1) for metric, table in tables.items()})
             rows.append(means.reset_index().assign(**{self.y: size}))
         frame = pd.concat(rows, ignore_index=True)
+        frame["loss"] = loss_name(trials)
         return frame[frame["step"] > 0].sort_values([self.y, "step"], ignore_index=True)
 
     def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
@@ -52,7 +53,7 @@ class Heatmap(Recipe):
         norm = None if fractions else LogNorm()
         mesh = axes.pcolormesh(_edges(steps), _edges(sizes), values.to_numpy(), cmap="cividis", norm=norm, rasterized=True)
         train = frame.pivot_table(index=self.y, columns="step", values="train_error").to_numpy()
-        if train.min() < 0.01 < train.max() and min(train.shape) > 1:
+        if _has_contour(frame, self.y):
             axes.contour(steps, sizes, train, levels=[0.01], colors="white", linewidths=1.2)
         for which in ("x", "y"):
             getattr(axes, f"set_{which}scale")("log")
@@ -61,17 +62,26 @@ class Heatmap(Recipe):
         axes.set_xlabel(label("step"))
         axes.set_ylabel(label(self.y))
         form = PercentFormatter(1.0, 0) if fractions else FuncFormatter(lambda value, _: f"{value:g}")
-        bar = figure.colorbar(mesh, ax=axes, label=label(self.metric), format=form)
+        bar = figure.colorbar(mesh, ax=axes, label=self._metric_label(frame), format=form)
         bar.ax.yaxis.set_minor_formatter(form)
         if self.title:
             axes.set_title(self.title)
 
+    def _metric_label(self, frame: pd.DataFrame) -> str:
+        split, _, kind = self.metric.partition("_")
+        return f"{split} {frame['loss'].iloc[0]}" if kind == "loss" else label(self.metric)
+
     def caption(self, frame: pd.DataFrame) -> str:
         worst = frame.loc[frame[self.metric].idxmax()]
+        line = "; white line: train error 1 %" if _has_contour(frame, self.y) else ""
         return (
-            f"Mean {label(self.metric)} over seeds; white line: train error 1 %. "
+            f"Mean {label(self.metric)} over seeds{self.selection}{line}. "
             f"Highest: {worst[self.metric]:.3g} at {label(self.y)} {worst[self.y]:g}, step {worst['step']:,.0f}."
         )
+
+
+def _has_contour(frame: pd.DataFrame, y: str) -> bool:
+    return frame["train_error"].min() < 0.01 < frame["train_error"].max() and min(frame[y].nunique(), frame["step"].nunique()) > 1
 
 
 def _edges(centers: np.ndarray) -> np.ndarray:
