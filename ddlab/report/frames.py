@@ -60,7 +60,7 @@ def selected(results: Results, where: Mapping[str, Any], finished: bool = False)
     """
     trials = results.trials.assign(params_per_sample_output=results.trials["params_per_sample"] / results.trials["num_outputs"])
     for key, value in where.items():
-        require(trials, key, "where")
+        require(trials, key, "where", numeric=False)
         trials = trials[trials[key] == value]
     begun = trials["trial_id"].isin(set(results.curves["trial_id"]))
     trials = trials[begun & (trials["status"] != DIVERGED)]

@@ -91,9 +91,12 @@ class Grokking(Recipe):
             values = sorted(frame["group"].unique())
             handles += [Line2D([], [], color=color, linewidth=3) for color in ordered_colors(len(values))]
             names += [text(value) for value in values]
+            blanks = -len(values) % 4  # the styles fill the first column, the groups the others
+            handles += [Line2D([], [], linestyle="none")] * blanks
+            names += [""] * blanks
         titles = [self.title, f"colours: {label(self.group)}" if self.group else ""]
         title = "\n".join(filter(None, titles)) or None
-        columns = 5 if self.group else 2
+        columns = len(handles) // 4 if self.group else 2
         figure.legend(handles, names, loc="outside upper center", ncols=columns, title=title, columnspacing=1.2)
 
     def caption(self, frame: pd.DataFrame) -> str:
