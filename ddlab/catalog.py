@@ -60,7 +60,7 @@ def find_results(name: str) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    candidates = [Path(name), Path("results") / Path(name).stem]
+    candidates = [Path(name), Path("results") / (Path(name).stem if name.endswith((".yaml", ".yml")) else name)]
     for path in candidates:
         if (path / "sweep.yaml").is_file():
             return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
-from ddlab.store import write_atomically
+from ddlab.store import DamagedPart, first_line, write_atomically
 from ddlab.train import State
 
 
@@ -52,16 +53,19 @@ class Checkpoints:
 
     def restore(self, shapes: State) -> Checkpoint | None:
         """Return the last whole checkpoint, of the given shapes; None where there is none."""
-        whole = sorted(self._directory.glob("eval=*/about.json"))
-        if not whole:
-            return None
-        about = json.loads(whole[-1].read_text())
+        for about in sorted(self._directory.glob("eval=*/about.json"), reverse=True):
+            try:
+                return self._read(about, shapes)
+            except Exception as error:  # whatever orbax raises on damage: the pack begins again
+                warnings.warn(f"{about.parent}: damaged, not used ({first_line(error)})", DamagedPart, stacklevel=2)
+        return None
+
+    def _read(self, about: Path, shapes: State) -> Checkpoint:
         leaves, tree = jax.tree.flatten(shapes)
         zeros = {f"{k:04d}": np.zeros(leaf.shape, leaf.dtype) for k, leaf in enumerate(leaves)}
         wanted = {key: array for key, array in zeros.items() if array.size}  # orbax stores no empty arrays
-        arrays = zeros | self._checkpointer.restore(whole[-1].parent / "state", wanted)
-        state = jax.tree.unflatten(tree, list(arrays.values()))
-        return Checkpoint(state, *about)
+        arrays = zeros | self._checkpointer.restore(about.parent / "state", wanted)
+        return Checkpoint(jax.tree.unflatten(tree, list(arrays.values())), *json.loads(about.read_text()))
 
     def remove(self) -> None:
         """Remove every checkpoint."""

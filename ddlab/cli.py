@@ -98,25 +98,12 @@ Recipes: double_descent, grokking, grokking_delay, heatmap. An unknown option's 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    command = arguments[0] if arguments else "--help"
-    if command in ("-h", "--help", "help"):
-        print(OVERVIEW, end="")
-        return 0
-    if command == "--version":
-        import ddlab
-
-        print(f"ddlab {ddlab.__version__}")
-        return 0
     try:
-        if command not in HELP:
-            raise ConfigError(f"unknown command '{command}'. {suggest(command, HELP)}")
-        rest = arguments[1:]
-        if {"-h", "--help"} & set(rest):
-            print(HELP[command], end="")
-            return 0
         with warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
-            return _COMMANDS[command](rest)
+            status = _run(arguments)
+        sys.stdout.flush()
+        return status
     except DdlabError as error:
         print(f"ddlab: {error}", file=sys.stderr)
         return 2
@@ -135,6 +122,24 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"ddlab: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
+
+
+def _run(arguments: list[str]) -> int:
+    command = arguments[0] if arguments else "--help"
+    if command in ("-h", "--help", "help"):
+        print(OVERVIEW, end="")
+        return 0
+    if command == "--version":
+        import ddlab
+
+        print(f"ddlab {ddlab.__version__}")
+        return 0
+    if command not in HELP:
+        raise ConfigError(f"unknown command '{command}'. {suggest(command, HELP)}")
+    if {"-h", "--help"} & set(arguments[1:]):
+        print(HELP[command], end="")
+        return 0
+    return _COMMANDS[command](arguments[1:])
 
 
 def _show_warning(message: Warning | str, *_: Any) -> None:
@@ -158,13 +163,20 @@ def _list(arguments: Sequence[str]) -> int:
     for name, path in catalog.sweep_files().items():
         try:
             head = yaml.safe_load(path.read_text())
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{path}: not valid YAML ({str(error).splitlines()[0]})") from error
+        except (yaml.YAMLError, UnicodeDecodeError):
+            head = None
+        if not isinstance(head, dict):
+            print(f"ddlab: {path}: not a sweep (not a YAML mapping), left out", file=sys.stderr)
+            continue
         print(f"{name}  ({head.get('trials', '?')} trials, {head.get('minutes', '?')} min)")
         for key in ("paper", "shows"):
             print(textwrap.fill(str(head.get(key, "")), 96, initial_indent=f"    {key}: ", subsequent_indent=" " * 11))
     print("\nmin: wall minutes on 2 CPU cores. Next: ddlab plan NAME")
     return 0
+
+
+# What Hydra's own command line shows of a config.
+HYDRA_FLAGS = ("--cfg", "-c", "--package", "-p", "--resolve", "--info", "-i")
 
 
 def _hydra(action: str) -> Callable[[Sequence[str]], int]:
@@ -173,9 +185,12 @@ def _hydra(action: str) -> Callable[[Sequence[str]], int]:
     def run(arguments: Sequence[str]) -> int:
         name, overrides = _name(arguments, action)
         path = catalog.find_sweep(name)
-        inspects = {"--cfg", "-c", "--info", "-i", "--resolve"} & set(overrides)
+        flags = [word for word in overrides if word.startswith("-")]
+        unknown = [flag for flag in flags if flag not in HYDRA_FLAGS]
+        if unknown:
+            raise ConfigError(f"unknown option '{unknown[0]}'; known: {', '.join(HYDRA_FLAGS)}, and overrides key=value")
         fixed = [
-            *([] if inspects else ["--multirun"]),
+            *([] if flags else ["--multirun"]),
             "hydra/sweeper=ddlab",
             "hydra/hydra_logging=none",
             "hydra/job_logging=none",
@@ -183,9 +198,12 @@ def _hydra(action: str) -> Callable[[Sequence[str]], int]:
             f"hydra.sweeper.action={action}",
             f"hydra.sweeper.command={_hydra_quoted(shlex.join(['ddlab', action, *arguments]))}",
         ]
-        if not any(word.startswith("out=") for word in overrides):
-            fixed.append(f"out=results/{path.stem}")
-        _run_hydra(path, [*fixed, *overrides], overrides)
+        named = [word.removeprefix("out=").strip("'\"") for word in overrides if word.startswith("out=")]
+        out = named[-1] if named else f"results/{path.stem}"
+        if not out:
+            raise ConfigError("out=: names no directory")
+        rest = [word for word in overrides if not word.startswith("out=")]
+        _run_hydra(path, [*fixed, f"out={_hydra_quoted(out)}", *rest], overrides)
         return 0
 
     return run
@@ -197,18 +215,28 @@ def _hydra_quoted(text: str) -> str:
 
 def _run_hydra(path: Path, words: list[str], overrides: list[str]) -> None:
     import hydra
+    import yaml
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     command = sys.argv
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here whole, and leave as one line
     try:
+        head = yaml.safe_load(path.read_text())
+        if not isinstance(head, dict) or not head.get("defaults"):
+            raise ConfigError(f"{path}: a sweep is a mapping with `defaults: [ddlab, ..., _self_]`; see the README")
         sys.argv = ["ddlab", *words]
         hydra.main(version_base="1.3", config_path=str(path.parent), config_name=path.stem)(train_pack)()
     except (HydraException, OmegaConfBaseException) as error:
         from ddlab.composition import explain
 
         raise ConfigError(explain(error, path, overrides)) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} or a config that it names is not valid YAML: {' '.join(str(error).split())}") from error
+    except ValueError as error:
+        if "Config group override" not in str(error):
+            raise
+        raise ConfigError(f"{shlex.join(overrides)}: a config group needs the name of one of its options") from error
     finally:
         sys.argv = command
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 
 from ddlab import catalog
-from ddlab.config import flatten, one_line
+from ddlab.config import Config, Pack, Train, flatten, one_line
 from ddlab.errors import suggest
 
 
@@ -38,7 +39,12 @@ def explain(error: BaseException, path: Path, overrides: Sequence[str]) -> str:
         return f"{group}={option}: no such option. {suggest(option, error.options or ())}".rstrip()
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:
-        return f"unknown key '{unknown[1]}'. {suggest(unknown[1], _known_keys(path, overrides))} (+{unknown[1]}=... adds it)"
+        return f"unknown key '{unknown[1]}'. {suggest(unknown[1], _known_keys(path, overrides))}".rstrip()
+    unknown = re.search(r"In '([^']+)': .*Key '([^']+)' (?:is )?not in '(\w+)'", text)
+    if unknown:
+        known = {"Config": Config, "Train": Train, "Pack": Pack}.get(unknown[3])
+        names = [field.name for field in fields(known)] if known else []
+        return f"{unknown[1]}: unknown key '{unknown[2]}'. {suggest(unknown[2], names)}".rstrip()
     merging = re.match(r"Error merging override (\S+)", text)
     if merging:
         cause = error.__cause__ or error.__context__

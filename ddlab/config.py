@@ -25,7 +25,6 @@ from omegaconf.errors import OmegaConfBaseException
 from ddlab.errors import ConfigError, suggest
 
 SCHEMA_VERSION = 1
-SCIENCE = ("data", "model", "optimizer", "train", "measures", "seed")
 
 Leaves = Mapping[str, Any]
 
@@ -57,7 +56,7 @@ class Leaf:
         if self.choices is not None:
             return "one of " + ", ".join(self.choices)
         bounds = {"above": self.above, "at least": self.low, "at most": self.high, "below": self.below}
-        return " and ".join(f"{word} {bound:g}" for word, bound in bounds.items() if bound is not None)
+        return " and ".join(f"{word} {bound:.15g}" for word, bound in bounds.items() if bound is not None)
 
     def check(self, key: str, value: Any) -> None:
         """Raise `ConfigError` where the value of `key` is outside the declared range; null passes."""
@@ -77,7 +76,8 @@ class Leaf:
             and (self.below is None or value < self.below)
         )
         if not inside:
-            raise ConfigError(f"{key}={value}: must be {self.allowed or 'finite'}")
+            allowed = self.allowed if math.isfinite(value) else "finite"
+            raise ConfigError(f"{key}={value}: must be {allowed}")
 
 
 def leaf(
@@ -129,20 +129,26 @@ class Pack:
 
 
 @dataclasses.dataclass(frozen=True)
-class Config:
-    """The whole configuration: the science (`SCIENCE`), how it is run, and how it is reported."""
+class Science:
+    """What is trained and measured: a trial's identity."""
 
-    title: str = leaf("one line: what the sweep is")
-    paper: str = leaf("what it reproduces: authors, year, figure")
-    shows: str = leaf("what to expect to see")
-    trials: int = leaf("trials of the sweep as shipped", low=0)
-    minutes: float = leaf("wall minutes on 2 CPU cores", low=0)
     data: Any = leaf("data set (a component)")
     model: Any = leaf("network (a component)")
     optimizer: Any = leaf("optimizer (a component)")
     train: Train = leaf("training loop")
     measures: dict[str, Any] = leaf("named measures (components); null turns one off")
     seed: int = leaf("seed of initialisation and batches", Mark.TRACED, low=0, high=2**32 - 1)
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Science):
+    """The whole configuration: the science, how it is run, and how it is reported."""
+
+    title: str = leaf("one line: what the sweep is")
+    paper: str = leaf("what it reproduces: authors, year, figure")
+    shows: str = leaf("what to expect to see")
+    trials: int = leaf("trials of the sweep as shipped", low=0)
+    minutes: float = leaf("wall minutes on 2 CPU cores", low=0)
     axes: dict[str, Any] = leaf("sweep axes: config key -> values in Hydra's sweep grammar")
     figures: dict[str, Any] = leaf("figure recipes drawn by `ddlab report`")
     pack: Pack = leaf("packing and running")
@@ -225,8 +231,9 @@ def typed(config: DictConfig) -> DictConfig:
     Raises:
         ConfigError: a component without `_target_`, an unknown field, or a value of the wrong type.
     """
-    science = OmegaConf.create({key: config[key] for key in SCIENCE if key != "train"})
-    science.train = OmegaConf.merge(writable(Train), config.train)
+    science = writable(Science)
+    for field in dataclasses.fields(Science):
+        science[field.name] = config[field.name]
     OmegaConf.set_struct(science, False)
     science.measures = {name: node for name, node in (config.measures or {}).items() if node is not None}
     for key in ["data", "model", "optimizer", *(f"measures.{name}" for name in science.measures)]:
@@ -286,7 +293,7 @@ def declarations(leaves: Leaves) -> dict[str, Leaf]:
         if key.endswith("._target_"):
             owner = key.removesuffix("._target_")
             owners[owner] = component_class(owner, value)
-    found: dict[str, Leaf] = {"seed": Config.__dataclass_fields__["seed"].metadata["leaf"]}
+    found: dict[str, Leaf] = {"seed": Science.__dataclass_fields__["seed"].metadata["leaf"]}
     for owner, cls in owners.items():
         for field in dataclasses.fields(cls):
             if "leaf" in field.metadata:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import platform
+import shlex
 import signal
 import subprocess
 import sys
@@ -26,6 +27,7 @@ from ddlab.config import Leaves, pack_settings
 from ddlab.config import Pack as PackSettings
 from ddlab.errors import Interrupted, StoreError
 from ddlab.plan import Pack, Part, Trial, estimate, make_trials, pack_trials
+from ddlab.report.figures import make_recipe
 from ddlab.store import Store
 from ddlab.sweeper import Composer, Sweep, base_differences, compose_sweep, settle
 
@@ -46,33 +48,36 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
     """
     sweep = compose_sweep(composer, overrides)
     settings = pack_settings(sweep.config)
+    for figure, spec in describe(name, sweep, [])["figures"].items():
+        make_recipe(figure, spec)
     trials = make_trials(sweep.parts, settle)
     if action == "plan":
         print_plan(name, pack_trials(trials, settings), len(trials))
         return
-    store = Store(sweep.config.out)
-    stored = store.read_sweep() if store.exists() else None
-    begun = store.begun_packs()
-    stored_parts = stored["parts"] if stored and begun else []
-    check_same_base(store, stored_parts, sweep)
-    packing = {"max_trials": settings.max_trials, "memory_gib": settings.memory_gib}
-    old_plan = store.read_plan() if begun else store.read_plan().iloc[:0]
-    if stored and stored.get("packing") != packing:
-        old_plan = old_plan[old_plan["pack"].isin(begun)]
-    plan = extended_plan(old_plan, trials, settings)
-    wanted = plan[plan["trial_id"].isin({trial.id for trial in trials})]
-    pending = sorted(set(wanted["pack"]) - store.finished_packs())
-    store.write_plan(plan)
-    store.write_sweep({**describe(name, sweep, stored_parts), "packing": packing})
-    store.add_provenance(provenance(command, overrides))
-    done = len(wanted) - int(wanted["pack"].isin(pending).sum())
-    if done:
-        print(f"{done:,} of {len(wanted):,} trials are stored already in {store.root}", file=sys.stderr)
-    if pending:
-        fixed = [f"out='{_escape(str(sweep.config.out))}'", *_pack_overrides(sweep.config)]
-        with _termination_interrupts():
-            returns = launch([[*fixed, f"pack.index={pack}"] for pack in pending])
-        _raise_failure(dict(zip(pending, returns, strict=True)))
+    store = Store(Path(sweep.config.out).expanduser())
+    with store.claim():
+        stored = store.read_sweep() if store.exists() else None
+        begun = store.begun_packs()
+        stored_parts = stored["parts"] if stored and begun else []
+        check_same_base(store, stored_parts, sweep)
+        packing = {"max_trials": settings.max_trials, "memory_gib": settings.memory_gib}
+        old_plan = store.read_plan() if begun else store.read_plan().iloc[:0]
+        if stored and stored.get("packing") != packing:
+            old_plan = old_plan[old_plan["pack"].isin(begun)]
+        plan = extended_plan(old_plan, trials, settings)
+        wanted = plan[plan["trial_id"].isin({trial.id for trial in trials})]
+        pending = sorted(set(wanted["pack"]) - store.finished_packs())
+        store.write_plan(plan)
+        store.write_sweep({**describe(name, sweep, stored_parts), "packing": packing})
+        store.add_provenance(provenance(command, overrides))
+        done = len(wanted) - int(wanted["pack"].isin(pending).sum())
+        if done:
+            print(f"{done:,} of {len(wanted):,} trials are stored already in {store.root}", file=sys.stderr)
+        if pending:
+            fixed = [f"out='{_escape(str(store.root))}'", *_pack_overrides(sweep.config)]
+            with _termination_interrupts():
+                returns = launch([[*fixed, f"pack.index={pack}"] for pack in pending])
+            _raise_failure(dict(zip(pending, returns, strict=True)))
     _print_summary(name, store, {trial.id for trial in trials})
 
 
@@ -268,5 +273,5 @@ def _print_summary(name: str, store: Store, wanted: set[str]) -> None:
     trials = store.load().trials
     trials = trials[trials["trial_id"].isin(wanted)]
     counts = ", ".join(f"{count:,} {status}" for status, count in trials["status"].value_counts().items())
-    target = name if store.root == Path("results") / name else store.root
+    target = shlex.quote(name if store.root == Path("results") / name else str(store.root))
     print(f"{len(trials):,} trials ({counts}) in {store.root}\nnext: ddlab report {target}")

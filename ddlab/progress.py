@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -49,13 +50,13 @@ class Progress:
         self._bar: Any = None
 
     def __enter__(self) -> Progress:
-        if self._stream.isatty():
+        if self._stream.isatty() and os.environ.get("TERM") != "dumb":
             from rich.console import Console
             from rich.progress import BarColumn, TextColumn
             from rich.progress import Progress as Bar
 
             self._bar = Bar(
-                BarColumn(bar_width=24),
+                BarColumn(bar_width=12),
                 TextColumn("{task.percentage:>3.0f}%"),
                 TextColumn("{task.description}"),
                 console=Console(file=self._stream),
@@ -81,29 +82,34 @@ class Progress:
         now = self._clock()
         if self._first is None:
             self._first = (now, step)
-        text = self._line(step, trials_done, losses, now)
+        words = self._words(step, trials_done, losses, now)
         if self._bar is not None:
-            self._bar.update(self._task, completed=self._done(step), description=text)
+            room = self._bar.console.width - 22  # bar, percentage and gaps
+            while len(words) > 1 and len(" · ".join(words)) > room:
+                words.pop()
+            self._bar.update(self._task, completed=self._done(step), description=" · ".join(words))
         elif now - self._printed >= PLAIN_SECONDS or step == self._outline.steps or trials_done == self._outline.pack_trials:
-            print(text, file=self._stream, flush=True)
+            print(" · ".join(words), file=self._stream, flush=True)
             self._printed = now
 
     def _done(self, step: int) -> float:
         return self._outline.share_before + self._outline.share * step / self._outline.steps
 
-    def _line(self, step: int, trials_done: int, losses: tuple[float, float] | None, now: float) -> str:
+    def _words(self, step: int, trials_done: int, losses: tuple[float, float] | None, now: float) -> list[str]:
+        """Return what there is to say, the most important first."""
         outline = self._outline
         assert self._first is not None
         elapsed, steps = now - self._first[0], step - self._first[1]
-        speed = eta = ""
+        words = [
+            f"pack {outline.pack}/{outline.num_packs}",
+            f"trials {outline.trials_before + trials_done:,}/{outline.num_trials:,}",
+        ]
         if elapsed > 0 and steps > 0:
-            speed = f" · {steps * outline.pack_trials / elapsed:,.0f} trial-steps/s"
-            eta = f" · ETA {_clock_text((1 - self._done(step)) * elapsed * outline.steps / (steps * outline.share))}"
-        return (
-            f"pack {outline.pack}/{outline.num_packs} · step {step:,}/{outline.steps:,}"
-            f" · trials {outline.trials_before + trials_done:,}/{outline.num_trials:,}{speed}{eta}"
-            + (f" · train loss {losses[0]:.3g} to {losses[1]:.3g}" if losses else "")
-        )
+            left = (1 - self._done(step)) * elapsed * outline.steps / (steps * outline.share)
+            words += [f"ETA {_clock_text(left)}", f"{steps * outline.pack_trials / elapsed:,.0f} trial-steps/s"]
+        if losses:
+            words.append(f"train loss {losses[0]:.3g} to {losses[1]:.3g}")
+        return [*words, f"step {step:,}/{outline.steps:,}"]
 
 
 def _clock_text(seconds: float) -> str:

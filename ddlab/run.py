@@ -190,7 +190,8 @@ class _PackRun:
         self._num_evals += 1
         losses = host["train_loss"][self._outcomes.alive]
         extremes = (float(losses.min()), float(losses.max())) if len(losses) else None
-        self._progress.update(step, int((~self._outcomes.alive).sum()), extremes)
+        ended = len(self._trial_ids) if step == self._steps[-1] else int((~self._outcomes.alive).sum())
+        self._progress.update(step, ended, extremes)
 
     def _commit(self, state: State) -> None:
         self._write_part()
@@ -218,6 +219,7 @@ class _PackRun:
             "compile_seconds": self._compiled.seconds,
             "run_seconds": self._seconds,
             "train_steps": int(self._outcomes.last_step.max()),
+            "num_parts": self._num_parts,
         }
         self._store.write_outcome(self._index, columns, about)
         if not self._settings.keep_checkpoints:

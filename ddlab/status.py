@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from rich.console import Console
@@ -33,5 +32,5 @@ def print_status(root: Path) -> None:
     text = ", ".join(f"{count:,} {status}" for status, count in counts.items())
     console.print(f"{len(trials):,} trials: {text}; {trials['seconds'].sum():.1f} s of training and evaluation")
     if PENDING in counts:
-        runs = json.loads(store.provenance_file.read_text()) if store.provenance_file.exists() else []
+        runs = store.read_provenance()
         console.print(f"go on with: {runs[-1]['command']}" if runs else "go on with the same command", soft_wrap=True)

@@ -15,8 +15,10 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -118,6 +120,9 @@ class Store:
             raise StoreError(
                 f"{self.root}: written by a newer ddlab (store schema {version}, this one reads {SCHEMA_VERSION}); update ddlab"
             )
+        missing = {"name", "figures", "parts"} - set(sweep)
+        if missing:
+            raise StoreError(f"{self.sweep_file}: damaged (no {', '.join(sorted(missing))})")
         return sweep
 
     def write_sweep(self, sweep: Mapping[str, Any]) -> None:
@@ -125,10 +130,47 @@ class Store:
         content = {"schema_version": SCHEMA_VERSION, **sweep}
         write_atomically(self.sweep_file, yaml.safe_dump(content, sort_keys=False, width=120).encode())
 
+    def read_provenance(self) -> list[dict[str, Any]]:
+        """Return one entry for each run of the command; a damaged file is reported and put aside."""
+        try:
+            return json.loads(self.provenance_file.read_text())
+        except FileNotFoundError:
+            return []
+        except ValueError:
+            aside = self.provenance_file.with_suffix(".damaged")
+            warnings.warn(f"{self.provenance_file}: damaged, kept as {aside.name}", DamagedPart, stacklevel=2)
+            os.replace(self.provenance_file, aside)
+            return []
+
     def add_provenance(self, run: Mapping[str, Any]) -> None:
         """Append one run of the command to provenance.json."""
-        runs = json.loads(self.provenance_file.read_text()) if self.provenance_file.exists() else []
-        write_atomically(self.provenance_file, json.dumps([*runs, run], indent=1).encode())
+        write_atomically(self.provenance_file, json.dumps([*self.read_provenance(), run], indent=1).encode())
+
+    @contextmanager
+    def claim(self) -> Iterator[None]:
+        """Keep other commands on this machine from writing here meanwhile; a claim whose process is gone does not count.
+
+        Raises:
+            StoreError: another process runs a sweep here, or the directory holds something else.
+        """
+        if self.root.is_dir() and any(self.root.iterdir()) and not (self.exists() or self.plan_file.exists()):
+            raise StoreError(f"out={self.root}: holds files, but no stored sweep; name a new or an empty directory")
+        path = self.root / ".running"
+        owner = f"{os.getpid()} {socket.gethostname()}"
+        self.root.mkdir(parents=True, exist_ok=True)
+        other = _running(path)
+        if other:
+            raise StoreError(f"out={self.root}: process {other} is running this sweep (if it is not, remove {path})")
+        path.unlink(missing_ok=True)
+        try:
+            with open(path, "x") as file:
+                file.write(owner)
+        except FileExistsError as error:
+            raise StoreError(f"out={self.root}: another process has just begun to run this sweep") from error
+        try:
+            yield
+        finally:
+            path.unlink(missing_ok=True)
 
     def read_plan(self, pack: int | None = None, columns: list[str] | None = None) -> pd.DataFrame:
         """Return the planned trials, of one pack or of all; empty where nothing is planned.
@@ -136,6 +178,8 @@ class Store:
         Columns: trial_id, pack, config (canonical JSON), choices (JSON), num_params, num_train, num_outputs, flops.
         """
         if not self.plan_file.exists():
+            if self.exists():
+                raise StoreError(f"{self.plan_file}: missing; without it the stored curves cannot be told apart")
             return pd.DataFrame(columns=["trial_id", "pack"])
         try:
             filters = None if pack is None else [("pack", "==", pack)]
@@ -148,9 +192,16 @@ class Store:
         write_table(self.plan_file, pa.Table.from_pandas(plan, preserve_index=False))
 
     def finished_packs(self) -> set[int]:
-        """Return the packs whose outcome is stored and readable."""
+        """Return the packs whose outcome is stored and whose curves are whole; damaged files are reported."""
         paths = sorted((self.root / "trials").glob("pack=*.parquet"))
-        return {_pack_number(path.stem) for path, _ in _read_each(paths, pq.read_metadata)}
+        finished = set()
+        for path, metadata in _read_each(paths, pq.read_metadata):
+            pack = _pack_number(path.stem)
+            about = json.loads((metadata.metadata or {}).get(b"ddlab", b"{}"))
+            parts = [self.part_file(pack, part) for part in range(about.get("num_parts", 0))]
+            if len(_read_each(parts, pq.read_metadata)) == len(parts):
+                finished.add(pack)
+        return finished
 
     def begun_packs(self) -> set[int]:
         """Return the packs of which anything is stored: curves, a checkpoint or an outcome."""
@@ -192,8 +243,8 @@ class Store:
         sweep = self.read_sweep()
         plan = self.read_plan()
         trials = pd.DataFrame([_trial_row(row) for row in plan.to_dict("records")])
-        outcomes = [table for _, table in _read_each(sorted((self.root / "trials").glob("*.parquet")), _read_table)]
-        curves = [table for _, table in _read_each(sorted((self.root / "curves").glob("*/*.parquet")), _read_table)]
+        outcomes = [table for _, table in _read_each(sorted((self.root / "trials").glob("pack=*.parquet")), _read_table)]
+        curves = [table for _, table in _read_each(sorted((self.root / "curves").glob("pack=*/part-*.parquet")), _read_table)]
         if outcomes:
             outcome = pa.concat_tables(outcomes, promote_options="permissive").to_pandas()
             trials = trials.merge(outcome, on="trial_id", how="left")
@@ -220,6 +271,23 @@ def _trial_row(row: Mapping[str, Any]) -> dict[str, Any]:
         **known,
         "params_per_sample": known["num_params"] / known["num_train"],
     }
+
+
+def _running(path: Path) -> str:
+    """Return the process that holds a claim, as text; empty where there is none, or it is gone."""
+    try:
+        process, host = path.read_text().split()
+    except (OSError, ValueError):
+        return ""
+    if host != socket.gethostname():
+        return f"{process} on {host}"
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return process
 
 
 def _pack_number(name: str) -> int:

@@ -17,14 +17,15 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Glob, Override, QuotedString, Transformer
+from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ddlab.config import (
-    SCIENCE,
     Config,
     Leaves,
     Mark,
+    Science,
     build,
     check,
     declarations,
@@ -71,7 +72,7 @@ def compose_sweep(composer: Composer, overrides: Sequence[str]) -> Sweep:
     Raises:
         ConfigError: an override that is not allowed.
     """
-    parsed = OverridesParser.create().parse_overrides(list(overrides))
+    parsed = _last_of_each_key(OverridesParser.create().parse_overrides(list(overrides)))
     sweeps = {override.key_or_group: _values(override, composer) for override in parsed if override.is_sweep_override()}
     scalars = [str(override.input_line) for override in parsed if not override.is_sweep_override()]
     scalars += [_added(override, sweeps[override.key_or_group][0]) for override in parsed if _adds_axis(override)]
@@ -90,6 +91,13 @@ def compose_sweep(composer: Composer, overrides: Sequence[str]) -> Sweep:
 
     parts = expand({})
     return Sweep(tuple(parts), first[0])
+
+
+def _last_of_each_key(parsed: Sequence[Override]) -> list[Override]:
+    """Return the overrides without those that a later `key=value` of the same key replaces."""
+    last = {override.key_or_group: override for override in parsed}
+    plain = [override for override in parsed if not (override.is_add() or override.is_force_add() or override.is_delete())]
+    return [override for override in parsed if override not in plain or last[override.key_or_group] is override]
 
 
 def _adds_axis(override: Override) -> bool:
@@ -111,7 +119,10 @@ def _values(override: Override, composer: Composer) -> list[Any]:
         if not options:
             raise ConfigError(f"{override.input_line}: glob() matches no option of the config group {override.key_or_group}")
         return options
-    return [_plain(value) for value in override.sweep_iterator(transformer=Transformer.identity)]
+    try:
+        return [_plain(value) for value in override.sweep_iterator(transformer=Transformer.identity)]
+    except (ValueError, TypeError, ZeroDivisionError, HydraException) as error:
+        raise ConfigError(f"{override.input_line}: {one_line(error)}") from error
 
 
 def _plain(value: Any) -> Any:
@@ -165,8 +176,9 @@ def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
 def _check_axis(science: DictConfig, base: Leaves, key: str, values: list[Any]) -> tuple[Any, ...]:
     """Return the values of a leaf axis converted to its type, each checked against its declared range."""
     if key not in base:
-        if key.split(".")[0] in {field.name for field in fields(Config)} - set(SCIENCE):
-            raise ConfigError(f"axis '{key}': only {', '.join(SCIENCE)} can be swept. {suggest(key, base)}".rstrip())
+        science_keys = {field.name for field in fields(Science)}
+        if key.split(".")[0] in {field.name for field in fields(Config)} - science_keys:
+            raise ConfigError(f"axis '{key}': only {', '.join(sorted(science_keys))} can be swept")
         raise ConfigError(f"unknown key '{key}'. {suggest(key, base)}".rstrip())
     owner, _, name = key.rpartition(".")
     node = OmegaConf.select(science, owner) if owner else science

@@ -12,6 +12,7 @@ from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 from ddlab.config import register
+from ddlab.errors import ConfigError
 
 # A plain mapping: Hydra executes plugin modules before they are importable, which a dataclass with lazy annotations is not.
 SWEEPER = {"_target_": "hydra_plugins.ddlab_sweeper.DdlabSweeper", "action": "sweep", "command": ""}
@@ -23,6 +24,8 @@ class DdlabSweeper(Sweeper):
     """Composes the sweep, packs its trials, and launches one job per pack."""
 
     def __init__(self, action: str, command: str):
+        if action not in ("plan", "sweep"):
+            raise ConfigError(f"hydra.sweeper.action={action}: must be plan or sweep")
         self._action, self._command = action, command
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:

@@ -102,6 +102,16 @@ MISTAKES = {
     "out is a file": (["sweep", "tiny", "out=sweeps/tiny.yaml"], ["sweeps/tiny.yaml"]),
     "unbalanced": (["sweep", "tiny", "model.width=[1,"], ["model.width=[1,"]),
     "batch beyond data": (["sweep", "tiny", "train.batch_size=1000"], ["train.batch_size=1000", "200 training examples"]),
+    "no option of a group": (["sweep", "tiny", "model=null"], ["model=null", "config group"]),
+    "seed of letters": (["sweep", "tiny", "seed=a,b"], ["seed=a", "Integer"]),
+    "range without end": (["sweep", "tiny", "seed=range(1,5,0)"], ["seed=range(1,5,0)"]),
+    "absurd width": (["sweep", "tiny", "model.width=100000000000"], ["model.width=100000000000", "at most 1000000"]),
+    "infinite": (["sweep", "tiny", "optimizer.learning_rate=inf"], ["optimizer.learning_rate=inf", "finite"]),
+    "no component": (["sweep", "tiny", "model._target_=os.path.join"], ["model._target_=os.path.join", "dataclass"]),
+    "unknown flag": (["sweep", "tiny", "--foo"], ["--foo", "--cfg"]),
+    "bad figure": (["sweep", "tiny", "figures.curve.recipe=foo"], ["figures.curve.recipe=foo", "double_descent"]),
+    "empty out": (["sweep", "tiny", "out="], ["out="]),
+    "foreign out": (["sweep", "tiny", "out=sweeps"], ["out=sweeps", "no stored sweep"]),
     "a plain word": (["sweep", "tiny", "fast"], ["fast"]),
     "axis of no science": (["sweep", "tiny", "pack.memory_gib=1,2"], ["pack.memory_gib", "can be swept"]),
     "unknown target": (["sweep", "tiny", "+measures.x._target_=no.such"], ["measures.x._target_=no.such"]),
@@ -122,6 +132,50 @@ def test_a_mistake_gives_one_clear_line_and_exit_status_2(tiny, capfd, mistake):
     for text in expected:
         assert text in captured.err
     assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "defaults: [ddlab"),
+        ("[1, 2]", "defaults: [ddlab"),
+        ("a: [1", "not valid YAML"),
+        ("defaults: [ddlab, _self_]\naxis: {}", "did you mean 'axes'"),
+        ("defaults: [ddlab, _self_]\ntrain: {stepz: 3}", "did you mean 'steps'"),
+        ("defaults: [ddlab, _self_]\ndata: {num_trian: 3}", "did you mean 'num_train'"),
+        ("defaults: [ddlab, _self_]\naxes: {model.widht: '1,2'}", "did you mean 'model.width'"),
+        ("defaults: [ddlab, _self_]\nfigures: {../../evil: {recipe: heatmap}}", "figures.../../evil"),
+    ],
+)
+def test_mistakes_in_a_sweep_file_give_one_line(workplace, capfd, text, expected):
+    Path("mine.yaml").write_text(text)
+    assert main(["sweep", "mine.yaml"]) == 2
+    printed = capfd.readouterr().err
+    assert printed.count("\n") == 1
+    assert expected in printed
+    assert not Path("results").exists()
+
+
+def test_list_leaves_out_what_is_no_sweep(workplace, capsys):
+    Path("sweeps").mkdir()
+    for name, text in (("broken", "a: [1"), ("empty", ""), ("good", "paper: P\nshows: S")):
+        Path(f"sweeps/{name}.yaml").write_text(text)
+    assert main(["list"]) == 0
+    printed = capsys.readouterr()
+    assert "good" in printed.out
+    assert "broken.yaml: not a sweep" in printed.err
+
+
+def test_the_last_of_two_overrides_of_a_key_counts(tiny, capsys):
+    main(["plan", tiny, "seed=1,2", "seed=3"])
+    assert "3 trials" in capsys.readouterr().out
+    main(["plan", tiny, "seed=3", "seed=1,2"])
+    assert "6 trials" in capsys.readouterr().out
+
+
+def test_out_may_hold_any_characters(tiny):
+    assert main(["sweep", tiny, "seed=0", "model.width=3", "train.steps=2", "out=a=b, c's"]) == 0
+    assert len(package.load("a=b, c's").trials) == 1
 
 
 def test_a_mistake_leaves_what_is_stored_untouched(tiny, capfd):

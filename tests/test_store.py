@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 
 import numpy as np
 import pandas as pd
@@ -91,6 +92,37 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     with pytest.raises(TypeError):
         write_atomically(path, "not bytes")
     assert path.read_bytes() == b"old"
+
+
+def test_a_pack_that_lost_a_part_of_its_curves_is_not_finished(store):
+    store.write_outcome(0, {"trial_id": ["t0"], "status": ["completed"], "seconds": [1.0]}, {"num_parts": 2})
+    assert store.finished_packs() == {0}
+    store.part_file(0, 1).unlink()
+    with pytest.warns(DamagedPart):
+        assert store.finished_packs() == set()
+
+
+def test_a_missing_plan_is_refused(store):
+    store.plan_file.unlink()
+    with pytest.raises(StoreError, match=r"plan\.parquet: missing"):
+        store.load()
+
+
+def test_two_commands_may_not_write_at_once(store):
+    with store.claim(), pytest.raises(StoreError, match="is running this sweep"), store.claim():
+        pass
+    (store.root / ".running").write_text(f"{2**22 + 1} {socket.gethostname()}")
+    with store.claim():
+        assert (store.root / ".running").exists()
+    assert not (store.root / ".running").exists()
+
+
+def test_a_damaged_provenance_is_put_aside(store):
+    store.provenance_file.write_text("{")
+    with pytest.warns(DamagedPart):
+        store.add_provenance({"command": "x"})
+    assert store.read_provenance() == [{"command": "x"}]
+    assert store.provenance_file.with_suffix(".damaged").read_text() == "{"
 
 
 def test_floats_are_stored_bit_for_bit(store):

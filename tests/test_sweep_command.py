@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,21 +133,37 @@ def test_another_base_config_is_refused_unless_asked(tiny, capsys):
 
 
 LONG = (
-    "train.steps=6000",
-    "train.num_evals=60",
+    "train.steps=20000",
+    "train.num_evals=200",
     "train.eval_spacing=linear",
     "pack.checkpoint_seconds=0.05",
     "pack.max_trials=3",
 )
 
 
-def kill_at(moment: float, number: int, *words: str) -> int:
-    """Start a command, send it a signal after a while, return its exit status."""
-    process = subprocess.Popen([sys.executable, "-m", "ddlab.cli", *words], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+WORDS = [sys.executable, "-m", "ddlab.cli", "sweep", "tiny.yaml", *LONG]
+
+
+def kill_at(moment: float) -> None:
+    """Start the sweep and kill it after some seconds, wherever it is."""
+    process = subprocess.Popen(WORDS, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     time.sleep(moment)
-    process.send_signal(number)
+    process.kill()
     process.communicate()
-    return process.returncode
+    assert process.returncode in (-signal.SIGKILL, 0)
+
+
+def kill_in_training(delay: float) -> None:
+    """Start the sweep and kill it some seconds after it has written a checkpoint."""
+    started = time.time()
+    process = subprocess.Popen(WORDS, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    while not [path for path in Path("results").glob("tiny/checkpoints/*/*/about.json") if path.stat().st_mtime > started]:
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(delay)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
 
 
 @pytest.fixture(scope="module")
@@ -158,29 +175,29 @@ def uninterrupted(tmp_path_factory):
     return curves(directory / "results/tiny"), time.monotonic() - started
 
 
-def check_killed(moments, uninterrupted):
-    expected, _ = uninterrupted
-    checkpoints = 0
-    for moment in moments:
-        assert kill_at(moment, signal.SIGKILL, "sweep", "tiny.yaml", *LONG) in (-signal.SIGKILL, 0)
-        checkpoints += bool(list(Path("results/tiny").glob("checkpoints/*/*/about.json")))
-    assert checkpoints > 0
+def check_equal(uninterrupted):
     command("sweep", "tiny.yaml", *LONG, cwd=Path.cwd())
     trials = ddlab.load("results/tiny").trials
     assert trials["trial_id"].is_unique
     assert set(trials["status"]) == {"completed"}
-    pd.testing.assert_frame_equal(curves(), expected, check_exact=True)
+    pd.testing.assert_frame_equal(curves(), uninterrupted[0], check_exact=True)
     assert not list(Path("results/tiny/checkpoints").glob("*/*"))
 
 
 def test_a_killed_sweep_goes_on_and_equals_an_uninterrupted_one(tiny, uninterrupted):
-    check_killed([0.55 * uninterrupted[1], 0.8 * uninterrupted[1]], uninterrupted)
+    kill_in_training(0.0)
+    kill_in_training(0.2)
+    check_equal(uninterrupted)
 
 
 @pytest.mark.slow
 def test_a_sweep_killed_at_ten_random_moments_equals_an_uninterrupted_one(tiny, uninterrupted):
     moments = random.Random(4)
-    check_killed([moments.uniform(0.2, 1.0) * uninterrupted[1] for _ in range(10)], uninterrupted)
+    for _ in range(5):
+        kill_at(moments.uniform(0.2, 1.0) * uninterrupted[1])
+    for _ in range(5):
+        kill_in_training(moments.uniform(0, 0.3))
+    check_equal(uninterrupted)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -193,7 +210,7 @@ def test_a_signal_stops_at_an_eval_point_and_the_same_command_goes_on(tiny, unin
     process.send_signal(number)
     message = process.communicate()[1]
     assert process.returncode == 130, message
-    assert "Go on with:\n  ddlab sweep tiny.yaml train.steps=6000" in message
+    assert "Go on with:\n  ddlab sweep tiny.yaml train.steps=20000" in message
     assert list(Path("results/tiny/checkpoints").glob("*/*"))
     command(*words, cwd=Path.cwd())
     pd.testing.assert_frame_equal(curves(), uninterrupted[0], check_exact=True)
@@ -221,6 +238,19 @@ def test_a_checkpoint_may_be_taken_up_on_another_number_of_devices(tiny):
     assert process.returncode == 130
     command(*words, "pack.cpu_devices=1", cwd=Path.cwd())
     assert set(ddlab.load("results/tiny").trials["status"]) == {"completed"}
+
+
+@pytest.mark.parametrize("damage", ["about.json", "state"])
+def test_a_damaged_checkpoint_is_reported_and_the_pack_begins_again(tiny, uninterrupted, damage):
+    kill_in_training(0.0)
+    for path in Path("results/tiny/checkpoints").glob(f"*/*/{damage}"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.write_text("garbage")
+    done = command("sweep", "tiny.yaml", *LONG, cwd=Path.cwd())
+    assert "damaged, not used" in done.stderr
+    pd.testing.assert_frame_equal(curves(), uninterrupted[0], check_exact=True)
 
 
 def test_provenance_holds_the_command_as_it_was_typed(tiny):

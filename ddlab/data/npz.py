@@ -15,6 +15,8 @@ from ddlab.data.base import Dataset, DataSource, generator
 from ddlab.data.noise import CONVENTIONS, corrupt
 from ddlab.errors import ConfigError
 
+MOST_CLASSES = 10_000
+
 
 @dataclass(frozen=True)
 class Npz(DataSource):
@@ -62,9 +64,9 @@ class Npz(DataSource):
 
     def _arrays(self) -> dict[str, np.ndarray]:
         try:
-            with np.load(Path(self.path).expanduser()) as stored:
-                arrays = dict(stored)
-        except (OSError, ValueError, zipfile.BadZipFile) as error:
+            stored = np.load(Path(self.path).expanduser())
+            arrays = dict(stored) if isinstance(stored, np.lib.npyio.NpzFile) else {}
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             raise ConfigError(f"data.path={self.path}: not a readable .npz file ({error})") from error
         for inputs, targets in (("inputs", "targets"), ("test_inputs", "test_targets")):
             if inputs not in arrays and targets not in arrays and inputs.startswith("test"):
@@ -75,4 +77,8 @@ class Npz(DataSource):
                 raise ConfigError(f"data.path={self.path}: {targets} must be a non-empty 1-d integer array of class labels")
             if len(arrays[inputs]) != len(arrays[targets]) or arrays[targets].min() < 0:
                 raise ConfigError(f"data.path={self.path}: {inputs} and {targets} differ in length, or a label is negative")
+            if arrays[targets].max() >= MOST_CLASSES:
+                raise ConfigError(f"data.path={self.path}: {targets} has a label above {MOST_CLASSES - 1}")
+            if arrays[inputs].shape[1:] != arrays["inputs"].shape[1:] or not np.isfinite(arrays[inputs]).all():
+                raise ConfigError(f"data.path={self.path}: {inputs} must be finite and of the shape of inputs")
         return arrays

@@ -39,8 +39,8 @@ class MLP(Model):
     P = (d + 1) h + (depth - 1)(h + 1) h + (h + 1) K with biases, for d inputs and width h.
     """
 
-    width: int = leaf("units in each hidden layer", Mark.WIDTH, low=1)
-    num_params: int | None = leaf("wanted parameter count P; when set, the width is solved for", low=1)
+    width: int = leaf("units in each hidden layer", Mark.WIDTH, low=1, high=10**6)
+    num_params: int | None = leaf("wanted parameter count P; when set, the width is solved for", low=1, high=10**9)
     depth: int = leaf("number of hidden layers", low=1)
     activation: str = leaf("non-linearity", choices=tuple(ACTIVATIONS))
     parametrization: str = leaf("where the fan-in scaling goes", choices=("standard", "ntk", "mean_field"))

@@ -20,8 +20,8 @@ class QuadraticMLP(Model):
     Both matrices start at N(0, s^2) with s = init_scale / (2 width)^(1/3). P = width (d + K) for d one-hot inputs.
     """
 
-    width: int = leaf("hidden units", Mark.WIDTH, low=1)
-    num_params: int | None = leaf("wanted parameter count P; when set, the width is solved for", low=1)
+    width: int = leaf("hidden units", Mark.WIDTH, low=1, high=10**6)
+    num_params: int | None = leaf("wanted parameter count P; when set, the width is solved for", low=1, high=10**9)
     init_scale: float = leaf("multiplies every initial weight", Mark.TRACED, above=0)
 
     PADDED = {"width": "width"}

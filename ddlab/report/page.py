@@ -54,12 +54,12 @@ def make_report(root: Path, overrides: Sequence[str] = ()) -> str:
     for reason in missing.values():
         print(f"ddlab: not drawn: {reason}", file=sys.stderr)
     page = store.report_directory / "index.html"
-    write_atomically(page, render_page(results, specs, made, missing, _provenance(store)).encode())
+    write_atomically(page, render_page(results, specs, made, missing, store.read_provenance()).encode())
     lines = [f"{store.report_directory / name}.png\n    {caption}" for name, caption in made.items()]
     return "\n".join([*lines, str(page)])
 
 
-def figure_specs(figures: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, dict[str, Any]]:
+def figure_specs(figures: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Return the figures' options with the command line's overrides applied."""
     specs = OmegaConf.create(dict(figures))
     for word in overrides:
@@ -76,7 +76,7 @@ def figure_specs(figures: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
         OmegaConf.update(specs, f"{name}.{option}", value, force_add=True)
     container = OmegaConf.to_container(specs, resolve=True)
     assert isinstance(container, dict)
-    return {str(name): dict(spec) for name, spec in container.items()}
+    return {str(name): spec for name, spec in container.items()}
 
 
 def draw_figure(name: str, recipe: Recipe, results: Results, directory: Path) -> str:
@@ -91,10 +91,6 @@ def draw_figure(name: str, recipe: Recipe, results: Results, directory: Path) ->
             figure.savefig(directory / f"{name}.{form}", metadata={"CreationDate": None} if form == "pdf" else None)
         plt.close(figure)
     return recipe.caption(frame)
-
-
-def _provenance(store: Store) -> list[dict[str, Any]]:
-    return json.loads(store.provenance_file.read_text()) if store.provenance_file.exists() else []
 
 
 PAGE = Template("""\

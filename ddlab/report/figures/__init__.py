@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
@@ -27,6 +28,10 @@ def make_recipe(name: str, options: Mapping[str, Any]) -> Recipe:
     Raises:
         ConfigError: an unknown recipe or option; the line lists the known ones.
     """
+    if not re.fullmatch(r"\w[\w.-]*", name):
+        raise ConfigError(f"figures.{name}: a figure's name becomes a file's; use letters, digits, _ and -")
+    if not isinstance(options, Mapping):
+        raise ConfigError(f"figures.{name}={options}: must be a mapping with a recipe, one of {', '.join(RECIPES)}")
     options = dict(options)
     kind = options.pop("recipe", None)
     if kind not in RECIPES:

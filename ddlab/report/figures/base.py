@@ -35,6 +35,8 @@ class Recipe(abc.ABC):
 
     def check(self, name: str) -> None:
         """Raise `ConfigError` for an option of the wrong type."""
+        if not isinstance(self.where, Mapping):
+            raise ConfigError(f"figures.{name}.where={self.where}: must be a mapping, column: value")
         for option in fields(self):
             value, wanted = getattr(self, option.name), option.default
             if isinstance(wanted, str | bool) and not isinstance(value, type(wanted)):

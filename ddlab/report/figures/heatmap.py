@@ -10,6 +10,7 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
+from ddlab.errors import ConfigError
 from ddlab.report.figures.base import Recipe, plain_log_ticks
 from ddlab.report.frames import label, loss_name, metric_table, require, require_seeds_only, selected
 from ddlab.store import Results
@@ -36,6 +37,8 @@ class Heatmap(Recipe):
         require(trials, self.y, "y")
         require(results.curves, self.metric, "metric")
         require_seeds_only(trials, [self.y])
+        if trials[self.y].min() <= 0:
+            raise ConfigError(f"y={self.y}: must be positive, for its log scale")
         rows = []
         for size, members in trials.groupby(self.y):
             tables = {metric: metric_table(results, members, metric) for metric in dict.fromkeys((self.metric, "train_error"))}
