@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 
 import ddlab
+from ddlab.claim import claim
 from ddlab.config import Leaves, pack_settings
 from ddlab.config import Pack as PackSettings
 from ddlab.errors import Interrupted, StoreError
@@ -55,7 +56,7 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
         print_plan(name, pack_trials(trials, settings), len(trials))
         return
     store = Store(Path(sweep.config.out).expanduser())
-    with store.claim():
+    with claim(store):
         stored = store.read_sweep() if store.exists() else None
         begun = store.begun_packs()
         stored_parts = stored["parts"] if stored and begun else []

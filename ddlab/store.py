@@ -8,17 +8,16 @@
     checkpoints/pack=00012/                the last checkpoint of an unfinished pack
 
 A file is written under a dot-name, fsynced, renamed, and its directory fsynced: a file that is there is whole. Each has one
-writer, so there are no locks. This module reads and writes tables; it knows nothing of JAX.
+writer, so there are no locks (`ddlab.claim` keeps two commands apart). This module reads and writes tables; it knows nothing
+of JAX.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import socket
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -146,32 +145,6 @@ class Store:
         """Append one run of the command to provenance.json."""
         write_atomically(self.provenance_file, json.dumps([*self.read_provenance(), run], indent=1).encode())
 
-    @contextmanager
-    def claim(self) -> Iterator[None]:
-        """Keep other commands on this machine from writing here meanwhile; a claim whose process is gone does not count.
-
-        Raises:
-            StoreError: another process runs a sweep here, or the directory holds something else.
-        """
-        if self.root.is_dir() and any(self.root.iterdir()) and not (self.exists() or self.plan_file.exists()):
-            raise StoreError(f"out={self.root}: holds files, but no stored sweep; name a new or an empty directory")
-        path = self.root / ".running"
-        owner = f"{os.getpid()} {socket.gethostname()}"
-        self.root.mkdir(parents=True, exist_ok=True)
-        other = _running(path)
-        if other:
-            raise StoreError(f"out={self.root}: process {other} is running this sweep (if it is not, remove {path})")
-        path.unlink(missing_ok=True)
-        try:
-            with open(path, "x") as file:
-                file.write(owner)
-        except FileExistsError as error:
-            raise StoreError(f"out={self.root}: another process has just begun to run this sweep") from error
-        try:
-            yield
-        finally:
-            path.unlink(missing_ok=True)
-
     def read_plan(self, pack: int | None = None, columns: list[str] | None = None) -> pd.DataFrame:
         """Return the planned trials, of one pack or of all; empty where nothing is planned.
 
@@ -271,23 +244,6 @@ def _trial_row(row: Mapping[str, Any]) -> dict[str, Any]:
         **known,
         "params_per_sample": known["num_params"] / known["num_train"],
     }
-
-
-def _running(path: Path) -> str:
-    """Return the process that holds a claim, as text; empty where there is none, or it is gone."""
-    try:
-        process, host = path.read_text().split()
-    except (OSError, ValueError):
-        return ""
-    if host != socket.gethostname():
-        return f"{process} on {host}"
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass
-    return process
 
 
 def _pack_number(name: str) -> int:

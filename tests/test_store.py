@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 import ddlab
+from ddlab.claim import claim
 from ddlab.errors import StoreError
 from ddlab.store import DamagedPart, Store, write_atomically
 
@@ -109,12 +110,21 @@ def test_a_missing_plan_is_refused(store):
 
 
 def test_two_commands_may_not_write_at_once(store):
-    with store.claim(), pytest.raises(StoreError, match="is running this sweep"), store.claim():
+    with claim(store), pytest.raises(StoreError, match="is running this sweep"), claim(store):
         pass
     (store.root / ".running").write_text(f"{2**22 + 1} {socket.gethostname()}")
-    with store.claim():
+    with claim(store):
         assert (store.root / ".running").exists()
     assert not (store.root / ".running").exists()
+
+
+def test_a_directory_with_other_files_is_not_written_to_but_the_rest_of_a_killed_command_is(tmp_path):
+    (tmp_path / ".running").write_text("")
+    with claim(Store(tmp_path)):
+        pass
+    (tmp_path / "thesis.tex").write_text("x")
+    with pytest.raises(StoreError, match="no stored sweep"), claim(Store(tmp_path)):
+        pass
 
 
 def test_a_damaged_provenance_is_put_aside(store):
