@@ -13,6 +13,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import importlib
+import json
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -181,6 +182,11 @@ def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[key] = tuple(value) if isinstance(value, list) else value
     return flat
+
+
+def load_leaves(config: str) -> Leaves:
+    """Return the leaves that a stored trial's canonical JSON holds."""
+    return MappingProxyType({key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(config).items()})
 
 
 def section(leaves: Leaves, name: str) -> dict[str, Any]:

@@ -110,7 +110,7 @@ class Shape:
 
     @cached_property
     def num_bytes(self) -> float:
-        """Bytes of one trial: parameters, gradients and optimizer state, and activations, and data of its own."""
+        """Bytes of one trial: parameters, gradients, optimizer state, activations and data of its own."""
         train = train_settings(self.leaves)
         itemsize = 8 if train.dtype == "float64" else 4
         examples = max(train.batch_size or self.size.num_train, min(EVAL_EXAMPLES, self.size.num_test))
@@ -174,11 +174,6 @@ class _Bucket:
 
 def _dump(leaves: Leaves) -> str:
     return json.dumps(dict(leaves), sort_keys=True, separators=(",", ":"))
-
-
-def load_leaves(config: str) -> Leaves:
-    """Return the leaves that `Trial.config` holds."""
-    return MappingProxyType({key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(config).items()})
 
 
 def trial_id(leaves: Leaves, places: Iterable[str] = ()) -> str:

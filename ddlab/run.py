@@ -21,12 +21,11 @@ import jax
 import numpy as np
 
 from ddlab.checkpoints import Checkpoint, Checkpoints
-from ddlab.config import Leaves, Mark, Pack, build, declarations, train_settings, width_key
+from ddlab.config import Leaves, Mark, Pack, build, declarations, load_leaves, train_settings, width_key
 from ddlab.data import Dataset
 from ddlab.devices import compile_pack, use_cpu_cores
 from ddlab.errors import Interrupted, StoreError
 from ddlab.outcome import Outcomes
-from ddlab.plan import load_leaves
 from ddlab.progress import Outline, Progress
 from ddlab.store import DamagedPart, Store
 from ddlab.train import State, eval_steps, make_inputs, make_program

@@ -28,14 +28,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from ddlab.config import SCHEMA_VERSION
+from ddlab.config import SCHEMA_VERSION, load_leaves
 from ddlab.errors import StoreError
 
 PENDING, COMPLETED, STOPPED, DIVERGED = "pending", "completed", "stopped", "diverged"
 
 
 class DamagedPart(UserWarning):
-    """A Parquet file that cannot be read; it is left alone and the rest is loaded."""
+    """A stored file that cannot be read; it is kept, reported, and the rest is used."""
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ def _trial_row(row: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "trial_id": row["trial_id"],
         **json.loads(row["choices"]),
-        **{key: tuple(value) if isinstance(value, list) else value for key, value in json.loads(row["config"]).items()},
+        **load_leaves(row["config"]),
         **known,
         "params_per_sample": known["num_params"] / known["num_train"],
     }

@@ -30,6 +30,7 @@ from ddlab.config import (
     check,
     declarations,
     flatten,
+    load_leaves,
     one_line,
     resolved,
     train_settings,
@@ -38,7 +39,7 @@ from ddlab.config import (
 from ddlab.data import Spec
 from ddlab.errors import ConfigError, suggest
 from ddlab.models import count, settle_width
-from ddlab.plan import Part, Size, load_leaves
+from ddlab.plan import Part, Size
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from dataclasses import replace
 import pytest
 
 from ddlab.config import Pack as PackSettings
-from ddlab.plan import Machine, Part, Size, load_leaves, make_trials, pack_trials, trial_id
+from ddlab.config import load_leaves
+from ddlab.plan import Machine, Part, Size, make_trials, pack_trials, trial_id
 from tests.support import leaves_of
 
 SETTINGS = PackSettings(

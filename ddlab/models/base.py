@@ -26,7 +26,7 @@ class Axis(NamedTuple):
     """A logical axis of parameters.
 
     Attributes:
-        name: what runs along it ("inputs", "width", "outputs"); also says what to shard.
+        name: what runs along it ("inputs", "width", "outputs"); says what to pad.
         active: number of live entries; a traced integer for a padded axis.
         size: number of entries in the array.
     """
