@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contract check format test-slow test-torch golden reference wheel clean
+.PHONY: help setup demo test lint types contract check format test-slow test-torch golden bench reference wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,10 @@ test-torch: setup ## PyTorch against the stored trajectories (installs the bench
 golden: setup ## make the stored PyTorch trajectories anew
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python tests/reference/torch_trajectories.py
+
+bench: setup ## ddlab against PyTorch and JAX loops (about 40 minutes; BENCH="1 3": some of them)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	$(BIN)/python -m tests.benchmarks.bench $(BENCH)
 
 reference: setup ## train the shipped sweeps and store their metrics in results/reference (about 10 minutes)
 	@for sweep in sweeps/*.yaml; do $(BIN)/ddlab sweep $$(basename $$sweep .yaml) out=results/reference/$$(basename $$sweep .yaml) || exit 1; done

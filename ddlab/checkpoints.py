@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from ddlab.store import DamagedPart, first_line, write_atomically
 from ddlab.train import State
@@ -23,13 +23,13 @@ class Checkpoint(NamedTuple):
         state: arrays on the host.
         num_evals: eval points recorded.
         num_parts: parts of the curves written.
-        seconds: run time so far.
+        timing: the sums of the pack's `Timing` so far.
     """
 
     state: State
     num_evals: int
     num_parts: int
-    seconds: float
+    timing: dict[str, float]
 
 
 class Checkpoints:
@@ -37,7 +37,12 @@ class Checkpoints:
 
     def __init__(self, directory: Path):
         self._directory = directory.absolute()
-        self._checkpointer = ocp.StandardCheckpointer()
+
+    @cached_property
+    def _checkpointer(self) -> Any:
+        import orbax.checkpoint  # takes most of a second, which short packs never need
+
+        return orbax.checkpoint.StandardCheckpointer()
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, then remove the one before."""

@@ -61,6 +61,9 @@ Overrides (Hydra's grammar; quote parentheses for the shell):
   out=DIR                          another results directory
   extend=true                      add trials to a store whose base config differs
   pack.max_trials=1                every trial alone
+  pack.memory_gib=16               memory that one pack may take
+  train.dtype=bfloat16             arithmetic of the networks (float32, float64, bfloat16)
+  profile=true                     a JAX profile of a moment of each pack, in OUT/profile
   hydra/launcher=joblib            packs in parallel processes; submitit_slurm: on a cluster
 
   ddlab sweep quickstart
@@ -75,7 +78,8 @@ Exit status: 0 done; 1 a pack failed; 2 a mistake in the command; 130 interrupte
     "status": """\
 usage: ddlab status NAME|DIR
 
-Shows how far a stored sweep is: trials by status, packs, time spent, and the command that goes on.
+Shows how far a stored sweep is: trials by status, packs, and the command that goes on; and where the time went: estimate
+and actual seconds, trial-steps per second, shares of compiling, steps, evaluation and host.
 """,
     "report": """\
 usage: ddlab report NAME|DIR [figures.KEY.OPTION=value ...]

@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ddlab.errors import ConfigError, suggest
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 Leaves = Mapping[str, Any]
 
@@ -101,6 +101,9 @@ def leaf(
     return dataclasses.field(metadata={"leaf": Leaf(doc, mark, low, high, above, below, choices)})
 
 
+DTYPES = ("bfloat16", "float32", "float64")
+
+
 @dataclasses.dataclass(frozen=True)
 class Train:
     """How a trial is trained and when it is evaluated."""
@@ -110,7 +113,8 @@ class Train:
     loss: str = leaf("training loss", choices=("cross_entropy", "mse"))
     num_evals: int = leaf("eval points, step 0 and the last step included", low=2)
     eval_spacing: str = leaf("spacing of the eval points", choices=("log", "linear"))
-    dtype: str = leaf("floating-point type of parameters and data", choices=("float32", "float64"))
+    dtype: str = leaf("type of the network's arithmetic; bfloat16 keeps parameters in float32", choices=DTYPES)
+    matmul_precision: str = leaf("precision of matrix products on accelerators", choices=("default", "high", "highest"))
     stop_metric: str | None = leaf("metric that may end a trial early; null: never")
     stop_below: float = leaf("the trial ends once stop_metric has held at or below this ...")
     stop_patience: int = leaf("... for this many eval points in a row", low=1)
@@ -122,11 +126,14 @@ class Pack:
     """How trials are packed and run; no part of a trial's identity."""
 
     index: int | None = leaf("the one pack that this job runs (set by the sweeper)", low=0)
+    next: int | None = leaf("the pack that this process runs after it, compiled meanwhile (set by the sweeper)", low=0)
     max_trials: int | None = leaf("most trials in a pack; null: as many as memory allows", low=1)
     memory_gib: float = leaf("memory that one pack may take", above=0)
     cpu_devices: int | None = leaf("CPU cores used as devices; null: all", low=1)
     checkpoint_seconds: float = leaf("least seconds between two commits (metrics and checkpoint) to the store", low=0)
+    compile_cache_mib: float = leaf("compiled programs kept in the user's cache directory; 0: none", low=0)
     keep_checkpoints: bool = leaf("keep the last checkpoint of a finished pack")
+    profile: bool = leaf("write a JAX profile of a moment of the pack (set by profile=true)")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,6 +162,7 @@ class Config(Science):
     pack: Pack = leaf("packing and running")
     out: str = leaf("results directory")
     extend: bool = leaf("add trials to a store whose base config differs")
+    profile: bool = leaf("write a JAX profile of a moment of each pack")
 
 
 def writable(cls: type) -> DictConfig:

@@ -1,18 +1,30 @@
-"""Local devices: the trial axis of a pack sharded over all of them, CPU cores included."""
+"""The local devices, CPU cores included, and the program of a pack compiled for them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-from ddlab.train import NOT_BEGUN, Inputs, Program, State
+from ddlab.cache import cache_directory
+from ddlab.layout import SPLIT, WHOLE, Layout
+from ddlab.train import NOT_BEGUN, Inputs, Metrics, Program, State
+
+CACHE_SIZE_FILE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")  # Linux; such as "1024K"
+DEFAULT_CACHE_BYTES = 2**20
+
+# LLVM's first level compiles a fifth faster than its second, and what it makes is no slower here (make bench).
+COMPILER_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1}}
 
 
 def use_cpu_cores(num_devices: int | None) -> None:
@@ -21,74 +33,124 @@ def use_cpu_cores(num_devices: int | None) -> None:
         jax.config.update("jax_num_cpu_devices", num_devices or len(os.sched_getaffinity(0)))
 
 
+def use_compile_cache(mib: float) -> None:
+    """Keep compiled programs in the user's cache directory, the least recently used ones up to `mib` MiB; 0: keep none."""
+    directory = cache_directory() / "compiled" if mib > 0 else None
+    if directory is not None:
+        with contextlib.suppress(OSError):
+            directory.mkdir(parents=True, exist_ok=True)
+        directory = directory if os.access(directory, os.W_OK) else None
+    wanted = str(directory) if directory else None
+    if jax.config.jax_compilation_cache_dir == wanted:  # type: ignore[attr-defined]
+        return
+    jax.config.update("jax_compilation_cache_dir", wanted)
+    jax.config.update("jax_compilation_cache_max_size", int(mib * 2**20))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
+    reset_cache()  # JAX looks at these settings once
+
+
+def cache_bytes() -> int | None:
+    """Return the second-level cache of a core where CPU cores are the devices, else None."""
+    if jax.default_backend() != "cpu":
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        return 1024 * int(CACHE_SIZE_FILE.read_text().strip().removesuffix("K"))
+    return DEFAULT_CACHE_BYTES
+
+
 @dataclass(frozen=True)
 class Compiled:
     """The compiled program of a pack, with its inputs on the devices.
 
     Attributes:
-        segment: as `Program.segment`, with the state donated.
-        inputs: on the devices, the trial axis filled up to a multiple of their number.
+        layout: where the trials lie.
         shapes: of a state on the host, with exactly the pack's trials.
-        seconds: spent compiling.
+        trace_seconds: spent on making the program in JAX.
+        compile_seconds: spent on compiling it with XLA, or on taking it from the cache.
     """
 
-    segment: Any
-    inputs: Inputs
+    layout: Layout
     shapes: State
-    seconds: float
-    _layout: _Layout
+    trace_seconds: float
+    compile_seconds: float
+    _executable: Any
+    _inputs: Inputs
+
+    @cached_property
+    def _arguments(self) -> tuple[Inputs, jax.Array]:
+        """The inputs, and how many tiles run on each device, on the devices."""
+        return self.layout.put(self._inputs), self.layout.put_busy()
 
     def begin(self) -> State:
         """Return a state on the devices that has not begun."""
         zeros = jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), self.shapes)
         return self.to_devices(zeros._replace(step=np.int32(NOT_BEGUN)))
 
+    def segment(self, state: State, target: int) -> tuple[State, Metrics]:
+        """Advance to a step and evaluate there; the state is consumed. Does not wait for the devices."""
+        return self._executable(state, np.int32(target), *self._arguments)
+
     def to_devices(self, state: State) -> State:
         """Return a host state on the devices."""
-        return self._layout.place(state)
+        return self.layout.put(state)
 
     def to_host(self, state: State) -> State:
         """Return a copy on the host, the same for any number of devices; waits for the devices."""
-        host = State(*(jax.tree.map(np.array, part) for part in state))
-        shared, own = host[:2], host[2:]
-        return State(*shared, *(jax.tree.map(lambda array: array[: self._layout.num_trials], part) for part in own))
+        step, *own = state
+        return State(np.array(step), *self.layout.take(own))  # type: ignore[arg-type]
+
+    def without_ended(self, alive: np.ndarray) -> Compiled:
+        """Return the same program for the live trials only; alive: [T] bool."""
+        return replace(self, layout=self.layout.with_trials(alive))
 
 
-class _Layout:
-    """The trial axis split over the devices; where it does not divide, the last trial is repeated."""
-
-    def __init__(self, num_trials: int):
-        self.num_trials = num_trials
-        devices = jax.local_devices()[:num_trials]
-        self._padding = -num_trials % len(devices)
-        mesh = jax.make_mesh((len(devices),), ("trials",), axis_types=(AxisType.Auto,), devices=devices)
-        self.split, self.whole = NamedSharding(mesh, PartitionSpec("trials")), NamedSharding(mesh, PartitionSpec())
-
-    def _split(self, tree: Any) -> Any:
-        def put(array: np.ndarray) -> jax.Array:
-            return jax.device_put(np.concatenate([array, np.repeat(array[-1:], self._padding, axis=0)]), self.split)
-
-        return jax.tree.map(put, tree)
-
-    def place(self, state: State) -> State:
-        step, order, *own = state
-        return State(*jax.device_put((step, order), self.whole), *map(self._split, own))
-
-    def place_inputs(self, inputs: Inputs) -> Inputs:
-        seeds, shared = jax.device_put((inputs.seeds, inputs.shared), self.whole)
-        return Inputs(self._split(inputs.hypers), seeds, self._split(inputs.seed_index), shared, self._split(inputs.own))
-
-    def of(self, state: State) -> State:
-        return State(self.whole, self.whole, *(jax.tree.map(lambda _: self.split, part) for part in state[2:]))  # type: ignore[arg-type]
-
-
-def compile_pack(program: Program, inputs: Inputs, num_trials: int) -> Compiled:
-    """Compile a pack's one program, its trial axis sharded over the local devices."""
-    layout = _Layout(num_trials)
-    shapes = jax.eval_shape(program.init, inputs)
-    on_devices = layout.place_inputs(inputs)
-    compiled = Compiled(None, on_devices, shapes, 0.0, layout)
-    jitted = jax.jit(program.segment, donate_argnums=0, out_shardings=(layout.of(shapes), layout.whole))
+def compile_pack(program: Program, inputs: Inputs, num_trials: int, tile: int | None = None) -> Compiled:
+    """Compile a pack's one program, its trial axis split over the local devices in tiles of at most `tile` trials."""
     start = time.monotonic()
-    segment = jitted.lower(compiled.begin(), on_devices, np.int32(0)).compile()
-    return replace(compiled, segment=segment, seconds=time.monotonic() - start)
+    layout = Layout.of(num_trials, tile)
+    compiled = Compiled(layout, jax.eval_shape(program.init, inputs), 0.0, 0.0, None, inputs)
+    jitted = jax.jit(_over_tiles(program, layout), donate_argnums=0)
+    lowered = jitted.lower(compiled.begin(), np.int32(0), *compiled._arguments)
+    traced = time.monotonic()
+    executable = lowered.compile(COMPILER_OPTIONS.get(jax.default_backend()))
+    seconds = (traced - start, time.monotonic() - traced)
+    return replace(compiled, _executable=executable, trace_seconds=seconds[0], compile_seconds=seconds[1])
+
+
+def _over_tiles(program: Program, layout: Layout) -> Callable[..., tuple[State, Metrics]]:
+    """Return `program.segment` for the whole pack: on each device tile by tile, the busy ones only."""
+
+    def on_device(state: State, target: jax.Array, inputs: Inputs, busy: jax.Array) -> tuple[State, Metrics]:
+        step, *own = state
+        shared, *inputs_own = inputs
+
+        def of_tile(index: Any, *trees: Any) -> Any:
+            return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, index * layout.tile, layout.tile), trees)
+
+        def put(index: Any, trees: Any, new: Any) -> Any:
+            update = partial(jax.lax.dynamic_update_slice_in_dim, start_index=index * layout.tile, axis=0)
+            return jax.tree.map(update, trees, new)
+
+        def arguments(index: Any, own: Any) -> tuple[State, Inputs]:
+            return State(step, *of_tile(index, *own)), Inputs(shared, *of_tile(index, *inputs_own))
+
+        def body(index: jax.Array, carry: tuple[Any, Metrics]) -> tuple[Any, Metrics]:
+            own, metrics = carry
+            (_, *own_of_tile), metrics_of_tile = program.segment(*arguments(index, own), target)
+            return put(index, own, own_of_tile), put(index, metrics, metrics_of_tile)
+
+        shapes = jax.eval_shape(lambda: program.evaluate(*arguments(0, own)))
+        slots = layout.tile * layout.num_tiles
+        metrics = jax.tree.map(lambda shape: jnp.zeros((slots, *shape.shape[1:]), shape.dtype), shapes)
+        own, metrics = jax.lax.fori_loop(0, busy[0], body, (own, metrics))
+        return State(jnp.asarray(target, jnp.int32), *own), metrics
+
+    of_state, of_inputs = State(WHOLE, SPLIT, SPLIT, SPLIT), Inputs(WHOLE, SPLIT, SPLIT, SPLIT)  # type: ignore[arg-type]
+    return jax.shard_map(
+        on_device,
+        mesh=layout.mesh,
+        in_specs=(of_state, WHOLE, of_inputs, SPLIT),
+        out_specs=(of_state, SPLIT),
+        check_vma=False,
+    )

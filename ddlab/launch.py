@@ -26,8 +26,11 @@ import ddlab
 from ddlab.claim import claim
 from ddlab.config import Leaves, pack_settings
 from ddlab.config import Pack as PackSettings
+from ddlab.devices import use_cpu_cores
 from ddlab.errors import Interrupted, StoreError
-from ddlab.plan import Pack, Part, Trial, estimate, make_trials, pack_trials
+from ddlab.machine import this_machine
+from ddlab.pack import Machine, Pack, pack_trials
+from ddlab.plan import Part, Trial, make_trials
 from ddlab.report.figures import make_recipe
 from ddlab.store import Store
 from ddlab.sweeper import Composer, Sweep, base_differences, compose_sweep, settle
@@ -52,8 +55,10 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
     for figure, spec in describe(name, sweep, [])["figures"].items():
         make_recipe(figure, spec)
     trials = make_trials(sweep.parts, settle)
+    use_cpu_cores(settings.cpu_devices)
+    machine = this_machine()
     if action == "plan":
-        print_plan(name, pack_trials(trials, settings), len(trials))
+        print_plan(name, pack_trials(trials, settings, machine), machine)
         return
     store = Store(Path(sweep.config.out).expanduser())
     with claim(store):
@@ -65,7 +70,7 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
         old_plan = store.read_plan() if begun else store.read_plan().iloc[:0]
         if stored and stored.get("packing") != packing:
             old_plan = old_plan[old_plan["pack"].isin(begun)]
-        plan = extended_plan(old_plan, trials, settings)
+        plan = extended_plan(old_plan, trials, settings, machine)
         wanted = plan[plan["trial_id"].isin({trial.id for trial in trials})]
         pending = sorted(set(wanted["pack"]) - store.finished_packs())
         store.write_plan(plan)
@@ -77,9 +82,11 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
         if pending:
             fixed = [f"out='{_escape(str(store.root))}'", *_pack_overrides(sweep.config)]
             with _termination_interrupts():
-                returns = launch([[*fixed, f"pack.index={pack}"] for pack in pending])
+                returns = launch([[*fixed, *job] for job in _jobs(pending, sweep.config)])
             _raise_failure(dict(zip(pending, returns, strict=True)))
     _print_summary(name, store, {trial.id for trial in trials})
+    if sweep.config.profile:
+        print(f"profiles: {store.root / 'profile'}; for TensorBoard, or open a trace.json.gz in Perfetto")
 
 
 @contextmanager
@@ -101,7 +108,16 @@ def _escape(text: str) -> str:
 
 
 def _pack_overrides(config: DictConfig) -> list[str]:
-    return [f"pack.{key}={'null' if value is None else value}" for key, value in config.pack.items() if key != "index"]
+    fixed = {key: value for key, value in config.pack.items() if key not in ("index", "next")}
+    return [f"pack.{key}={'null' if value is None else value}" for key, value in fixed.items()]
+
+
+def _jobs(packs: Sequence[int], config: DictConfig) -> list[list[str]]:
+    """Return the overrides that tell the jobs apart; in one process, each knows which pack comes after it."""
+    jobs = [[f"pack.index={pack}"] for pack in packs]
+    if config.hydra.launcher._target_ == "hydra._internal.core_plugins.basic_launcher.BasicLauncher":
+        jobs = [[*job, f"pack.next={after}"] for job, after in zip(jobs, [*packs[1:], "null"], strict=True)]
+    return jobs
 
 
 def _raise_failure(returns: Mapping[int, JobReturn]) -> None:
@@ -146,15 +162,18 @@ def _differences(stored: Mapping[str, Any], part: Part) -> list[str]:
     return base_differences(*bases)
 
 
-def extended_plan(plan: pd.DataFrame, trials: Sequence[Trial], settings: PackSettings) -> pd.DataFrame:
+def extended_plan(plan: pd.DataFrame, trials: Sequence[Trial], settings: PackSettings, machine: Machine) -> pd.DataFrame:
     """Return the stored plan with the trials that it lacks appended, packed among themselves.
 
     Stored packs stay as they are: an unfinished one goes on with the same compiled program.
     """
     known = set(plan["trial_id"])
-    packs = pack_trials([trial for trial in trials if trial.id not in known], settings)
+    packs = pack_trials([trial for trial in trials if trial.id not in known], settings, machine)
     first = 0 if plan.empty else int(plan["pack"].max()) + 1
-    rows = [_plan_row(trial, pack, index) for index, pack in enumerate(packs, first) for trial in pack.trials]
+    rows = []
+    for index, pack in enumerate(packs, first):
+        seconds = machine.seconds(pack.widest, len(pack.trials))
+        rows += [{**_plan_row(trial, pack, index), "estimated_seconds": seconds} for trial in pack.trials]
     added = pd.DataFrame(rows)
     return added if plan.empty else pd.concat([plan, added], ignore_index=True) if rows else plan
 
@@ -225,25 +244,26 @@ def _git_state() -> dict[str, Any] | None:
 # --- printing --------------------------------------------------------------------------------------------------------
 
 
-def print_plan(name: str, packs: Sequence[Pack], num_trials: int) -> None:
+def print_plan(name: str, packs: Sequence[Pack], machine: Machine) -> None:
     """Print the packs of a sweep and what they will cost."""
     console = Console()
     table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("pack", "trials", "width", "P", "P/N", "FLOPs", "MiB", "time"):
         table.add_column(heading, justify="right", no_wrap=True)
+    num_trials = sum(len(pack.trials) for pack in packs)
     console.print(f"{name}: {num_trials:,} trials in {len(packs):,} packs (= compiled programs)")
     shown = packs if len(packs) <= 40 else [*packs[:39], packs[-1]]
     for pack in shown:
         if len(packs) > 40 and pack is packs[-1]:
             table.add_row("...")
-        table.add_row(str(packs.index(pack)), *_plan_cells([pack]))
+        table.add_row(str(packs.index(pack)), *_plan_cells([pack], machine))
     table.add_section()
-    table.add_row("all", *_plan_cells(packs))
+    table.add_row("all", *_plan_cells(packs, machine))
     console.print(table)
-    console.print("Nothing was trained. MiB: memory of the (largest) pack. Times: estimates for 2 CPU cores.")
+    console.print("Nothing was trained. MiB: arrays of the (largest) pack. Times: estimates for this machine.")
 
 
-def _plan_cells(packs: Sequence[Pack]) -> list[str]:
+def _plan_cells(packs: Sequence[Pack], machine: Machine) -> list[str]:
     shapes = {id(trial.shape): trial.shape for pack in packs for trial in pack.trials}.values()
     params = [shape.size.num_params for shape in shapes]
     ratios = [shape.size.num_params / shape.size.num_train for shape in shapes]
@@ -253,8 +273,8 @@ def _plan_cells(packs: Sequence[Pack]) -> list[str]:
         _range(params, ",d"),
         _range(ratios, ".3g"),
         f"{sum(pack.flops for pack in packs):.1e}".replace("e+", "e"),
-        f"{max(pack.num_bytes for pack in packs) / 2**20:,.0f}",
-        duration(estimate(packs)),
+        f"{max(machine.num_bytes(pack.widest, len(pack.trials)) for pack in packs) / 2**20:,.0f}",
+        duration(sum(machine.seconds(pack.widest, len(pack.trials)) for pack in packs)),
     ]
 
 

@@ -1,11 +1,7 @@
-"""From axes to trials to packs: which trials there are, and which of them train together.
+"""From axes to trials: which trials there are, what they are called, and what each costs.
 
 Pure Python, no arrays. A *part* is one composed config and its axes; its *shapes* are the distinct settings of everything
-that decides array shapes or code; a *trial* is a shape with one value for every traced axis; a *pack* is a list of
-trials that one compiled program trains.
-
-Packing (`pack_trials`): trials whose static leaves agree share a signature. Within a signature the sorted widths are cut
-into buckets by dynamic programming, so that compile seconds + padded arithmetic + per-step overhead is least.
+that decides array shapes or code; a *trial* is a shape with one value for every traced axis. `ddlab.pack` packs them.
 """
 
 from __future__ import annotations
@@ -13,20 +9,17 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import math
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from ddlab.config import SCHEMA_VERSION, Leaves, Mark, declarations, train_settings, width_key
-from ddlab.config import Pack as PackSettings
+from ddlab.config import SCHEMA_VERSION, Leaves, Mark, Train, declarations, train_settings, width_key
 from ddlab.errors import ConfigError
 
-# Examples that are evaluated at once; longer data sets are evaluated in chunks.
-EVAL_EXAMPLES = 1024
+# Most and fewest examples that go through a network at once; longer batches are taken in pieces.
+MOST_EXAMPLES, LEAST_EXAMPLES = 1024, 128
 
 
 @dataclass(frozen=True)
@@ -52,10 +45,21 @@ class Part:
 
 @dataclass(frozen=True)
 class Size:
-    """What decides the cost of a trial: P, units, numbers per input, training examples N, test examples and outputs K."""
+    """What decides the cost of a trial.
+
+    Attributes:
+        num_params: P.
+        num_units: outputs of all weight matrices.
+        num_products: multiply-adds that the network makes for one example.
+        num_inputs: numbers of one input.
+        num_train: training examples N.
+        num_test: test examples.
+        num_outputs: K.
+    """
 
     num_params: int
     num_units: int
+    num_products: int
     num_inputs: int
     num_train: int
     num_test: int
@@ -99,23 +103,54 @@ class Shape:
         return declarations(self.leaves)
 
     @cached_property
-    def flops(self) -> float:
-        """Floating-point operations of one trial: 6 P per example trained on, 2 P per example evaluated."""
+    def step_flops(self) -> float:
+        """Floating-point operations of one step of one trial: 2 per multiply-add forward, 4 backward."""
         train = train_settings(self.leaves)
-        size = self.size
-        steps = train.steps * (train.batch_size or size.num_train)
-        return 6.0 * size.num_params * (steps + train.num_evals * size.num_train) + 2.0 * size.num_params * (
-            train.num_evals * (size.num_train + size.num_test)
-        )
+        return 6.0 * self.size.num_products * (train.batch_size or self.size.num_train)
+
+    @cached_property
+    def flops(self) -> float:
+        """Floating-point operations of one trial: its steps, and evaluation with a gradient on the training set."""
+        train, size = train_settings(self.leaves), self.size
+        of_eval = size.num_products * (6.0 * size.num_train + 2.0 * size.num_test)
+        return train.steps * self.step_flops + train.num_evals * of_eval
 
     @cached_property
     def num_bytes(self) -> float:
-        """Bytes of one trial: parameters, gradients, optimizer state, activations and data of its own."""
-        train = train_settings(self.leaves)
-        itemsize = 8 if train.dtype == "float64" else 4
-        examples = max(train.batch_size or self.size.num_train, min(EVAL_EXAMPLES, self.size.num_test))
+        """Bytes that one trial keeps between steps: parameters, optimizer state and data of its own."""
         own_data = self.size.num_inputs * (self.size.num_train + self.size.num_test) if "data.seed" in self.part.axes else 0
-        return itemsize * (6.0 * self.size.num_params + 4.0 * self.size.num_units * examples + own_data)
+        return itemsize(train_settings(self.leaves)) * (3.0 * self.size.num_params + own_data)
+
+
+def itemsize(train: Train) -> int:
+    """Return the bytes of one stored number."""
+    return 8 if train.dtype == "float64" else 4
+
+
+def step_bytes(size: Size, train: Train) -> float:
+    """Return the bytes that a step of one trial goes through: parameters, gradient, two moments, and activations.
+
+    Activations: an example's inputs, and for each unit its input, its output and the gradient of it.
+    """
+    examples = min(train.batch_size or size.num_train, MOST_EXAMPLES)
+    return itemsize(train) * (4.0 * size.num_params + examples * (size.num_inputs + 3.0 * size.num_units))
+
+
+def tiling(size: Size, train: Train, cache_bytes: int | None) -> tuple[int | None, int]:
+    """Return how many trials a device trains at once (None: all), and how many examples go through a network at once.
+
+    A step's arrays may take twice the cache, one layer of one of its chunks no more than the cache.
+
+    Args:
+        size: of the widest trial of the pack.
+        train: its training settings.
+        cache_bytes: of each device; None where the devices have no such cache.
+    """
+    if cache_bytes is None:
+        return None, MOST_EXAMPLES
+    tile = max(1, int(2 * cache_bytes / step_bytes(size, train)))
+    chunk = int(cache_bytes / (tile * itemsize(train) * size.num_units))
+    return tile, min(max(chunk, LEAST_EXAMPLES), MOST_EXAMPLES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,45 +166,6 @@ class Trial:
     id: str
     config: str
     shape: Shape
-
-
-@dataclass(frozen=True)
-class Pack:
-    """Trials trained together by one compiled program, padded to the widest."""
-
-    trials: tuple[Trial, ...]
-
-    @cached_property
-    def widest(self) -> Shape:
-        return max((trial.shape for trial in self.trials), key=lambda shape: shape.width)
-
-    @property
-    def flops(self) -> float:
-        return len(self.trials) * self.widest.flops
-
-    @property
-    def num_bytes(self) -> float:
-        return len(self.trials) * self.widest.num_bytes
-
-
-@dataclass(frozen=True)
-class Machine:
-    """A first cost model; its numbers are typical of two CPU cores."""
-
-    compile_seconds: float = 4.0
-    step_seconds: float = 3e-4
-    flops_per_second: float = 2.5e11
-
-    def seconds(self, shape: Shape, num_trials: int) -> float:
-        """Return the seconds of a pack of `num_trials` trials padded to `shape`."""
-        steps = train_settings(shape.leaves).steps
-        return self.compile_seconds + steps * self.step_seconds + num_trials * shape.flops / self.flops_per_second
-
-
-@dataclass
-class _Bucket:
-    trials: list[Trial] = field(default_factory=list)
-    widest: Shape | None = None
 
 
 def _dump(leaves: Leaves) -> str:
@@ -215,64 +211,3 @@ def _part_trials(part: Part, settle: Callable[[Leaves], tuple[Leaves, Size]]) ->
         for values in itertools.product(*traced.values()):
             trial_leaves = {**shape.leaves, **dict(zip(traced, values, strict=True))}
             yield Trial(trial_id(trial_leaves, shape.places), _dump(trial_leaves), shape)
-
-
-def pack_trials(trials: Sequence[Trial], settings: PackSettings, machine: Machine | None = None) -> list[Pack]:
-    """Pack trials so that the estimated seconds are least, within the memory budget and `max_trials`."""
-    machine = machine or Machine()
-    by_signature: dict[str, dict[int, _Bucket]] = defaultdict(lambda: defaultdict(_Bucket))
-    for trial in trials:
-        bucket = by_signature[trial.shape.signature][trial.shape.width]
-        bucket.trials.append(trial)
-        bucket.widest = trial.shape
-    packs = []
-    for buckets in by_signature.values():
-        by_width = [buckets[width] for width in sorted(buckets)]
-        for first, last in _cut(by_width, settings, machine):
-            members = [trial for bucket in by_width[first : last + 1] for trial in bucket.trials]
-            packs += [Pack(tuple(chunk)) for chunk in _chunks(members, _capacity(by_width[last], settings))]
-    return packs
-
-
-def _cut(buckets: Sequence[_Bucket], settings: PackSettings, machine: Machine) -> list[tuple[int, int]]:
-    """Cut the sorted widths into runs `(first, last)` of least total seconds (dynamic programming over the last cut)."""
-    counts = list(itertools.accumulate((len(bucket.trials) for bucket in buckets), initial=0))
-
-    def seconds(first: int, last: int) -> float:
-        num_trials = counts[last + 1] - counts[first]
-        shape = buckets[last].widest
-        assert shape is not None
-        num_packs = math.ceil(num_trials / _capacity(buckets[last], settings))
-        return num_packs * machine.seconds(shape, 0) + machine.seconds(shape, num_trials) - machine.seconds(shape, 0)
-
-    best = [0.0]
-    cuts: list[int] = []
-    for last in range(len(buckets)):
-        cost, first = min((best[first] + seconds(first, last), first) for first in range(last + 1))
-        best.append(cost)
-        cuts.append(first)
-    runs = []
-    last = len(buckets) - 1
-    while last >= 0:
-        runs.append((cuts[last], last))
-        last = cuts[last] - 1
-    return runs[::-1]
-
-
-def _capacity(bucket: _Bucket, settings: PackSettings) -> int:
-    assert bucket.widest is not None
-    fitting = int(settings.memory_gib * 2**30 // bucket.widest.num_bytes)
-    return max(1, min(fitting, settings.max_trials or fitting))
-
-
-def _chunks(trials: list[Trial], most: int) -> Iterator[list[Trial]]:
-    """Split into the fewest chunks of at most `most`, as equal as can be."""
-    num_chunks = math.ceil(len(trials) / most)
-    bounds = [round(k * len(trials) / num_chunks) for k in range(num_chunks + 1)]
-    return (trials[start:stop] for start, stop in itertools.pairwise(bounds))
-
-
-def estimate(packs: Sequence[Pack], machine: Machine | None = None) -> float:
-    """Return the estimated wall seconds of all packs, one after the other."""
-    machine = machine or Machine()
-    return sum(machine.seconds(pack.widest, len(pack.trials)) for pack in packs)

@@ -13,22 +13,33 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from ddlab.ahead import Ahead
 from ddlab.checkpoints import Checkpoint, Checkpoints
-from ddlab.config import Leaves, Mark, Pack, build, declarations, load_leaves, train_settings, width_key
-from ddlab.data import Dataset
-from ddlab.devices import compile_pack, use_cpu_cores
+from ddlab.config import Pack, load_leaves, train_settings
+from ddlab.devices import use_compile_cache, use_cpu_cores
 from ddlab.errors import Interrupted, StoreError
+from ddlab.layout import Layout
 from ddlab.outcome import Outcomes
+from ddlab.prepare import Prepared, precision, prepare_pack
+from ddlab.profile import Profile
 from ddlab.progress import Outline, Progress
 from ddlab.store import DamagedPart, Store
-from ddlab.train import State, eval_steps, make_inputs, make_program
+from ddlab.timing import Timing
+from ddlab.train import Metrics, State, eval_steps
+
+# Trials that have ended are left out once this share of the tiles, or less, is enough for the others.
+WORTH_MOVING = 0.9
+
+
+_ahead = Ahead()
 
 
 def run_pack(root: str | Path, index: int, settings: Pack) -> None:
@@ -38,17 +49,21 @@ def run_pack(root: str | Path, index: int, settings: Pack) -> None:
         Interrupted: SIGINT or SIGTERM came; the pack is committed at the eval point it had reached.
     """
     store = Store(root)
-    rows = store.read_plan(pack=index)
-    trials = [load_leaves(config) for config in rows["config"]]
     use_cpu_cores(settings.cpu_devices)
-    with jax.enable_x64(train_settings(trials[0]).dtype == "float64"):
-        outline = _outline(store, index, train_settings(trials[0]).steps)
-        with _Signals() as signals, Progress(outline) as progress:
-            _PackRun(store, index, settings, list(rows["trial_id"]), trials, signals, progress).run()
+    use_compile_cache(settings.compile_cache_mib)
+    with _Signals() as signals, Progress(_outline(store, index)) as progress:
+        start = time.monotonic()
+        prepared = _ahead.take((store.root, index), partial(prepare_pack, store, index))
+        waited = time.monotonic() - start
+        if settings.next is not None:
+            _ahead.start((store.root, settings.next), partial(prepare_pack, store, settings.next))
+        with precision(prepared.train):
+            _PackRun(store, index, settings, prepared, waited, signals, progress).run()
 
 
-def _outline(store: Store, index: int, steps: int) -> Outline:
+def _outline(store: Store, index: int) -> Outline:
     plan = store.read_plan(columns=["pack", "flops"])
+    steps = train_settings(load_leaves(store.read_plan(pack=index, columns=["config"])["config"].iloc[0])).steps
     finished = plan["pack"].isin(store.finished_packs())
     work = plan["flops"] / plan["flops"].sum()
     own = plan["pack"] == index
@@ -87,25 +102,6 @@ class _Signals:
             signal.signal(caught, handler)
 
 
-def load_datasets(trials: list[Leaves]) -> list[Dataset]:
-    """Return each trial's data set; equal configs share one object."""
-    loaded: dict[Any, Dataset] = {}
-    datasets = []
-    for leaves in trials:
-        source = build(leaves, "data")
-        key = repr(sorted((key, value) for key, value in leaves.items() if key.startswith("data.")))
-        if key not in loaded:
-            loaded[key] = source.load()
-        datasets.append(loaded[key])
-    return datasets
-
-
-def traced_keys(leaves: Leaves) -> list[str]:
-    """Return the leaves that enter the program as numbers; those of the data set act through its arrays."""
-    marks = {key: declared.mark for key, declared in declarations(leaves).items() if not key.startswith("data.")}
-    return [key for key, mark in marks.items() if mark in (Mark.TRACED, Mark.WIDTH)]
-
-
 @dataclass
 class _Buffer:
     """Rows recorded since the last commit."""
@@ -123,6 +119,24 @@ class _Buffer:
         return columns
 
 
+class _Segment(NamedTuple):
+    """A segment that the devices work on.
+
+    Attributes:
+        step: its eval point.
+        num_steps: steps that it makes.
+        metrics: not yet there.
+        layout: where the trials lie in it.
+        dispatched: when it was handed to the devices.
+    """
+
+    step: int
+    num_steps: int
+    metrics: Metrics
+    layout: Layout
+    dispatched: float
+
+
 class _PackRun:
     """One pack from its first segment, or its last commit, to its outcome."""
 
@@ -131,48 +145,55 @@ class _PackRun:
         store: Store,
         index: int,
         settings: Pack,
-        trial_ids: list[str],
-        trials: list[Leaves],
+        prepared: Prepared,
+        waited: float,
         signals: _Signals,
         progress: Progress,
     ):
         self._store, self._index, self._settings = store, index, settings
-        self._trial_ids = np.array(trial_ids, object)
-        self._signals, self._progress = signals, progress
-        self._train = train_settings(trials[0])
-        width = width_key(trials[0])
-        widest = max(trials, key=lambda leaves: leaves[width]) if width else trials[0]
-        self._datasets = load_datasets(trials)
-        program = make_program(widest, self._datasets[0])
-        self._compiled = compile_pack(program, make_inputs(trials, traced_keys(widest), self._datasets), len(trials))
+        self._trial_ids, self._train, self._datasets, self._compiled = (
+            prepared.trial_ids,
+            prepared.train,
+            prepared.datasets,
+            prepared.compiled,
+        )
+        self._waited, self._signals, self._progress = waited, signals, progress
         self._checkpoints = Checkpoints(store.checkpoint_directory(index))
-        self._outcomes = Outcomes(self._train, len(trials))
+        self._outcomes = Outcomes(self._train, len(self._trial_ids))
         self._buffer = _Buffer()
-        self._steps = eval_steps(self._train)
+        self._steps = [int(step) for step in eval_steps(self._train)]
         self._num_evals = self._num_parts = 0
-        self._seconds = 0.0
+        self._timing = Timing()
 
     def run(self) -> None:
         state = self._restore()
-        started = committed = time.monotonic()
-        before = self._seconds
-        waiting = None
-        for step in self._steps[self._num_evals :]:
+        profile = Profile(self._store.profile_directory(self._index)) if self._settings.profile else None
+        self._ready = committed = started = time.monotonic()
+        before = self._timing.run
+        waiting: _Segment | None = None
+        for index in range(self._num_evals, len(self._steps)):
             commit_due = waiting is not None and time.monotonic() - committed >= self._settings.checkpoint_seconds
             snapshot = self._compiled.to_host(state) if commit_due else None
-            state, metrics = self._compiled.segment(state, self._compiled.inputs, np.int32(step))
+            state = self._without_ended(state)
+            if profile is not None and waiting is not None:
+                profile.follow()
+            dispatched, step = time.monotonic(), self._steps[index]
+            state, metrics = self._compiled.segment(state, step)
             if waiting is not None:
-                self._record(*waiting)
+                self._record(waiting)
             if snapshot is not None:
                 committed = time.monotonic()
-                self._seconds = before + committed - started
+                self._timing.run = before + committed - started
                 self._commit(snapshot)
-            waiting = (int(step), metrics)
+            num_steps = step - self._steps[index - 1] if index else 0
+            waiting = _Segment(step, num_steps, metrics, self._compiled.layout, dispatched)
             if self._signals.received or not self._outcomes.alive.any():
                 break
         if waiting is not None:
-            self._record(*waiting)
-        self._seconds = before + time.monotonic() - started
+            self._record(waiting)
+        if profile is not None:
+            profile.stop()
+        self._timing.run = before + time.monotonic() - started
         if self._outcomes.alive.any() and self._num_evals < len(self._steps):
             self._commit(self._compiled.to_host(state))
         else:
@@ -180,21 +201,34 @@ class _PackRun:
         if self._signals.received:
             raise Interrupted(self._signals.received.name)
 
-    def _record(self, step: int, metrics: Mapping[str, Any]) -> None:
+    def _without_ended(self, state: State) -> State:
+        """Leave out the trials that have ended, where that saves a good part of the tiles; the others are not changed."""
+        alive, layout = self._outcomes.alive, self._compiled.layout
+        if not alive.any() or layout.with_trials(alive).busy.max() > WORTH_MOVING * layout.busy.max():
+            return state
+        host = self._compiled.to_host(state)
+        self._compiled = self._compiled.without_ended(alive)
+        return self._compiled.to_devices(host)
+
+    def _record(self, segment: _Segment) -> None:
         """Take the metrics of one eval point; waits until the devices have them."""
-        host = {name: np.asarray(values)[: len(self._trial_ids)] for name, values in metrics.items()}
-        recorded = self._outcomes.update(step, host)
+        host = segment.layout.take(segment.metrics)
+        now = time.monotonic()
+        alive = int(self._outcomes.alive.sum())
+        self._timing.add(now - max(segment.dispatched, self._ready), segment.num_steps, int(segment.layout.busy.max()), alive)
+        self._ready = now
+        recorded = self._outcomes.update(segment.step, host)
         if recorded.any():
-            self._buffer.add(self._trial_ids, step, host, recorded)
+            self._buffer.add(self._trial_ids, segment.step, host, recorded)
         self._num_evals += 1
         losses = host["train_loss"][self._outcomes.alive]
         extremes = (float(losses.min()), float(losses.max())) if len(losses) else None
-        ended = len(self._trial_ids) if step == self._steps[-1] else int((~self._outcomes.alive).sum())
-        self._progress.update(step, ended, extremes)
+        ended = len(self._trial_ids) if segment.step == self._steps[-1] else int((~self._outcomes.alive).sum())
+        self._progress.update(segment.step, ended, extremes)
 
     def _commit(self, state: State) -> None:
         self._write_part()
-        self._checkpoints.save(Checkpoint(state, self._num_evals, self._num_parts, self._seconds))
+        self._checkpoints.save(Checkpoint(state, self._num_evals, self._num_parts, self._timing.sums()))
 
     def _write_part(self) -> None:
         if self._buffer.columns:
@@ -209,15 +243,16 @@ class _PackRun:
             "trial_id": list(self._trial_ids),
             "status": list(self._outcomes.status),
             "last_step": self._outcomes.last_step,
-            "seconds": np.full(num_trials, self._seconds / num_trials),
+            "seconds": np.full(num_trials, self._timing.run / num_trials),
             "data_checksum": [checksums[id(dataset)] for dataset in self._datasets],
         }
         about = {
             "devices": [str(device) for device in jax.local_devices()],
             "jax": jax.__version__,
-            "compile_seconds": self._compiled.seconds,
-            "run_seconds": self._seconds,
-            "train_steps": int(self._outcomes.last_step.max()),
+            "trace_seconds": self._compiled.trace_seconds,
+            "compile_seconds": self._compiled.compile_seconds,
+            "waited_seconds": self._waited,
+            **self._timing.about(),
             "num_parts": self._num_parts,
         }
         self._store.write_outcome(self._index, columns, about)
@@ -235,7 +270,8 @@ class _PackRun:
         if found is None or rows is None:
             self._store.clear_parts(self._index)
             return self._compiled.begin()
-        state, self._num_evals, self._num_parts, self._seconds = found
+        state, self._num_evals, self._num_parts, sums = found
+        self._timing = Timing(**sums)
         index = MappingProxyType({trial_id: k for k, trial_id in enumerate(self._trial_ids)})
         names = [name for name in rows.columns if name not in ("trial_id", "step") and rows[name].dtype != object]
         self._outcomes.replay(index, rows, names)

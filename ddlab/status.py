@@ -1,36 +1,64 @@
-"""`ddlab status`: how far a stored sweep is."""
+"""`ddlab status`: how far a stored sweep is, and where its time went."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
+import rich.box
 from rich.console import Console
 from rich.table import Table
 
 from ddlab.store import PENDING, Store
 
+# What the wall time of a pack is made of: heading -> what is stored about the pack.
+SHARES = {"compile": "waited_seconds", "step": "step_seconds", "eval": "eval_seconds", "host": "host_seconds"}
+
 
 def print_status(root: Path) -> None:
-    """Print trials by status, packs, the time spent and how to go on."""
+    """Print trials by status, packs, the time estimated and spent, and how to go on."""
     store = Store(root)
     results = store.load()
     plan = store.read_plan()
-    finished = store.finished_packs()
+    abouts = store.read_abouts()
     trials = results.trials.merge(plan[["trial_id", "pack"]], on="trial_id")
     last_step = results.curves.groupby("trial_id")["step"].max()
-    table = Table(title=f"{results.sweep['name']} in {root}", title_justify="left")
-    for heading in ("pack", "trials", "status", "step", "seconds"):
+    console = Console()
+    console.print(f"{results.sweep['name']} in {root}")
+    table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("pack", "trials", "status", "step", "estimate", "actual", "trial-steps/s", *SHARES):
         table.add_column(heading, justify="right")
+    estimates = plan.groupby("pack")["estimated_seconds"].first() if "estimated_seconds" in plan else pd.Series(dtype=float)
     for pack, group in trials.groupby("pack"):
         steps = group["trial_id"].map(last_step).max()
         statuses = ", ".join(f"{count} {status}" for status, count in group["status"].value_counts().items())
         started = "" if steps != steps else f"{steps:,.0f}"
-        table.add_row(str(pack), str(len(group)), statuses, started, f"{group['seconds'].sum():.1f}" if pack in finished else "")
-    console = Console()
+        row = [str(pack), str(len(group)), statuses, started, *_times([estimates.get(pack)], [abouts.get(int(pack))])]
+        table.add_row(*row)
+    table.add_section()
+    finished = sorted(set(abouts) & set(estimates.index))
+    if finished:
+        spent = _times([estimates[pack] for pack in finished], [abouts[pack] for pack in finished])
+        table.add_row("all", str(len(trials)), "", "", *spent)
     console.print(table)
+    console.print("Estimate and actual: seconds, compilation included. Shares of the actual: compile is waiting for the program.")
     counts = trials["status"].value_counts()
-    text = ", ".join(f"{count:,} {status}" for status, count in counts.items())
-    console.print(f"{len(trials):,} trials: {text}; {trials['seconds'].sum():.1f} s of training and evaluation")
+    console.print(f"{len(trials):,} trials: {', '.join(f'{count:,} {status}' for status, count in counts.items())}")
     if PENDING in counts:
         runs = store.read_provenance()
         console.print(f"go on with: {runs[-1]['command']}" if runs else "go on with the same command", soft_wrap=True)
+
+
+def _times(estimates: Sequence[float | None], abouts: Sequence[Mapping[str, Any] | None]) -> list[str]:
+    """Return the cells of estimate, actual, trial-steps per second and shares, summed over packs."""
+    estimate = "" if None in estimates else f"{sum(estimates):.1f}"  # type: ignore[arg-type]
+    known = [about for about in abouts if about is not None and "step_seconds" in about]
+    if not known:
+        return [estimate]
+    seconds = {heading: sum(about[key] for about in known) for heading, key in SHARES.items()}
+    total = sum(seconds.values())
+    stepping = seconds["step"]
+    rate = f"{sum(about['trial_steps'] for about in known) / stepping:,.0f}" if stepping else ""
+    return [estimate, f"{total:.1f}", rate, *(f"{share / total:.0%}" for share in seconds.values())]

@@ -6,6 +6,7 @@
     trials/pack=00012.parquet              one row per trial of a finished pack: status, seconds
     curves/pack=00012/part-00003.parquet   one row per (trial, eval point), wide
     checkpoints/pack=00012/                the last checkpoint of an unfinished pack
+    profile/pack=00012/                    a JAX profile, where profile=true asked for one
 
 A file is written under a dot-name, fsynced, renamed, and its directory fsynced: a file that is there is whole. Each has one
 writer, so there are no locks (`ddlab.claim` keeps two commands apart). This module reads and writes tables; it knows nothing
@@ -96,6 +97,10 @@ class Store:
         """Directory of the checkpoints of a pack."""
         return self.root / "checkpoints" / f"pack={pack:05d}"
 
+    def profile_directory(self, pack: int) -> Path:
+        """Directory of the JAX profile of a pack."""
+        return self.root / "profile" / f"pack={pack:05d}"
+
     # --- sweep and plan ---------------------------------------------------------------------------------------------
 
     def exists(self) -> bool:
@@ -148,7 +153,8 @@ class Store:
     def read_plan(self, pack: int | None = None, columns: list[str] | None = None) -> pd.DataFrame:
         """Return the planned trials, of one pack or of all; empty where nothing is planned.
 
-        Columns: trial_id, pack, config (canonical JSON), choices (JSON), num_params, num_train, num_outputs, flops.
+        Columns: trial_id, pack, config (canonical JSON), choices (JSON), num_params, num_train, num_outputs, flops,
+            estimated_seconds (of the pack).
         """
         if not self.plan_file.exists():
             if self.exists():
@@ -170,11 +176,15 @@ class Store:
         finished = set()
         for path, metadata in _read_each(paths, pq.read_metadata):
             pack = _pack_number(path.stem)
-            about = json.loads((metadata.metadata or {}).get(b"ddlab", b"{}"))
-            parts = [self.part_file(pack, part) for part in range(about.get("num_parts", 0))]
+            parts = [self.part_file(pack, part) for part in range(_about(metadata).get("num_parts", 0))]
             if len(_read_each(parts, pq.read_metadata)) == len(parts):
                 finished.add(pack)
         return finished
+
+    def read_abouts(self) -> dict[int, dict[str, Any]]:
+        """Return what is stored about each finished pack: devices, versions, seconds spent; damaged files are reported."""
+        paths = sorted((self.root / "trials").glob("pack=*.parquet"))
+        return {_pack_number(path.stem): _about(metadata) for path, metadata in _read_each(paths, pq.read_metadata)}
 
     def begun_packs(self) -> set[int]:
         """Return the packs of which anything is stored: curves, a checkpoint or an outcome."""
@@ -244,6 +254,10 @@ def _trial_row(row: Mapping[str, Any]) -> dict[str, Any]:
         **known,
         "params_per_sample": known["num_params"] / known["num_train"],
     }
+
+
+def _about(metadata: Any) -> dict[str, Any]:
+    return json.loads((metadata.metadata or {}).get(b"ddlab", b"{}"))
 
 
 def _pack_number(name: str) -> int:

@@ -7,7 +7,6 @@ value of a leaf axis is type-checked once, and the table is expanded in `plan`. 
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Callable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields
@@ -38,7 +37,7 @@ from ddlab.config import (
 )
 from ddlab.data import Spec
 from ddlab.errors import ConfigError, suggest
-from ddlab.models import count, settle_width
+from ddlab.models import settle_width, size_of
 from ddlab.plan import Part, Size
 
 
@@ -234,13 +233,12 @@ def settle(leaves: Leaves) -> tuple[Leaves, Size]:
     if train.batch_size is not None and train.batch_size > spec.num_train:
         raise ConfigError(f"train.batch_size={train.batch_size}: must be at most the {spec.num_train} training examples")
     shape = {key: value for key, value in leaves.items() if key.startswith("model.")}
-    num_params, num_units = _count(json.dumps(shape, sort_keys=True), spec)
-    return leaves, Size(num_params, num_units, math.prod(spec.input_shape), spec.num_train, spec.num_test, spec.num_outputs)
+    return leaves, _size(json.dumps(shape, sort_keys=True), spec)
 
 
 @cache
-def _count(model_config: str, spec: Spec) -> tuple[int, int]:
-    return count(build(load_leaves(model_config), "model"), spec)
+def _size(model_config: str, spec: Spec) -> Size:
+    return size_of(build(load_leaves(model_config), "model"), spec)
 
 
 def base_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:

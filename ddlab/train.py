@@ -5,14 +5,14 @@ array that differs between trials; the step counter belongs to the pack, so that
 under `vmap`. `Program.segment` is the one function that gets compiled: it begins the trials if they have not begun,
 advances them to an eval point and evaluates them there. Its trip count is traced: eval points at any spacing share it.
 
-Shapes: T trials, N training examples, B examples a batch, S distinct seeds in the pack.
+Shapes: T trials, N training examples, B examples a batch.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -21,13 +21,14 @@ import numpy as np
 import optax
 from flax import nnx
 
+from ddlab.batches import batch_rows
 from ddlab.config import Leaves, Train, build, build_measures, train_settings
 from ddlab.data import Dataset
-from ddlab.losses import LOSSES
+from ddlab.losses import LOSSES, error
 from ddlab.measures import Snapshot
-from ddlab.measures.performance import Performance
-from ddlab.models import Constant, Init, stream
-from ddlab.plan import EVAL_EXAMPLES
+from ddlab.measures.examples import mean, mean_and_gradient
+from ddlab.models import Constant, Init, Words, draw_words
+from ddlab.streams import stream
 
 NOT_BEGUN = -1
 
@@ -37,35 +38,31 @@ class State(NamedTuple):
 
     Attributes:
         step: [] int32, updates made; `NOT_BEGUN` before initialisation.
-        order: [S, N] int32, this epoch's order of the examples ([S, 0] for full batches).
         params: pytree of [T, ...], trainable parameters.
         constants: pytree of [T, ...], untrained numbers of the networks.
         optimizer: pytree of [T, ...], optimizer state.
     """
 
     step: jax.Array
-    order: jax.Array
     params: Any
     constants: Any
     optimizer: Any
 
 
 class Inputs(NamedTuple):
-    """Everything that training reads and never changes.
+    """Everything that training reads and never changes. As in `State`, all fields but the first have the trial axis.
 
     Attributes:
-        hypers: leaf -> [T], the traced leaves.
-        seeds: [S] uint32, the distinct seeds of the pack.
-        seed_index: [T] int32, which of them is a trial's.
         shared: name -> array, the fields of the data set that all trials share.
-        own: name -> [T, ...], the fields that differ between trials.
+        own: name -> [T, ...], the fields of the data set that differ between trials.
+        hypers: leaf -> [T], the traced leaves.
+        keys: stream -> [T, 2] uint32, each trial's key of its random streams.
     """
 
-    hypers: dict[str, Any]
-    seeds: Any
-    seed_index: Any
     shared: dict[str, Any]
     own: dict[str, Any]
+    hypers: dict[str, Any]
+    keys: dict[str, Any]
 
 
 Metrics = dict[str, Any]
@@ -105,8 +102,8 @@ def make_inputs(trials: Sequence[Leaves], traced_keys: Sequence[str], datasets: 
         traced_keys: the leaves that become arrays (those of the data set act through its arrays instead).
         datasets: data set of each trial; equal arrays among them are kept once.
     """
-    dtype = train_settings(trials[0]).dtype
-    seeds, seed_index = np.unique(np.array([leaves["seed"] for leaves in trials], np.uint32), return_inverse=True)
+    dtype = storage_dtype(train_settings(trials[0]))
+    keys = {name: np.stack([stream(leaves["seed"], name) for leaves in trials]) for name in ("init", "batches")}
     hypers = {key: _column(key, [leaves[key] for leaves in trials], dtype) for key in traced_keys}
     shared: dict[str, Any] = {}
     own: dict[str, Any] = {}
@@ -118,7 +115,7 @@ def make_inputs(trials: Sequence[Leaves], traced_keys: Sequence[str], datasets: 
             shared[name] = _as(first, dtype)
         else:
             own[name] = np.stack([_as(array, dtype) for array in arrays])
-    return Inputs(hypers, seeds, seed_index.astype(np.int32), shared, own)
+    return Inputs(shared, own, hypers, keys)
 
 
 def _column(key: str, values: Sequence[Any], dtype: str) -> np.ndarray:
@@ -131,48 +128,56 @@ def _as(array: np.ndarray, dtype: str) -> np.ndarray:
     return array.astype(dtype) if array.dtype.kind == "f" else array
 
 
-def make_program(leaves: Leaves, dataset: Dataset) -> Program:
+def make_program(leaves: Leaves, dataset: Dataset, chunk: int = 1024) -> Program:
     """Return the program of a pack.
-
-    An epoch is as many whole batches as there are; the examples that are left over differ from epoch to epoch.
 
     Args:
         leaves: of the widest trial of the pack; its traced leaves are replaced by each trial's own.
         dataset: any trial's; gives the sizes.
+        chunk: examples that go through the network at once, in training and evaluation.
     """
     train = train_settings(leaves)
     spec = dataset.spec
-    num_train = spec.num_train
-    batch_size = train.batch_size
-    dtype = jnp.dtype(train.dtype)
+    dtype = jnp.dtype(storage_dtype(train))
     padded = {axis: leaves[f"model.{name}"] for name, axis in build(leaves, "model").PADDED.items()}
     loss_fn = LOSSES[train.loss]
 
     def component(name: str, hypers: Mapping[str, Any]) -> Any:
         return build({**leaves, **hypers}, name)
 
-    def make_network(hypers: Mapping[str, Any]) -> Any:
-        key = stream(jax.random.key(hypers["seed"]), "init")
-        return component("model", hypers).make(spec, Init(key, padded, dtype))
+    def make_network(hypers: Mapping[str, Any], words: Words) -> Any:
+        return component("model", hypers).make(spec, Init(words, padded, dtype))
 
-    # The structure of the network is the same for every trial of the pack.
-    graph = nnx.split(nnx.eval_shape(lambda: make_network({"seed": leaves["seed"]})), nnx.Param, Constant)[0]
+    # The structure of the network, and what it draws, are the same for every trial of the pack.
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def record(name: str, shape: tuple[int, ...]) -> jax.Array:
+        if name in shapes:
+            raise ValueError(f"two parameters of the network draw under one name, '{name}'")
+        shapes[name] = shape
+        return jnp.zeros(shape, jnp.uint32)
+
+    graph = nnx.split(nnx.eval_shape(lambda: make_network({"seed": leaves["seed"]}, record)), nnx.Param, Constant)[0]
 
     def outputs_fn(constants: Any) -> Callable[[Any, jax.Array], jax.Array]:
-        return lambda params, inputs: nnx.merge(graph, params, constants)(inputs)
+        def forward(params: Any, inputs: jax.Array) -> jax.Array:
+            narrow = partial(_as_compute_type, dtype=jnp.dtype(train.dtype))
+            network = nnx.merge(graph, *jax.tree.map(narrow, (params, constants)))
+            return network(narrow(inputs)).astype(dtype)
+
+        return forward
 
     # --- init -------------------------------------------------------------------------------------------------------
 
-    def init_trial(hypers: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-        _, *states = nnx.split(make_network(hypers), nnx.Param, Constant)
+    def init_trial(hypers: Mapping[str, Any], key: jax.Array) -> tuple[Any, Any, Any]:
+        words = draw_words(key, shapes)
+        _, *states = nnx.split(make_network(hypers, lambda name, _shape: words[name]), nnx.Param, Constant)
         params, constants = states
         optimizer = component("optimizer", hypers)
         return params, constants, optimizer.make(optimizer.learning_rate).init(params)
 
     def init(inputs: Inputs) -> State:
-        params, constants, optimizer = jax.vmap(init_trial)(inputs.hypers)
-        order = jnp.zeros((len(inputs.seeds), 0 if batch_size is None else num_train), jnp.int32)
-        return State(jnp.zeros((), jnp.int32), order, params, constants, optimizer)
+        return State(jnp.zeros((), jnp.int32), *jax.vmap(init_trial)(inputs.hypers, inputs.keys["init"]))
 
     # --- advance ----------------------------------------------------------------------------------------------------
 
@@ -180,61 +185,56 @@ def make_program(leaves: Leaves, dataset: Dataset) -> Program:
         optimizer = component("optimizer", hypers)
         rule = optimizer.make(optimizer.learning_rate_at(step, train.steps))
         forward = outputs_fn(constants)
-        gradients = jax.grad(lambda p: jnp.mean(loss_fn(forward(p, batch[0]), batch[1])))(params)
+        _, gradients = mean_and_gradient(forward, lambda *pair: (loss_fn(*pair),), params, batch, chunk)
         with jax.numpy_dtype_promotion("standard"):  # optax counts updates in integers and mixes them with floats
             updates, optimizer_state = rule.update(gradients, optimizer_state, params)
         return optax.apply_updates(params, updates), optimizer_state
 
-    def train_arrays(shared: Mapping[str, Any], own: Mapping[str, Any]) -> tuple[Any, Any]:
-        data = {**shared, **own}
-        return data["train_inputs"], data["train_targets"]
-
-    def shuffle(seeds: jax.Array, epoch: jax.Array) -> jax.Array:
-        def one(seed: jax.Array) -> jax.Array:
-            key = jax.random.fold_in(stream(jax.random.key(seed), "batches"), epoch)
-            return jax.random.permutation(key, num_train).astype(jnp.int32)
-
-        return jax.vmap(one)(seeds)
-
     def advance(state: State, inputs: Inputs, target: Any) -> State:
-        steps_per_epoch = 1 if batch_size is None else num_train // batch_size
-
         def body(step: jax.Array, state: State) -> State:
-            order = state.order
-            rows = None
-            if batch_size is not None:
-                epoch, position = jnp.divmod(step, steps_per_epoch)
-                order = jax.lax.cond(position == 0, lambda: shuffle(inputs.seeds, epoch), lambda: order)
-                rows = jax.lax.dynamic_slice_in_dim(order, position * batch_size, batch_size, axis=1)[inputs.seed_index]
-
-            def one(params: Any, constants: Any, optimizer_state: Any, hypers: Any, own: Any, rows: Any) -> Any:
-                batch = train_arrays(inputs.shared, own)
-                if rows is not None:
-                    batch = tuple(array[rows] for array in batch)
+            def one(params: Any, constants: Any, optimizer_state: Any, hypers: Any, key: Any, own: Any) -> Any:
+                batch = _train_set({**inputs.shared, **own})
+                if train.batch_size is not None:
+                    rows = batch_rows(key, step, spec.num_train, train.batch_size)
+                    batch = tuple(array.at[rows].get(mode="promise_in_bounds") for array in batch)
                 return update_trial(params, constants, optimizer_state, hypers, step, batch)
 
-            params, optimizer = jax.vmap(one)(state.params, state.constants, state.optimizer, inputs.hypers, inputs.own, rows)
-            return State(step + 1, order, params, state.constants, optimizer)
+            params, optimizer = jax.vmap(one)(*state[1:], inputs.hypers, inputs.keys["batches"], inputs.own)
+            return State(step + 1, params, state.constants, optimizer)
 
         return jax.lax.fori_loop(state.step, target, body, state)
 
     # --- evaluate ---------------------------------------------------------------------------------------------------
 
+    @jax.jit  # traced once for the shapes of the metrics and for the program
     def evaluate(state: State, inputs: Inputs) -> Metrics:
         def one(params: Any, constants: Any, hypers: Any, own: Any) -> Metrics:
             forward = outputs_fn(constants)
             data = {**inputs.shared, **own}
+            measures = build_measures({**leaves, **hypers})
+
+            def performance(outputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
+                return loss_fn(outputs, targets), error(outputs, targets)
+
+            if any(getattr(measure, "needs_gradient", False) for measure in measures):
+                of_train, gradient = mean_and_gradient(forward, performance, params, _train_set(data), chunk)
+            else:
+                of_train, gradient = mean(forward, performance, params, _train_set(data), chunk), None
+            of_test = mean(forward, performance, params, _test_set(data), chunk)
+            metrics: Metrics = {}
+            for split, (loss, fraction) in (("train", of_train), ("test", of_test)):
+                metrics |= {f"{split}_loss": loss, f"{split}_error": fraction}
             snapshot = Snapshot(
                 params=params,
+                gradient=gradient,
                 outputs_fn=forward,
-                mean_fn=lambda *args: _mean(forward, *args),
+                mean_fn=lambda per_example, params, examples: mean(forward, per_example, params, examples, chunk),
                 loss_fn=loss_fn,
-                train=train_arrays(inputs.shared, own),
-                test=(data["test_inputs"], data["test_targets"]),
+                train=_train_set(data),
+                test=_test_set(data),
                 learning_rate=component("optimizer", hypers).learning_rate_at(state.step, train.steps),
             )
-            metrics: Metrics = {}
-            for measure in (Performance(), *build_measures({**leaves, **hypers})):
+            for measure in measures:
                 metrics |= measure(snapshot)
             return metrics
 
@@ -248,27 +248,18 @@ def make_program(leaves: Leaves, dataset: Dataset) -> Program:
     return Program(init, advance, evaluate, segment)
 
 
-def _mean(forward: Callable[..., jax.Array], per_example: Callable[..., Any], params: Any, inputs: Any, targets: Any) -> Any:
-    """Return the mean over examples of `per_example(outputs, targets)`, in chunks of at most `EVAL_EXAMPLES`.
+def storage_dtype(train: Train) -> str:
+    """Return the type of parameters, optimizer state and metrics: that of the arithmetic, but float32 for bfloat16."""
+    return "float32" if train.dtype == "bfloat16" else train.dtype
 
-    Chunks are equally long; the last is filled up with examples of weight zero. The backward pass computes a chunk anew.
-    """
-    num_examples = len(targets)
-    num_chunks = math.ceil(num_examples / EVAL_EXAMPLES)
-    length = math.ceil(num_examples / num_chunks)
-    padding = num_chunks * length - num_examples
 
-    def chunked(array: jax.Array) -> jax.Array:
-        array = jnp.pad(array, [(0, padding)] + [(0, 0)] * (array.ndim - 1))
-        return array.reshape(num_chunks, length, *array.shape[1:])
+def _as_compute_type(array: jax.Array, dtype: Any) -> jax.Array:
+    return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
 
-    @jax.checkpoint
-    def total(chunk: tuple[Any, Any, Any]) -> Any:
-        inputs, targets, index = chunk
-        values = per_example(forward(params, inputs), targets)
-        live = index * length + jnp.arange(length) < num_examples
-        return jax.tree.map(lambda value: jnp.sum(jnp.where(live, value, 0)), values)
 
-    chunks = (chunked(inputs), chunked(targets), jnp.arange(num_chunks))
-    totals = jax.lax.map(total, chunks)
-    return jax.tree.map(lambda value: jnp.sum(value) / num_examples, totals)
+def _train_set(data: Mapping[str, Any]) -> tuple[Any, Any]:
+    return data["train_inputs"], data["train_targets"]
+
+
+def _test_set(data: Mapping[str, Any]) -> tuple[Any, Any]:
+    return data["test_inputs"], data["test_targets"]

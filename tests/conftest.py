@@ -1,11 +1,15 @@
-"""Shared fixtures: two CPU devices, strict dtype promotion, data generated once per session into a cache of its own."""
+"""Shared fixtures: two CPU devices of a given speed, strict dtype promotion, a cache of the session's own."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import jax
 import pytest
+
+from ddlab.machine import store_machine
+from tests.support import MACHINE
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -16,6 +20,8 @@ def data_cache(tmp_path_factory):
     """Keep generated data out of the user's cache."""
     directory = tmp_path_factory.mktemp("cache")
     os.environ["DDLAB_CACHE"] = str(directory)
+    for num_devices in (1, 2):
+        store_machine(replace(MACHINE, num_devices=num_devices))
     return directory
 
 

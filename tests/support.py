@@ -14,8 +14,18 @@ from hydra import compose, initialize_config_dir
 from ddlab import catalog
 from ddlab.config import Leaves, build, register, resolved, typed, width_key
 from ddlab.devices import compile_pack
-from ddlab.run import load_datasets, traced_keys
+from ddlab.pack import Machine
+from ddlab.prepare import load_datasets, traced_keys
 from ddlab.train import eval_steps, make_inputs, make_program, train_settings
+
+# Typical of two CPU cores. The tests plan with it, so that packs do not depend on where they run.
+MACHINE = Machine(
+    compile_seconds=1.5,
+    tile_seconds=3e-6,
+    curve=((2.5e5, 7e-6), (2e6, 1.8e-5), (1.6e7, 1.1e-4)),
+    num_devices=2,
+    cache_bytes=2**20,
+)
 
 SMALL_MNIST = ("data.num_train=200", "data.num_test=100", "train.batch_size=20", "data.label_noise=0.2")
 MODULAR = (
@@ -44,19 +54,19 @@ def make_pack(trials: list[Leaves]):
     return make_program(widest, datasets[0]), make_inputs(trials, traced_keys(widest), datasets)
 
 
-def run_trials(trials: list[Leaves]):
+def run_trials(trials: list[Leaves], tile: int | None = None):
     """Train a pack through its compiled program; return (steps, metrics name -> [evals, T], first state, last state)."""
     program, inputs = make_pack(trials)
-    compiled = compile_pack(program, inputs, len(trials))
+    compiled = compile_pack(program, inputs, len(trials), tile)
     state, first, history = compiled.begin(), None, []
     steps = eval_steps(train_settings(trials[0]))
     for step in steps:
-        state, metrics = compiled.segment(state, compiled.inputs, np.int32(step))
-        history.append({name: np.asarray(values)[: len(trials)] for name, values in metrics.items()})
+        state, metrics = compiled.segment(state, int(step))
+        history.append(compiled.layout.take(metrics))
         if first is None:
-            first = jax.tree.map(np.array, state)
+            first = compiled.to_host(state)
     stacked = {name: np.stack([metrics[name] for metrics in history]) for name in history[0]}
-    return steps, stacked, first, jax.tree.map(np.array, state)
+    return steps, stacked, first, compiled.to_host(state)
 
 
 def dataset_of(leaves: Leaves):

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from ddlab.config import build
 from ddlab.errors import ConfigError
-from ddlab.models import Init, count
+from ddlab.models import Init, count, draw_words, lookup, matmul
+from ddlab.streams import stream
 from ddlab.sweeper import settle
 from tests.support import leaves_of, make_pack, named_leaves
+
+TOKENS = ("data=modular", "data.modulus=7", "train.batch_size=null", "model.width=16")
 
 
 @pytest.mark.parametrize(("width", "depth", "bias"), [(1, 1, True), (7, 1, False), (64, 2, True), (33, 4, True), (5, 3, False)])
@@ -116,7 +122,7 @@ def test_initial_scale_multiplies_every_weight():
 
 def test_a_draw_is_a_corner_of_any_larger_draw_and_streams_differ():
     def draw(name, rows, columns, padded=None):
-        init = Init(jax.random.key(3), padded)
+        init = Init(lambda name, shape: draw_words(stream(3, "init"), {"other": (3, 4), name: shape})[name], padded)
         axes = (init.axis("inputs", rows), init.axis("width", columns))
         return np.asarray(init.normal(name, axes, 1.0)[...])
 
@@ -128,3 +134,62 @@ def test_a_draw_is_a_corner_of_any_larger_draw_and_streams_differ():
     np.testing.assert_array_equal(padded[:, :7], large[:, :7])
     assert not padded[:, 7:].any()
     assert len(np.unique(large)) == large.size
+
+
+@pytest.mark.parametrize(
+    ("overrides", "products"),
+    [
+        (("model.width=30", "model.depth=3"), 40 * 30 + 2 * 30 * 30 + 30 * 10),
+        ((*TOKENS, "model=quadratic_mlp"), 16 * 7),  # tokens are looked up
+        ((*TOKENS, "model.depth=2"), 16 * 16 + 16 * 7),
+    ],
+)
+def test_multiply_adds_of_an_example_are_those_of_the_matrix_products(overrides, products):
+    assert settle(leaves_of(*overrides))[1].num_products == products
+
+
+@pytest.mark.parametrize(("fan_in", "fan_out"), [(40, 300), (300, 10), (5, 5)])
+def test_matmul_and_its_gradients_are_those_of_the_plain_product(fan_in, fan_out):
+    random = np.random.default_rng(0)
+    x, w, g = (random.normal(size=shape) for shape in ((20, fan_in), (fan_in, fan_out), (20, fan_out)))
+    with jax.enable_x64(True):
+        z, pull = jax.vjp(matmul, x, w)
+        np.testing.assert_allclose(z, x @ w, rtol=1e-12, atol=1e-12)
+        for ours, plain in zip(pull(g), (g @ w.T, x.T @ g), strict=True):
+            np.testing.assert_allclose(ours, plain, rtol=1e-12, atol=1e-12)
+        hessian = jax.jvp(jax.grad(lambda w: (matmul(x, w) ** 3).sum()), (w,), (w,))[1]
+        np.testing.assert_allclose(hessian, x.T @ (6 * (x @ w) * (x @ w)), rtol=1e-10)
+
+
+@pytest.mark.parametrize("batched", ["alone", "tables", "tables and tokens"])
+def test_lookup_and_its_gradient_are_those_of_the_one_hot_product(batched):
+    random = np.random.default_rng(1)
+    table, tokens, g = random.normal(size=(3, 11, 6)), random.integers(11, size=(3, 50)), random.normal(size=(3, 50, 6))
+    axes = {"alone": None, "tables": (0, None, 0), "tables and tokens": (0, 0, 0)}[batched]
+    with jax.enable_x64(True):
+
+        def pulled(table, tokens, g):
+            rows, pull = jax.vjp(lambda table: lookup(table, tokens), table)
+            return rows, pull(g)[0]
+
+        arguments = (table, tokens[0] if batched == "tables" else tokens, g)
+        arguments = tuple(array[0] for array in arguments) if batched == "alone" else arguments
+        rows, gradient = jax.vmap(pulled, axes)(*arguments) if axes else pulled(*map(jnp.asarray, arguments))
+        one_hot = np.eye(11)[arguments[1]]
+        np.testing.assert_allclose(rows, one_hot @ arguments[0], rtol=1e-12)
+        np.testing.assert_allclose(gradient, np.swapaxes(one_hot, -1, -2) @ arguments[2], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("model", ["quadratic_mlp", "mlp"])
+def test_a_network_on_tokens_is_the_network_on_one_hot_inputs(model):
+    leaves = leaves_of("data=modular", "data.modulus=7", f"model={model}", "model.width=12", "train.batch_size=null")
+    tokens = build(leaves, "data").describe()
+    one_hot = replace(tokens, input_shape=(14,), alphabet=None)
+    x = np.array([[3, 5], [0, 0], [6, 1]], np.int32)
+
+    def outputs(spec, inputs):
+        init = Init(lambda name, shape: draw_words(stream(0, "init"), {name: shape})[name])
+        return build(leaves, "model").make(spec, init)(inputs)
+
+    features = np.eye(7, dtype=np.float32)[x].reshape(3, 14)
+    np.testing.assert_allclose(outputs(tokens, x), outputs(one_hot, features), rtol=1e-5, atol=1e-6)

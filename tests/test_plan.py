@@ -8,19 +8,28 @@ from dataclasses import replace
 import pytest
 
 from ddlab.config import Pack as PackSettings
-from ddlab.config import load_leaves
-from ddlab.plan import Machine, Part, Size, make_trials, pack_trials, trial_id
-from tests.support import leaves_of
+from ddlab.config import load_leaves, train_settings
+from ddlab.pack import pack_trials
+from ddlab.plan import Part, Size, make_trials, step_bytes, tiling, trial_id
+from tests.support import MACHINE, leaves_of
 
 SETTINGS = PackSettings(
-    index=None, max_trials=None, memory_gib=4.0, cpu_devices=None, checkpoint_seconds=5.0, keep_checkpoints=False
+    index=None,
+    next=None,
+    max_trials=None,
+    memory_gib=4.0,
+    cpu_devices=None,
+    checkpoint_seconds=5.0,
+    compile_cache_mib=0,
+    keep_checkpoints=False,
+    profile=False,
 )
 
 
 def settle(leaves):
     """Sizes of a one-layer MLP on MNIST-1D, by formula."""
     width = leaves["model.width"]
-    return leaves, Size(41 * width + 10 * (width + 1), width + 10, 40, leaves["data.num_train"], 100, 10)
+    return leaves, Size(41 * width + 10 * (width + 1), width + 10, 50 * width, 40, leaves["data.num_train"], 100, 10)
 
 
 def part(axes, *overrides):
@@ -47,16 +56,16 @@ def test_identity_is_the_science_and_nothing_else():
 
 
 def test_identity_is_the_same_in_every_version_of_the_program():
-    """Golden: sha256sum of {"model.width":64,"optimizer.learning_rate":0.003,"schema":1,"train.batch_size":null}.
+    """Golden: sha256sum of {"model.width":64,"optimizer.learning_rate":0.003,"schema":2,"train.batch_size":null}.
 
     It changes only with SCHEMA_VERSION: with another identity, stored sweeps would be trained again.
     """
-    assert trial_id({"model.width": 64, "optimizer.learning_rate": 0.003, "train.batch_size": None}) == "407037dcb0f1647a"
+    assert trial_id({"model.width": 64, "optimizer.learning_rate": 0.003, "train.batch_size": None}) == "2a704709a4cbd989"
 
 
 def test_a_pack_shares_every_static_leaf():
     parts = [part({"model.width": (4, 8), "train.steps": (10, 20), "seed": (0, 1)})]
-    packs = pack_trials(make_trials(parts, settle), SETTINGS)
+    packs = pack_trials(make_trials(parts, settle), SETTINGS, MACHINE)
     assert sum(len(pack.trials) for pack in packs) == 8
     assert all(len({trial.shape.leaves["train.steps"] for trial in pack.trials}) == 1 for pack in packs)
     assert len(packs) == 2
@@ -66,7 +75,7 @@ def test_a_pack_shares_every_static_leaf():
 def test_cuts_cost_no_more_than_any_other_cuts(counts):
     """The dynamic programme against brute force over all 2^5 ways to cut six widths."""
     widths = (5, 20, 60, 120, 240, 500)
-    machine = Machine(compile_seconds=1.0, step_seconds=1e-4, flops_per_second=3e10)
+    machine = replace(MACHINE, compile_seconds=0.4)
     trials = [
         trial
         for width, count in zip(widths, counts, strict=True)
@@ -89,12 +98,50 @@ def test_cuts_cost_no_more_than_any_other_cuts(counts):
 
 def test_max_trials_and_memory_bound_a_pack():
     trials = make_trials([part({"model.width": (4, 8), "seed": tuple(range(10))})], settle)
-    packs = pack_trials(trials, replace(SETTINGS, max_trials=3))
+    packs = pack_trials(trials, replace(SETTINGS, max_trials=3), MACHINE)
     assert max(len(pack.trials) for pack in packs) <= 3
     assert sorted(trial.id for pack in packs for trial in pack.trials) == sorted(trial.id for trial in trials)
-    assert all(len(pack.trials) == 1 for pack in pack_trials(trials, replace(SETTINGS, max_trials=1)))
-    tight = replace(SETTINGS, memory_gib=2.5 * trials[-1].shape.num_bytes / 2**30)
-    assert all(pack.num_bytes <= tight.memory_gib * 2**30 for pack in pack_trials(trials, tight))
+    assert all(len(pack.trials) == 1 for pack in pack_trials(trials, replace(SETTINGS, max_trials=1), MACHINE))
+
+
+@pytest.mark.parametrize("cache_bytes", [2**20, 2**17, None])
+@pytest.mark.parametrize("budget", [1.5, 4.0, 30.0])
+def test_packs_are_as_large_as_the_memory_budget_allows_and_no_larger(budget, cache_bytes):
+    machine = replace(MACHINE, cache_bytes=cache_bytes)
+    trials = make_trials([part({"model.width": (64,), "seed": tuple(range(40))})], settle)
+    shape = trials[0].shape
+    memory = budget * machine.num_bytes(shape, 4)
+    packs = pack_trials(trials, replace(SETTINGS, memory_gib=memory / 2**30), machine)
+    assert sorted(trial.id for pack in packs for trial in pack.trials) == sorted(trial.id for trial in trials)
+    assert all(machine.num_bytes(shape, len(pack.trials)) <= memory for pack in packs)
+    most = machine.capacity(shape, memory)
+    assert len(packs) == -(-40 // most)
+    assert machine.num_bytes(shape, most + 1) > memory
+
+
+def test_a_trial_too_large_for_the_budget_is_a_pack_of_its_own():
+    trials = make_trials([part({"model.width": (64,), "seed": (0, 1)})], settle)
+    assert [len(pack.trials) for pack in pack_trials(trials, replace(SETTINGS, memory_gib=1e-9), MACHINE)] == [1, 1]
+
+
+def test_the_cost_model_goes_through_what_was_measured_and_on_at_the_last_rate():
+    for operations, seconds in MACHINE.curve:
+        assert MACHINE.trial_seconds(operations) == pytest.approx(seconds)
+    (_, slowest), *_, (most, seconds) = MACHINE.curve
+    assert MACHINE.trial_seconds(1.0) == slowest
+    assert MACHINE.trial_seconds(10 * most) == pytest.approx(10 * seconds)
+    assert slowest < MACHINE.trial_seconds(1e6) < seconds
+
+
+def test_a_tile_fits_the_cache_and_is_never_empty():
+    size = Size(3000, 74, 2900, 40, 1000, 4000, 10)
+    train = train_settings(leaves_of())
+    for cache in (2**10, 2**20, 2**24):
+        tile, chunk = tiling(size, train, cache)
+        assert tile == 1 or tile * step_bytes(size, train) <= 2 * cache
+        assert (tile + 1) * step_bytes(size, train) > 2 * cache
+        assert 64 <= chunk <= 1024
+    assert tiling(size, train, None) == (None, 1024)
 
 
 def test_trials_of_one_pack_may_differ_in_every_traced_leaf():
@@ -104,5 +151,5 @@ def test_trials_of_one_pack_may_differ_in_every_traced_leaf():
         "data.label_noise": (0.0, 0.2),
         "seed": (0, 1),
     }
-    (pack,) = pack_trials(make_trials([part(axes)], settle), SETTINGS)
+    (pack,) = pack_trials(make_trials([part(axes)], settle), SETTINGS, MACHINE)
     assert len(pack.trials) == 16

@@ -18,7 +18,9 @@ import pandas as pd
 import pytest
 
 import ddlab
+import ddlab.run
 from ddlab.cli import main
+from ddlab.devices import Compiled
 from ddlab.store import Store
 from tests.support import ddlab as command
 
@@ -117,6 +119,65 @@ def test_trials_stop_early_when_the_metric_has_held(tiny):
     results = ddlab.load("results/tiny")
     assert set(results.trials["status"]) == {"stopped"}
     assert (results.curves.groupby("trial_id").size() == 2).all()
+
+
+def test_trials_that_have_stopped_leave_and_the_others_do_not_notice(tiny, monkeypatch):
+    stops = [
+        f"train.{setting}"
+        for setting in ("stop_metric=train_loss", "stop_below=2.2", "stop_patience=1", "steps=120", "num_evals=40")
+    ]
+    axes = ["optimizer.learning_rate=0.00001,0.0001,0.0003,0.001", "model.width=1500", "seed=range(3)"]
+    left = []
+    leave = Compiled.without_ended
+    monkeypatch.setattr(Compiled, "without_ended", lambda self, alive: left.append(alive.sum()) or leave(self, alive))
+    main(["sweep", tiny, *stops, *axes, "out=leaving"])
+    assert left
+    assert left == sorted(left, reverse=True)
+    monkeypatch.setattr(ddlab.run, "WORTH_MOVING", 0.0)
+    left.clear()
+    main(["sweep", tiny, *stops, *axes, "out=staying"])
+    assert not left
+    pd.testing.assert_frame_equal(curves("leaving"), curves("staying"), check_exact=True)
+    assert set(ddlab.load("leaving").trials["status"]) == {"stopped", "completed"}
+
+
+def test_the_next_process_takes_programs_from_the_cache(tiny, tmp_path, monkeypatch):
+    shutil.copytree(os.environ["DDLAB_CACHE"], tmp_path / "cache", ignore=shutil.ignore_patterns("compiled"))
+    monkeypatch.setenv("DDLAB_CACHE", str(tmp_path / "cache"))
+    seconds = []
+    for out in ("first", "second"):
+        command("sweep", tiny, f"out={out}", cwd=tmp_path)
+        seconds.append(sum(about["compile_seconds"] for about in Store(tmp_path / out).read_abouts().values()))
+    assert seconds[1] < 0.5 * seconds[0]
+    kept = set(os.listdir(tmp_path / "cache" / "compiled"))
+    other_numbers = ("optimizer.learning_rate=0.01", "optimizer.weight_decay=0.1", "data.label_noise=0.5", "seed=7,8")
+    command("sweep", tiny, *other_numbers, "out=other", cwd=tmp_path)
+    assert set(os.listdir(tmp_path / "cache" / "compiled")) == kept
+    pd.testing.assert_frame_equal(curves(tmp_path / "first"), curves(tmp_path / "second"), check_exact=True)
+    shutil.rmtree(tmp_path / "cache" / "compiled")
+    command("sweep", tiny, "out=third", "pack.compile_cache_mib=0", cwd=tmp_path)
+    assert not (tmp_path / "cache" / "compiled").exists()
+
+
+def test_status_compares_the_estimate_with_where_the_time_went(tiny, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "140")
+    main(["sweep", tiny])
+    capsys.readouterr()
+    assert main(["status", "results/tiny"]) == 0
+    printed = capsys.readouterr().out
+    for word in ("estimate", "actual", "trial-steps/s", "compile", "step", "eval", "host"):
+        assert word in printed
+    about = Store("results/tiny").read_abouts()[0]
+    assert about["trial_steps"] == 6 * 40
+    parts = about["step_seconds"] + about["eval_seconds"] + about["host_seconds"]
+    assert parts == pytest.approx(about["run_seconds"])
+
+
+def test_a_profile_is_written_where_it_is_asked_for(tiny, workplace):
+    command("sweep", tiny, "profile=true", cwd=workplace)
+    found = {path.suffix for path in (workplace / "results/tiny/profile/pack=00000").rglob("*") if path.is_file()}
+    assert {".pb", ".gz"} <= found
+    assert not (workplace / "results/tiny/checkpoints").exists() or not list((workplace / "results/tiny/checkpoints").glob("*/*"))
 
 
 def test_another_base_config_is_refused_unless_asked(tiny, capsys):

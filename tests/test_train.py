@@ -10,11 +10,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ddlab.batches import batch_rows
 from ddlab.config import Mark, leaf
+from ddlab.devices import compile_pack
 from ddlab.measures import Measure
 from ddlab.models import Model
 from ddlab.models.mlp import MLP
-from ddlab.train import Inputs, eval_steps, train_settings
+from ddlab.prepare import load_datasets
+from ddlab.train import Inputs, eval_steps, make_program, train_settings
 from tests.support import MODULAR, SMALL_MNIST, leaves_of, make_pack, named_leaves, run_trials
 
 OPTIMIZERS = {
@@ -123,15 +126,6 @@ def test_a_users_padded_field_may_have_any_name():
     np.testing.assert_allclose(ours["train_loss"], theirs["train_loss"], rtol=1e-6)
 
 
-def test_an_epoch_leaves_out_the_rest_of_an_uneven_division():
-    trial = leaves_of(*SMALL_MNIST, "train.batch_size=60", "model.width=4")
-    program, inputs = make_pack([trial])
-    advance = jax.jit(program.advance)
-    first, second = (np.asarray(advance(program.init(inputs), inputs, np.int32(steps)).order) for steps in (3, 4))
-    assert not np.array_equal(first, second)
-    assert set(first[0, 180:]) != set(second[0, 180:])
-
-
 def test_an_absurd_learning_rate_leaves_the_other_trials_untouched():
     shared = (*SMALL_MNIST, "optimizer=sgd", "model.width=16", "train.steps=60", "train.num_evals=5")
     sane = [leaves_of(*shared, f"seed={seed}") for seed in range(9)]
@@ -142,16 +136,37 @@ def test_an_absurd_learning_rate_leaves_the_other_trials_untouched():
     assert not np.isfinite(with_wild["train_loss"][-1, 9]) or with_wild["train_loss"][-1, 9] > 1e3
 
 
-def test_an_epoch_visits_every_example_once_and_epochs_differ():
-    trials = [leaves_of(*SMALL_MNIST, "model.width=4", f"seed={seed}") for seed in (0, 1)]
+def test_tiles_and_devices_do_not_change_the_results():
+    trials = [
+        leaves_of(*SMALL_MNIST, "train.steps=60", f"model.width={width}", f"seed={seed}") for width in (4, 9) for seed in range(5)
+    ]
+    whole = run_trials(trials)[1]
+    for tile in (1, 2, 3):
+        tiled = run_trials(trials, tile)[1]
+        for name in whole:
+            np.testing.assert_allclose(tiled[name], whole[name], rtol=1e-5, err_msg=name)
+
+
+def test_leaving_out_trials_changes_nothing_for_the_others_bit_for_bit():
+    trials = [leaves_of(*SMALL_MNIST, "model.width=8", f"seed={seed}") for seed in range(9)]
     program, inputs = make_pack(trials)
-    advance = jax.jit(program.advance)
-    first = advance(program.init(inputs), inputs, np.int32(1))
-    second = advance(first, inputs, np.int32(11))
-    for order in (*np.asarray(first.order), *np.asarray(second.order)):
-        np.testing.assert_array_equal(np.sort(order), np.arange(200))
-    assert not np.array_equal(first.order[0], first.order[1])
-    assert not np.array_equal(first.order[0], second.order[0])
+    compiled = compile_pack(program, inputs, len(trials), 2)
+    alive = np.array([False, True, False, False, True, True, False, False, True])
+
+    def train(with_ended):
+        now, state = compiled, compiled.segment(compiled.begin(), 10)[0]
+        if not with_ended:
+            host, now = compiled.to_host(state), compiled.without_ended(alive)
+            assert now.layout.busy.sum() < compiled.layout.busy.sum()
+            state = now.to_devices(host)
+        state, metrics = now.segment(state, 40)
+        return now.to_host(state), now.layout.take(metrics)
+
+    (with_state, with_metrics), (without_state, without_metrics) = train(True), train(False)
+    for one, other in zip(jax.tree.leaves(with_state.params), jax.tree.leaves(without_state.params), strict=True):
+        np.testing.assert_array_equal(one[alive], other[alive])
+    for name in with_metrics:
+        np.testing.assert_array_equal(with_metrics[name][alive], without_metrics[name][alive], err_msg=name)
 
 
 def test_segments_cut_anywhere_give_the_same_state():
@@ -180,7 +195,7 @@ def test_first_batch_update_equals_one_computed_by_hand():
     before = named_leaves(jax.tree.map(lambda array: np.asarray(array[0], np.float64), program.init(inputs).params))
     after_state = jax.jit(program.advance)(program.init(inputs), inputs, np.int32(1))
     after = named_leaves(jax.tree.map(lambda array: np.asarray(array[0], np.float64), after_state.params))
-    rows = np.asarray(after_state.order)[0, :20]
+    rows = np.asarray(batch_rows(inputs.keys["batches"][0], np.int32(0), 200, 20))
     x, y = inputs.shared["train_inputs"][rows].astype(np.float64), np.eye(10)[inputs.shared["train_targets"][rows]]
     w1, b1, w2, b2 = (before[f"layers.{k}.{name}"] for k in (0, 1) for name in ("weight", "bias"))
     h = np.tanh(x @ w1 + b1)
@@ -229,6 +244,27 @@ def test_eval_steps_have_both_ends_and_no_repeats():
     assert (np.diff(steps) > 0).all()
     linear = eval_steps(train_settings(leaves_of("train.steps=1000", "train.num_evals=11", "train.eval_spacing=linear")))
     np.testing.assert_array_equal(linear, np.arange(0, 1001, 100))
+
+
+def test_a_batch_taken_in_pieces_gives_the_gradient_of_the_whole():
+    trial = leaves_of(*SMALL_MNIST, "train.batch_size=null", "model.width=6", "train.steps=20")
+    whole, pieces = (make_program(trial, load_datasets([trial])[0], chunk) for chunk in (1000, 64))
+    inputs = make_pack([trial])[1]
+    states = [jax.jit(program.advance)(program.init(inputs), inputs, np.int32(20)) for program in (whole, pieces)]
+    for one, other in zip(*(jax.tree.leaves(state.params) for state in states), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-6)
+
+
+def test_bfloat16_keeps_parameters_in_float32_and_learns_like_float32():
+    shared = (*SMALL_MNIST, "model.width=32", "train.steps=200", "train.num_evals=4")
+    runs = {dtype: run_trials([leaves_of(*shared, f"train.dtype={dtype}")]) for dtype in ("bfloat16", "float32")}
+    for _, metrics, first, last in runs.values():
+        assert {str(leaf.dtype) for leaf in jax.tree.leaves((first.params, last.params))} == {"float32"}
+        assert metrics["train_loss"].dtype == np.float32
+    losses = {dtype: metrics["train_loss"][:, 0] for dtype, (_, metrics, _, _) in runs.items()}
+    np.testing.assert_allclose(losses["bfloat16"], losses["float32"], rtol=0.05)  # 8 bits: 2^-8 a product
+    assert np.abs(losses["bfloat16"] - losses["float32"]).max() > 1e-6
+    np.testing.assert_array_equal(*(jax.tree.leaves(run[2].params)[1] for run in runs.values()))
 
 
 def test_arrays_that_all_trials_share_are_kept_once():

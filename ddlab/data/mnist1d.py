@@ -7,10 +7,10 @@ import os
 import tempfile
 import zipfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
+from ddlab.cache import cache_directory
 from ddlab.config import Mark, leaf
 from ddlab.data.base import Dataset, DataSource, Spec
 from ddlab.data.noise import CONVENTIONS, corrupt
@@ -47,12 +47,6 @@ def _examples(split: str, num: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     blocks = [_block(split, seed, index) for index in range(-(-num // BLOCK))]
     inputs, targets = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
     return inputs[:num], targets[:num]
-
-
-def cache_directory() -> Path:
-    """Return the user's cache directory for generated data: $DDLAB_CACHE, else $XDG_CACHE_HOME/ddlab, else ~/.cache/ddlab."""
-    base = os.environ.get("DDLAB_CACHE")
-    return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ddlab"
 
 
 def _block(split: str, seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import jax
 
@@ -18,8 +18,9 @@ class Snapshot:
 
     Attributes:
         params: trainable parameters, a pytree; zero-padded units are exact zeros.
+        gradient: of train_loss over the whole training set, as `params`; None unless a measure sets `needs_gradient`.
         outputs_fn: (params, inputs [B, ...]) -> outputs [B, K].
-        mean_fn: (per_example, params, inputs, targets) -> mean over a data set of `per_example(outputs, targets)`, a
+        mean_fn: (per_example, params, (inputs, targets)) -> mean over a data set of `per_example(outputs, targets)`, a
             pytree of [B] arrays; evaluated in chunks, so that memory does not grow with the data.
         loss_fn: (outputs [B, K], targets [B]) -> training loss per example [B].
         train: (inputs, targets) of the training set.
@@ -28,6 +29,7 @@ class Snapshot:
     """
 
     params: Params
+    gradient: Params | None
     outputs_fn: Callable[[Params, jax.Array], jax.Array]
     mean_fn: Callable[..., Any]
     loss_fn: Callable[[jax.Array, jax.Array], jax.Array]
@@ -49,7 +51,12 @@ class Measure(abc.ABC):
                     return {"largest_weight": jnp.stack(largest).max()}
 
         and `ddlab sweep NAME '+measures.largest._target_=mine.LargestWeight'` adds the column `largest_weight`.
+
+    Class attributes:
+        needs_gradient: the measure reads `snapshot.gradient`, which costs a backward pass over the training set.
     """
+
+    needs_gradient: ClassVar[bool] = False
 
     @abc.abstractmethod
     def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:

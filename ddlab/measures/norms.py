@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from ddlab.measures.base import Measure, Params, Snapshot
+from ddlab.measures.base import Measure, Snapshot
 
 
 @dataclass(frozen=True)
@@ -26,11 +26,10 @@ class GradientNorm(Measure):
     It costs a backward pass over the training set at each eval point.
     """
 
-    def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
-        def train_loss(params: Params) -> jax.Array:
-            return snapshot.mean_fn(snapshot.loss_fn, params, *snapshot.train)
+    needs_gradient = True
 
-        return {"gradient_norm": optax.tree.norm(jax.grad(train_loss)(snapshot.params))}
+    def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
+        return {"gradient_norm": optax.tree.norm(snapshot.gradient)}
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Networks: each is a component with `make(spec, init) -> flax.nnx.Module`."""
 
-from ddlab.models.base import Axis, Constant, Init, Model, count, settle_width, stream
+from ddlab.models.base import Axis, Constant, Init, Model, Words, count, draw_words, settle_width, size_of
+from ddlab.models.linear import lookup, matmul
 
-__all__ = ["Axis", "Constant", "Init", "Model", "count", "settle_width", "stream"]
+__all__ = ["Axis", "Constant", "Init", "Model", "Words", "count", "draw_words", "lookup", "matmul", "settle_width", "size_of"]

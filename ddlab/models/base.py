@@ -8,18 +8,21 @@ zero. `Init` draws every parameter at the padded size and zeroes what lies beyon
 from __future__ import annotations
 
 import abc
-import hashlib
+import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
+from jax.extend.random import threefry_2x32
 
 from ddlab.data import Spec
 from ddlab.errors import ConfigError
+from ddlab.plan import Size
+from ddlab.streams import stream
 
 
 class Axis(NamedTuple):
@@ -40,26 +43,55 @@ class Constant(nnx.Variable):
     """A number of the network that is not trained, such as the multiplier of a parametrisation."""
 
 
-def stream(key: jax.Array, name: str) -> jax.Array:
-    """Return the key of a named random stream: independent of other names, equal in every process."""
-    return jax.random.fold_in(key, int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big"))
+# A function (name, shape) -> uint32 of that shape: the random words of a parameter.
+Words = Callable[[str, tuple[int, ...]], jax.Array]
+
+
+def draw_words(key: jax.Array, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, jax.Array]:
+    """Return random words for every entry of every parameter, drawn in one call.
+
+    Word (i, j, ...) of a parameter is Threefry-2x32 (Salmon et al. 2011) of the counter (i, j, ...) under a key made of the
+    trial's and the parameter's name; it depends on no shape.
+
+    Args:
+        key: [2] uint32, of the trial's stream "init".
+        shapes: parameter's name -> shape.
+    """
+    if not shapes:
+        return {}
+    sizes = [math.prod(shape) for shape in shapes.values()]
+    keys = [jnp.broadcast_to(key ^ stream(0, name), (size, 2)) for name, size in zip(shapes, sizes, strict=True)]
+    counters = [_counters(shape) for shape in shapes.values()]
+    words = jax.vmap(threefry_2x32)(jnp.concatenate(keys), jnp.concatenate(counters))[:, 0]
+    pieces = jnp.split(words, list(itertools.accumulate(sizes))[:-1])
+    return {name: piece.reshape(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
+
+
+def _counters(shape: tuple[int, ...]) -> jax.Array:
+    """Return the counter [entries, 2] of each entry: its last index, and the others side by side in 32 bits."""
+    *rows, _ = indices = [jax.lax.broadcasted_iota(jnp.uint32, shape, axis).ravel() for axis in range(len(shape))]
+    bits = 32 // max(1, len(rows))
+    if any(size > 2**bits for size in shape[:-1]):
+        raise ValueError(f"a parameter of shape {shape}: all axes but the last must have at most {2**bits} entries")
+    code = sum((index << (bits * axis) for axis, index in enumerate(rows)), jnp.zeros_like(indices[-1]))
+    return jnp.stack([code, indices[-1]], axis=1)
 
 
 class Init:
     """Draws the initial parameters of one trial.
 
-    Entry (i, j, ...) of a parameter depends on the key, the parameter's name and i, j, ... alone, never on a shape: a
-    trial starts from the same numbers at any padded width (tested bit for bit).
+    Entry (i, j, ...) of a parameter depends on the trial's seed, the parameter's name and i, j, ... alone, never on a shape:
+    a trial starts from the same numbers at any padded width (tested bit for bit), and at any floating-point type to rounding.
     """
 
-    def __init__(self, key: jax.Array, padded: Mapping[str, int] | None = None, dtype: Any = jnp.float32):
+    def __init__(self, words: Words, padded: Mapping[str, int] | None = None, dtype: Any = jnp.float32):
         """
         Args:
-            key: the trial's initialisation key.
+            words: gives the random words of a parameter by its name and shape; each name is used once.
             padded: array size of padded axes by name; an axis that is not named has its active size.
             dtype: of the parameters.
         """
-        self._key = key
+        self._words = words
         self._padded = padded or {}
         self._dtype = dtype
 
@@ -74,39 +106,34 @@ class Init:
 
     def normal(self, name: str, axes: tuple[Axis, ...], std: Any) -> nnx.Param:
         """Return a parameter with entries N(0, std^2), zero beyond the active sizes."""
-        return self._draw(name, axes, std, jax.random.normal)
+        return self._parameter(axes, std * 2**0.5 * jax.lax.erf_inv(self._symmetric(name, axes)))
 
     def uniform(self, name: str, axes: tuple[Axis, ...], std: Any) -> nnx.Param:
         """Return a parameter with entries uniform in +-sqrt(3) std (variance std^2), zero beyond the active sizes."""
+        return self._parameter(axes, std * 3**0.5 * self._symmetric(name, axes))
 
-        def symmetric(key: jax.Array, shape: tuple[int, ...], dtype: Any) -> jax.Array:
-            return jax.random.uniform(key, shape, dtype, -(3**0.5), 3**0.5)
-
-        return self._draw(name, axes, std, symmetric)
-
-    def zeros(self, name: str, axes: tuple[Axis, ...]) -> nnx.Param:
+    def zeros(self, axes: tuple[Axis, ...]) -> nnx.Param:
         """Return a parameter that starts at zero."""
-        return self._draw(name, axes, 0.0, lambda _key, shape, dtype: jnp.zeros(shape, dtype))
+        return self._parameter(axes, jnp.zeros(_shape(axes), self._dtype))
 
     def constant(self, value: Any) -> Constant:
         """Return an untrained number."""
         return Constant(jnp.asarray(value, self._dtype))
 
-    def _draw(self, name: str, axes: tuple[Axis, ...], std: Any, sample: Any) -> nnx.Param:
-        *rows, last = axes
+    def _symmetric(self, name: str, axes: tuple[Axis, ...]) -> jax.Array:
+        """Return numbers uniform in (-1, 1): the odd multiples of 2^-24, which float32 holds exactly."""
+        odd = (self._words(name, _shape(axes)) >> 8).astype(jnp.int32) * 2 + (1 - 2**24)
+        return (odd.astype(jnp.float32) * 2.0**-24).astype(self._dtype)
 
-        # A row's numbers are a prefix of a longer row's: JAX's counter-based generator gives entry j from (key, j) alone.
-        def fill(key: jax.Array, rows: list[Axis]) -> jax.Array:
-            if not rows:
-                return sample(key, (last.size,), self._dtype)
-            indices = jnp.arange(rows[0].size)
-            return jax.vmap(lambda index: fill(jax.random.fold_in(key, index), rows[1:]))(indices)
-
-        value = jnp.asarray(std, self._dtype) * fill(stream(self._key, name), rows)
+    def _parameter(self, axes: tuple[Axis, ...], value: jax.Array) -> nnx.Param:
         for dimension, axis in enumerate(axes):
             live = jnp.arange(axis.size, dtype=jnp.int32) < axis.active
             value = jnp.where(live.reshape([-1] + [1] * (len(axes) - dimension - 1)), value, 0)
-        return nnx.Param(value, axes=tuple(axis.name for axis in axes))
+        return nnx.Param(value.astype(self._dtype), axes=tuple(axis.name for axis in axes))
+
+
+def _shape(axes: tuple[Axis, ...]) -> tuple[int, ...]:
+    return tuple(axis.size for axis in axes)
 
 
 class Model(abc.ABC):
@@ -128,9 +155,39 @@ class Model(abc.ABC):
 
 def count(model: Model, spec: Spec) -> tuple[int, int]:
     """Return P, the number of trainable parameters, and the number of units (outputs of all weight matrices)."""
-    network = nnx.eval_shape(lambda: model.make(spec, Init(jax.random.key(0))))
+    network = nnx.eval_shape(lambda: model.make(spec, _blank_init()))
     shapes = [leaf.shape for leaf in jax.tree.leaves(nnx.state(network, nnx.Param))]
     return sum(map(math.prod, shapes)), sum(shape[-1] for shape in shapes if len(shape) > 1)
+
+
+def size_of(model: Model, spec: Spec) -> Size:
+    """Return what decides the cost of a trial of this network on this data."""
+    products = num_products(model, spec)
+    return Size(*count(model, spec), products, math.prod(spec.input_shape), spec.num_train, spec.num_test, spec.num_outputs)
+
+
+def num_products(model: Model, spec: Spec) -> int:
+    """Return the multiply-adds of matrix products that the network makes for one example."""
+    x = jax.ShapeDtypeStruct((1, *spec.input_shape), jnp.float32 if spec.alphabet is None else jnp.int32)
+    return _products_of(jax.make_jaxpr(lambda x: model.make(spec, _blank_init())(x))(x).jaxpr)
+
+
+def _products_of(jaxpr: Any) -> int:
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            lengths = [equation.invars[0].aval.shape[axis] for axis in contracted]
+            total += math.prod(equation.outvars[0].aval.shape) * math.prod(lengths)
+        for value in equation.params.values():
+            inner = getattr(value, "jaxpr", value)
+            if hasattr(inner, "eqns"):
+                total += _products_of(inner)
+    return total
+
+
+def _blank_init() -> Init:
+    return Init(lambda _name, shape: jnp.zeros(shape, jnp.uint32))
 
 
 def settle_width(model: Any, spec: Spec, wanted: int) -> Any:

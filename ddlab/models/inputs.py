@@ -1,14 +1,14 @@
-"""Inputs as real feature vectors: real inputs flattened, integer tokens one-hot encoded and concatenated."""
+"""Inputs as feature vectors: real inputs flattened, integer tokens one-hot encoded and concatenated."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 from ddlab.data import Spec
+from ddlab.models.linear import lookup, matmul
 
 
 def num_features(spec: Spec) -> int:
@@ -16,8 +16,13 @@ def num_features(spec: Spec) -> int:
     return math.prod(spec.input_shape) * (spec.alphabet or 1)
 
 
-def as_features(x: jax.Array, spec: Spec, dtype: Any) -> jax.Array:
-    """Return inputs [B, *input_shape] as features [B, num_features]."""
-    if spec.alphabet is not None:
-        x = jax.nn.one_hot(x, spec.alphabet, dtype=dtype)
-    return jnp.reshape(x, (x.shape[0], -1)).astype(dtype)
+def project(x: jax.Array, weight: jax.Array, spec: Spec) -> jax.Array:
+    """Return the features of inputs [B, *input_shape] times a weight [num_features, fan_out].
+
+    What a token contributes depends on the token alone: it is a row of the weight, looked up instead of multiplied.
+    """
+    x = jnp.reshape(x, (x.shape[0], -1))
+    if spec.alphabet is None:
+        return matmul(x.astype(weight.dtype), weight)
+    tables = weight.reshape(x.shape[1], spec.alphabet, -1)
+    return sum((lookup(table, tokens) for table, tokens in zip(tables[1:], x.T[1:], strict=True)), lookup(tables[0], x[:, 0]))

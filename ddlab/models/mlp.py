@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import jax
@@ -14,7 +15,8 @@ from flax import nnx
 from ddlab.config import Mark, leaf
 from ddlab.data import Spec
 from ddlab.models.base import Axis, Init, Model
-from ddlab.models.inputs import as_features, num_features
+from ddlab.models.inputs import num_features, project
+from ddlab.models.linear import matmul
 
 # Every activation maps 0 to 0, so that zero-padded units stay dead.
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -76,8 +78,8 @@ class _Linear(nnx.Module):
     def __init__(self, weight: nnx.Param, bias: nnx.Param | None, multiplier: Any):
         self.weight, self.bias, self.multiplier = weight, bias, multiplier
 
-    def __call__(self, x: jax.Array) -> jax.Array:
-        z = x @ self.weight[...]
+    def __call__(self, x: jax.Array, product: Callable[[jax.Array, jax.Array], jax.Array] = matmul) -> jax.Array:
+        z = product(x, self.weight[...])
         return self.multiplier[...] * (z if self.bias is None else z + self.bias[...])
 
 
@@ -87,7 +89,7 @@ class _Network(nnx.Module):
         self.activation, self.spec = activation, spec
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        h = as_features(x, self.spec, self.layers[0].weight[...].dtype)
-        for layer in self.layers[:-1]:
-            h = self.activation(layer(h))
-        return self.layers[-1](h)
+        z = self.layers[0](x, partial(project, spec=self.spec))
+        for layer in self.layers[1:]:
+            z = layer(self.activation(z))
+        return z

@@ -10,7 +10,8 @@ from flax import nnx
 from ddlab.config import Mark, leaf
 from ddlab.data import Spec
 from ddlab.models.base import Init, Model
-from ddlab.models.inputs import as_features, num_features
+from ddlab.models.inputs import num_features, project
+from ddlab.models.linear import matmul
 
 
 @dataclass(frozen=True)
@@ -38,5 +39,4 @@ class _Network(nnx.Module):
         self.first, self.second, self.spec = first, second, spec
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        features = as_features(x, self.spec, self.first[...].dtype)
-        return (features @ self.first[...]) ** 2 @ self.second[...]
+        return matmul(project(x, self.first[...], self.spec) ** 2, self.second[...])

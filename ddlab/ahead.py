@@ -1,0 +1,25 @@
+"""One job done ahead in a thread: the next pack compiles while the current one runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+
+class Ahead:
+    """Holds at most one result that was asked for before it is needed."""
+
+    def __init__(self) -> None:
+        self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ddlab-ahead")
+        self._key: Hashable = None
+        self._future: Future[Any] | None = None
+
+    def start(self, key: Hashable, function: Callable[[], Any]) -> None:
+        """Begin `function()` in the thread; `take` with the same key gives its result."""
+        self._key, self._future = key, self._executor.submit(function)
+
+    def take(self, key: Hashable, function: Callable[[], Any]) -> Any:
+        """Return the result begun under this key, or raise its error; where none was, call `function()`."""
+        future, self._future = self._future, None
+        return future.result() if future is not None and self._key == key else function()

@@ -1,0 +1,161 @@
+"""Which trials train together: the cost model of a machine, and the cut of a sweep into packs.
+
+Pure Python, no arrays. Trials whose static leaves agree share a signature. Within a signature the sorted widths are cut into
+buckets by dynamic programming, so that compile seconds + padded arithmetic + per-step overhead is least, and a bucket into
+chunks that fit the memory budget.
+"""
+
+from __future__ import annotations
+
+import bisect
+import itertools
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from ddlab.config import Pack as PackSettings
+from ddlab.config import train_settings
+from ddlab.plan import Shape, Trial, step_bytes, tiling
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The cost model: what a pack takes of a machine, from a few numbers that are measured once (`ddlab.machine`).
+
+    A step of a device takes `tile_seconds` for each tile and, for each trial, the seconds that `curve` gives for the
+    operations of its step.
+
+    Attributes:
+        compile_seconds: of one program.
+        tile_seconds: of a step of a tile, whatever it holds.
+        curve: (operations of a step of one trial, seconds that it takes of a device), ascending.
+        num_devices: local devices.
+        cache_bytes: of each device; None where it has no such cache.
+    """
+
+    compile_seconds: float
+    tile_seconds: float
+    curve: tuple[tuple[float, float], ...]
+    num_devices: int
+    cache_bytes: int | None
+
+    def trial_seconds(self, step_flops: float) -> float:
+        """Return the seconds that a step of one trial takes of a device: on log-log lines between what was measured.
+
+        Below the first measured point it is as slow as there, beyond the last it goes at the rate reached there.
+        """
+        operations, seconds = zip(*self.curve, strict=True)
+        if step_flops >= operations[-1]:
+            return seconds[-1] * step_flops / operations[-1]
+        index = bisect.bisect_right(operations, step_flops)
+        if index == 0:
+            return seconds[0]
+        (x0, y0), (x1, y1) = self.curve[index - 1], self.curve[index]
+        share = math.log(step_flops / x0) / math.log(x1 / x0)
+        return y0 * (y1 / y0) ** share
+
+    def run_seconds(self, shape: Shape, num_trials: int) -> float:
+        """Return the seconds of training and evaluating `num_trials` trials padded to `shape`."""
+        of_device = math.ceil(num_trials / self.num_devices)
+        steps = train_settings(shape.leaves).steps
+        tiles = math.ceil(of_device / (self._tile(shape) or of_device))
+        work = shape.flops / shape.step_flops * self.trial_seconds(shape.step_flops)
+        return tiles * steps * self.tile_seconds + of_device * work
+
+    def seconds(self, shape: Shape, num_trials: int) -> float:
+        """Return the seconds of a pack, compilation included."""
+        return self.compile_seconds + self.run_seconds(shape, num_trials)
+
+    def num_bytes(self, shape: Shape, num_trials: int) -> float:
+        """Return the bytes of a pack: what its trials keep, and the arrays of a step of the tiles at work."""
+        at_work = min(num_trials, self.num_devices * (self._tile(shape) or num_trials))
+        return num_trials * shape.num_bytes + at_work * step_bytes(shape.size, train_settings(shape.leaves))
+
+    def capacity(self, shape: Shape, memory: float) -> int:
+        """Return the most trials, at least one, whose pack fits into so many bytes."""
+        working = step_bytes(shape.size, train_settings(shape.leaves))
+        tile = self._tile(shape)
+        fitting = int(memory // (shape.num_bytes + working))
+        if tile is not None and fitting > self.num_devices * tile:
+            fitting = int((memory - self.num_devices * tile * working) // shape.num_bytes)
+        return max(1, fitting)
+
+    def _tile(self, shape: Shape) -> int | None:
+        return tiling(shape.size, train_settings(shape.leaves), self.cache_bytes)[0]
+
+
+@dataclass(frozen=True)
+class Pack:
+    """Trials trained together by one compiled program, padded to the widest."""
+
+    trials: tuple[Trial, ...]
+
+    @cached_property
+    def widest(self) -> Shape:
+        return max((trial.shape for trial in self.trials), key=lambda shape: shape.width)
+
+    @property
+    def flops(self) -> float:
+        return len(self.trials) * self.widest.flops
+
+
+@dataclass
+class _Bucket:
+    trials: list[Trial] = field(default_factory=list)
+    widest: Shape | None = None
+
+
+def pack_trials(trials: Sequence[Trial], settings: PackSettings, machine: Machine) -> list[Pack]:
+    """Pack trials so that the estimated seconds are least, within the memory budget and `max_trials`."""
+    by_signature: dict[str, dict[int, _Bucket]] = defaultdict(lambda: defaultdict(_Bucket))
+    for trial in trials:
+        bucket = by_signature[trial.shape.signature][trial.shape.width]
+        bucket.trials.append(trial)
+        bucket.widest = trial.shape
+    packs = []
+    for buckets in by_signature.values():
+        by_width = [buckets[width] for width in sorted(buckets)]
+        for first, last in _cut(by_width, settings, machine):
+            members = [trial for bucket in by_width[first : last + 1] for trial in bucket.trials]
+            packs += [Pack(tuple(chunk)) for chunk in _chunks(members, _capacity(by_width[last], settings, machine))]
+    return packs
+
+
+def _cut(buckets: Sequence[_Bucket], settings: PackSettings, machine: Machine) -> list[tuple[int, int]]:
+    """Cut the sorted widths into runs `(first, last)` of least total seconds (dynamic programming over the last cut)."""
+    counts = list(itertools.accumulate((len(bucket.trials) for bucket in buckets), initial=0))
+
+    def seconds(first: int, last: int) -> float:
+        num_trials = counts[last + 1] - counts[first]
+        shape = buckets[last].widest
+        assert shape is not None
+        num_packs = math.ceil(num_trials / _capacity(buckets[last], settings, machine))
+        return num_packs * machine.compile_seconds + machine.run_seconds(shape, num_trials)
+
+    best = [0.0]
+    cuts: list[int] = []
+    for last in range(len(buckets)):
+        cost, first = min((best[first] + seconds(first, last), first) for first in range(last + 1))
+        best.append(cost)
+        cuts.append(first)
+    runs = []
+    last = len(buckets) - 1
+    while last >= 0:
+        runs.append((cuts[last], last))
+        last = cuts[last] - 1
+    return runs[::-1]
+
+
+def _capacity(bucket: _Bucket, settings: PackSettings, machine: Machine) -> int:
+    assert bucket.widest is not None
+    fitting = machine.capacity(bucket.widest, settings.memory_gib * 2**30)
+    return min(fitting, settings.max_trials or fitting)
+
+
+def _chunks(trials: list[Trial], most: int) -> Iterator[list[Trial]]:
+    """Split into the fewest chunks of at most `most`, as equal as can be."""
+    num_chunks = math.ceil(len(trials) / most)
+    bounds = [round(k * len(trials) / num_chunks) for k in range(num_chunks + 1)]
+    return (trials[start:stop] for start, stop in itertools.pairwise(bounds))

@@ -1,0 +1,337 @@
+"""Runs the benchmarks, prints a table and writes results/bench.json.
+
+    make bench                     all of them (about 40 minutes on 2 cores)
+    make bench BENCH="1 3"         some of them
+
+Whole processes are timed from outside; ddlab and its peers take turns, and medians of three rounds are compared. Peers: T
+(torch_loop.py), V (torch_vmap.py), J (jax_loop.py). All make the same steps and evaluate at the same points.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ddlab.config import Leaves, train_settings
+from ddlab.store import Store
+from ddlab.train import eval_steps
+from tests.benchmarks import problem
+from tests.support import dataset_of, leaves_of
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+ROUNDS = 3
+BATCH, FEATURES, CLASSES = 100, 40, 10
+
+
+class Run(NamedTuple):
+    """One process: wall seconds, peak memory in MiB, and what it reported."""
+
+    wall: float
+    mib: float
+    report: dict[str, Any]
+
+
+def process(command: list[str], **environment: str) -> tuple[float, float, str]:
+    """Run a command; return wall seconds, peak MiB and standard output."""
+    start = time.monotonic()
+    child = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert child.stdout is not None
+    output = child.stdout.read()
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    if child.returncode:
+        raise SystemExit(f"failed ({child.returncode}): {' '.join(command)}")
+    return time.monotonic() - start, usage.ru_maxrss / 1024, output
+
+
+def ours(workplace: Path, sweep: str, *overrides: str) -> Run:
+    """Run `ddlab sweep` into a fresh directory; the report sums the times of its packs."""
+    out = Path(tempfile.mkdtemp(dir=workplace)) / "out"
+    command = [sys.executable, "-m", "ddlab.cli", "sweep", sweep, *overrides, f"out={out}"]
+    wall, mib, _ = process(command, DDLAB_CACHE=str(workplace / "cache"), PYTHONPATH=str(ROOT))
+    abouts = Store(out).read_abouts().values()
+    keys = ("trace_seconds", "compile_seconds", "waited_seconds", "run_seconds", "step_seconds", "eval_seconds", "trial_steps")
+    return Run(wall, mib, {"packs": len(abouts), **{key: sum(about[key] for about in abouts) for key in keys}})
+
+
+def peer(script: str, path: Path) -> Run:
+    """Run a peer on a problem."""
+    wall, mib, output = process([sys.executable, str(HERE / f"{script}.py"), str(path)])
+    return Run(wall, mib, json.loads(output))
+
+
+def problem_of(workplace: Path, name: str, leaves: Leaves, **changes: Any) -> Path:
+    """Write the problem of a config for the peers."""
+    dataset, train = dataset_of(leaves), train_settings(leaves)
+    arrays = {key: getattr(dataset, key) for key in ("train_inputs", "train_targets", "test_inputs", "test_targets")}
+    settings = {
+        "model": "mlp" if dataset.alphabet is None else "quadratic",
+        "widths": [leaves["model.width"]],
+        "seeds": [0],
+        "steps": train.steps,
+        "eval_steps": eval_steps(train).tolist(),
+        "batch_size": train.batch_size,
+        "num_outputs": dataset.num_outputs,
+        "alphabet": dataset.alphabet,
+        **{key: leaves[f"optimizer.{key}"] for key in ("learning_rate", "weight_decay", "b1", "b2")},
+        "threads": 1,
+        "fused": False,
+        "gradient_norm": any(key.startswith("measures.gradient_norm") for key in leaves),
+    }
+    return problem.write(workplace / name, arrays, {**settings, **changes})
+
+
+def fastest_threads(workplace: Path, name: str, leaves: Leaves, **changes: Any) -> int:
+    """Return the number of threads with which peer T is fastest, by a short run with each."""
+    counts = range(1, len(os.sched_getaffinity(0)) + 1)
+    paths = {count: problem_of(workplace, f"{name}-{count}", leaves, **{**changes, "threads": count}) for count in counts}
+    return min(counts, key=lambda count: peer("torch_loop", paths[count]).report["seconds"])
+
+
+def rounds(runs: dict[str, Callable[[], Run]]) -> dict[str, list[Run]]:
+    """Run everything in turn, ROUNDS times."""
+    done: dict[str, list[Run]] = {name: [] for name in runs}
+    for index in range(ROUNDS):
+        for name, run in runs.items():
+            done[name].append(run())
+            say(f"  round {index + 1}: {name} {done[name][-1].wall:.1f} s")
+    return done
+
+
+def median(runs: list[Run], of: Callable[[Run], float]) -> float:
+    return statistics.median(of(run) for run in runs)
+
+
+def wall(run: Run) -> float:
+    return run.wall
+
+
+def rate(run: Run) -> float:
+    """Return trial-steps per second of the loop: no imports, no compilation."""
+    return run.report["trial_steps"] / run.report.get("run_seconds", run.report.get("seconds"))
+
+
+def clear_compiled(workplace: Path) -> None:
+    shutil.rmtree(workplace / "cache" / "compiled", ignore_errors=True)
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+# --- the benchmarks --------------------------------------------------------------------------------------------------
+
+
+def whole_sweep(workplace: Path) -> dict[str, Any]:
+    """1. The mnist1d_quick sweep, 20 widths x 4 seeds x 5000 steps: wall time of the whole process."""
+    import yaml
+
+    axes = yaml.safe_load((ROOT / "sweeps/mnist1d_quick.yaml").read_text())["axes"]
+    widths = [int(width) for width in axes["model.width"].split(",")]
+    data = ("data.num_train=1000", "data.num_test=4000", "data.label_noise=0.2")
+    leaves = leaves_of(*data, "optimizer.learning_rate=0.003", "train.steps=5000", "train.batch_size=100", "train.num_evals=40")
+    threads = fastest_threads(workplace, "short", leaves, widths=widths, steps=100, eval_steps=[])
+    path = problem_of(workplace, "quick", leaves, widths=widths, seeds=list(range(4)), threads=threads)
+
+    def cold() -> Run:
+        clear_compiled(workplace)
+        return ours(workplace, "mnist1d_quick")
+
+    done = rounds(
+        {
+            "cold": cold,
+            "warm": partial(ours, workplace, "mnist1d_quick"),
+            "T": partial(peer, "torch_loop", path),
+            "J": partial(peer, "jax_loop", path),
+        }
+    )
+    seconds = {name: median(runs, wall) for name, runs in done.items()}
+    compiling = {name: median(done[name], lambda run: run.report["compile_seconds"]) for name in ("cold", "warm")}
+    tracing = median(done["warm"], lambda run: run.report["trace_seconds"])
+    return {
+        "threads_of_T": threads,
+        **{f"{name}_seconds": value for name, value in seconds.items()},
+        "T_over_cold": seconds["T"] / seconds["cold"],
+        "J_over_cold": seconds["J"] / seconds["cold"],
+        "T_over_warm": seconds["T"] / seconds["warm"],
+        "J_over_warm": seconds["J"] / seconds["warm"],
+        "compile_seconds_cold": compiling["cold"],
+        "compile_seconds_warm": compiling["warm"],
+        "compile_warm_over_cold": compiling["warm"] / compiling["cold"],
+        "trace_seconds": tracing,
+        "packs": done["cold"][0].report["packs"],
+    }
+
+
+def one_width(workplace: Path) -> dict[str, Any]:
+    """2. Widths 16, 128 and 1024 alone, many seeds: trial-steps per second, and the share of the machine's limits."""
+    limits = machine_limits()
+    found: dict[str, Any] = {**limits}
+    for width, num_seeds, steps, peer_steps in ((16, 512, 4000, 20000), (128, 128, 4000, 15000), (1024, 16, 3000, 4000)):
+        data = ("data.num_train=1000", "data.num_test=4000", "data.label_noise=0.2", "measures.gradient_norm=null")
+        train = ("train.batch_size=100", "train.num_evals=4", "optimizer.learning_rate=0.003")
+        leaves = leaves_of(*data, *train, f"model.width={width}", f"train.steps={peer_steps}")
+        threads = fastest_threads(workplace, f"short{width}", leaves, steps=300, eval_steps=[])
+        paths = {
+            "T": problem_of(workplace, f"t{width}", leaves, threads=threads),
+            "T fused": problem_of(workplace, f"f{width}", leaves, threads=threads, fused=True),
+            "J": problem_of(workplace, f"j{width}", leaves),
+            "V": problem_of(workplace, f"v{width}", leaves, threads=2, seeds=list(range(16)), steps=peer_steps // 4),
+        }
+        scripts = {"T": "torch_loop", "T fused": "torch_loop", "J": "jax_loop", "V": "torch_vmap"}
+        overrides = (*data, *train, f"model.width={width}", f"train.steps={steps}", f"seed=range({num_seeds})")
+        runs = {name: partial(peer, scripts[name], paths[name]) for name in paths}
+        done = rounds({"ddlab": partial(ours, workplace, "mnist1d_quick", *overrides), **runs})
+        rates = {name: median(those, rate) for name, those in done.items()}
+        # Forward 2 (D + K) h, gradients of both weights as much, of the hidden layer 2 K h.
+        flops = 2 * BATCH * width * (2 * (FEATURES + CLASSES) + CLASSES)
+        found[f"width_{width}"] = {
+            "threads_of_T": threads,
+            **{f"{name}_trial_steps_per_second": value for name, value in rates.items()},
+            **{f"ddlab_over_{name}": rates["ddlab"] / rates[name] for name in paths},
+            "gflops": rates["ddlab"] * flops / 1e9,
+            "share_of_matmul_peak": rates["ddlab"] * flops / 1e9 / limits["matmul_gflops"],
+            "share_of_bandwidth_bound": rates["ddlab"] * traffic(width) / 1e9 / limits["memory_gb_per_second"],
+        }
+    return found
+
+
+def traffic(width: int) -> float:
+    """Return the bytes that a step moves if nothing stays in cache: parameters and moments in and out, activations twice."""
+    params = (FEATURES + 1) * width + (width + 1) * CLASSES
+    return 4 * (6 * params + 2 * BATCH * (FEATURES + 3 * width + 3 * CLASSES))
+
+
+def machine_limits() -> dict[str, float]:
+    """Return the machine's matrix-multiply rate and memory bandwidth, measured with all devices."""
+    import jax
+    import jax.numpy as jnp
+    from jax.sharding import AxisType, NamedSharding, PartitionSpec
+
+    from ddlab.devices import use_cpu_cores
+
+    use_cpu_cores(None)
+    devices = jax.local_device_count()
+    mesh = jax.make_mesh((devices,), ("d",), axis_types=(AxisType.Auto,))
+    split = NamedSharding(mesh, PartitionSpec("d"))
+
+    def best(function: Callable[..., Any], array: Any, other: Any) -> float:
+        compiled, seconds = jax.jit(function, out_shardings=split, donate_argnums=0), []
+        for _ in range(8):
+            start = time.monotonic()
+            array = jax.block_until_ready(compiled(array, other))
+            seconds.append(time.monotonic() - start)
+        return min(seconds[1:])
+
+    def ones(*shape: int) -> Any:
+        return jax.device_put(np.full(shape, 1e-3, np.float32), split)
+
+    product = best(lambda a, b: jnp.einsum("tij,tjk->tik", a, b), ones(8 * devices, 512, 512), ones(8 * devices, 512, 512))
+    triad = best(lambda a, b: a + 2 * b, ones(devices, 2**26), ones(devices, 2**26))
+    return {
+        "matmul_gflops": 8 * devices * 2 * 512**3 / product / 1e9,
+        "memory_gb_per_second": 3 * devices * 2**28 / triad / 1e9,
+    }
+
+
+def modular_addition(workplace: Path) -> dict[str, Any]:
+    """3. Addition mod 97, quadratic MLP of width 500, full batch, five data fractions: trial-steps per second."""
+    found: dict[str, Any] = {}
+    shared = ("measures.gradient_norm=null", "train.num_evals=2", "train.steps=60")
+    for fraction in (0.15, 0.2, 0.25, 0.3, 0.5):
+        config = ("data=modular", "model=quadratic_mlp", "optimizer=adamw", "train.batch_size=null", "train.loss=mse")
+        leaves = leaves_of(*config, *shared, f"data.train_fraction={fraction}", "model.width=500", "optimizer.weight_decay=5")
+        threads = fastest_threads(workplace, f"s{fraction}", leaves, steps=20, eval_steps=[])
+        paths = {
+            "T": problem_of(workplace, f"m{fraction}", leaves, threads=threads),
+            "J": problem_of(workplace, f"n{fraction}", leaves),
+            "V": problem_of(workplace, f"o{fraction}", leaves, threads=2, seeds=[0, 1, 2, 3], steps=15),
+        }
+        scripts = {"T": "torch_loop", "J": "jax_loop", "V": "torch_vmap"}
+        overrides = (*shared, f"data.train_fraction={fraction}", "train.stop_metric=null", "seed=range(12)")
+        runs = {name: partial(peer, scripts[name], paths[name]) for name in paths}
+        done = rounds({"ddlab": partial(ours, workplace, "modular_addition_fraction", *overrides), **runs})
+        rates = {name: median(those, rate) for name, those in done.items()}
+        found[f"fraction_{fraction}"] = {
+            "threads_of_T": threads,
+            **{f"{name}_trial_steps_per_second": value for name, value in rates.items()},
+            **{f"ddlab_over_{name}": rates["ddlab"] / rates[name] for name in paths},
+        }
+    return found
+
+
+def growth(workplace: Path) -> dict[str, Any]:
+    """4. Time and memory against the number of trials of one signature; packs against the number of widths."""
+    found: dict[str, Any] = {"trials": {}, "tight_budget": {}, "widths": {}}
+    shared = ("model.width=64", "train.steps=1000", "train.num_evals=5")
+    for memory, name in ((4.0, "trials"), (0.005, "tight_budget")):
+        runs = {}
+        for count in (10, 100, 1000):
+            overrides = (*shared, f"seed=range({count})", f"pack.memory_gib={memory}")
+            runs[str(count)] = partial(ours, workplace, "mnist1d_quick", *overrides)
+        for count, those in rounds(runs).items():
+            found[name][count] = {
+                "run_milliseconds_per_trial": 1e3 * median(those, lambda run: run.report["run_seconds"]) / int(count),
+                "peak_mib": median(those, lambda run: run.mib),
+                "packs": those[0].report["packs"],
+            }
+    for count in (5, 10, 20, 40):
+        widths = ",".join(str(width) for width in np.unique(np.rint(np.geomspace(4, 512, count)).astype(int)))
+        run = ours(workplace, "mnist1d_quick", f"model.width={widths}", "seed=0", "train.steps=2000", "train.num_evals=3")
+        found["widths"][str(count)] = {"packs": run.report["packs"], "wall_seconds": run.wall}
+    return found
+
+
+BENCHMARKS = {"1": whole_sweep, "2": one_width, "3": modular_addition, "4": growth}
+
+
+def rows(found: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """Return the numbers of nested mappings by dotted name."""
+    flat = []
+    for key, value in found.items():
+        flat += rows(value, f"{prefix}{key}.") if isinstance(value, dict) else [(prefix + key, value)]
+    return flat
+
+
+def main() -> None:
+    """Run the benchmarks that the command line names, all by default."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("benchmarks", nargs="*", metavar="NUMBER", help="1, 2, 3, 4; default: all")
+    chosen = parser.parse_args().benchmarks or list(BENCHMARKS)
+    if unknown := set(chosen) - set(BENCHMARKS):
+        parser.error(f"no benchmark {', '.join(sorted(unknown))}; known: {', '.join(BENCHMARKS)}")
+    path = ROOT / "results" / "bench.json"
+    stored = json.loads(path.read_text()) if path.exists() else {}
+    with tempfile.TemporaryDirectory() as directory:
+        workplace = Path(directory)
+        os.environ["DDLAB_CACHE"] = str(workplace / "cache")
+        ours(workplace, "mnist1d_quick", "train.steps=2", "seed=0", "model.width=4")  # data, and the speed of the machine
+        for number in chosen:
+            title = (BENCHMARKS[number].__doc__ or "").strip()
+            say(title)
+            found = BENCHMARKS[number](workplace)
+            stored[number] = {"title": title, **found}
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(stored, indent=1) + "\n")
+            for name, value in rows(found):
+                say(f"  {name:56s} {value:12.4g}")
+    say(f"peak memory of this process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024} MiB; written to {path}")
+
+
+if __name__ == "__main__":
+    main()
