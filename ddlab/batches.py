@@ -16,7 +16,7 @@ LEAST_CELLS = 64
 
 
 def batch_rows(key: jax.Array, step: jax.Array, num_train: int, batch_size: int) -> jax.Array:
-    """Return the rows [batch_size] int32 of the batch of a step.
+    """Return the rows [batch_size] uint32 of the batch of a step.
 
     An epoch is as many whole batches as there are; the examples that are left over differ from epoch to epoch.
 
@@ -26,12 +26,14 @@ def batch_rows(key: jax.Array, step: jax.Array, num_train: int, batch_size: int)
         num_train: N.
         batch_size: at most N.
     """
-    epoch, position = jnp.divmod(step, num_train // batch_size)
-    return shuffled(key, epoch, position * batch_size + jnp.arange(batch_size, dtype=jnp.int32), num_train)
+    steps_per_epoch = jnp.uint32(num_train // batch_size)
+    step = step.astype(jnp.uint32)
+    epoch, position = jax.lax.div(step, steps_per_epoch), jax.lax.rem(step, steps_per_epoch)
+    return shuffled(key, epoch, position * batch_size + jnp.arange(batch_size, dtype=jnp.uint32), num_train)
 
 
 def shuffled(key: jax.Array, epoch: jax.Array, places: jax.Array, num: int) -> jax.Array:
-    """Return where the random permutation of 0..num-1 that belongs to a key and an epoch sends `places` [n], [n] int32.
+    """Return where the random permutation of 0..num-1 that belongs to a key and an epoch sends `places` [n], [n] uint32.
 
     A place is a cell of a grid of a x b cells, the fewest (but at least 64) that hold `num`. Each round shifts one
     coordinate by a hash of the other, modulo its size: a bijection of the grid (generalised Feistel cipher; Black, Rogaway
@@ -48,11 +50,13 @@ def shuffled(key: jax.Array, epoch: jax.Array, places: jax.Array, num: int) -> j
             column = _shift(column, _hash(row ^ round_keys[index + 1]), b)
         return row * jnp.uint32(b) + column
 
-    def send_on(cells: jax.Array) -> jax.Array:
-        return jnp.where(cells >= num, send(cells), cells)
+    def send_on(carry: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        cells, beyond = carry
+        cells = jnp.where(beyond, send(cells), cells)
+        return cells, cells >= num
 
-    cells = jax.lax.while_loop(lambda cells: jnp.any(cells >= num), send_on, send(places.astype(jnp.uint32)))
-    return cells.astype(jnp.int32)
+    cells = places.astype(jnp.uint32)
+    return jax.lax.while_loop(lambda carry: jnp.any(carry[1]), send_on, (cells, jnp.ones_like(cells, bool)))[0]
 
 
 def _grid(num: int) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from ddlab.train import NOT_BEGUN, Inputs, Metrics, Program, State
 
 CACHE_SIZE_FILE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")  # Linux; such as "1024K"
 DEFAULT_CACHE_BYTES = 2**20
+ACCELERATOR_BYTES = 2**26
 
 # LLVM's first level compiles a fifth faster than its second, and what it makes is no slower here (make bench).
 COMPILER_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1}}
@@ -50,10 +51,10 @@ def use_compile_cache(mib: float) -> None:
     reset_cache()  # JAX looks at these settings once
 
 
-def cache_bytes() -> int | None:
-    """Return the second-level cache of a core where CPU cores are the devices, else None."""
+def cache_bytes() -> int:
+    """Return the bytes that a device works on best: a CPU core's second-level cache, or what fills an accelerator."""
     if jax.default_backend() != "cpu":
-        return None
+        return ACCELERATOR_BYTES
     with contextlib.suppress(OSError, ValueError):
         return 1024 * int(CACHE_SIZE_FILE.read_text().strip().removesuffix("K"))
     return DEFAULT_CACHE_BYTES
@@ -105,7 +106,7 @@ class Compiled:
         return replace(self, layout=self.layout.with_trials(alive))
 
 
-def compile_pack(program: Program, inputs: Inputs, num_trials: int, tile: int | None = None) -> Compiled:
+def compile_pack(program: Program, inputs: Inputs, num_trials: int, tile: int) -> Compiled:
     """Compile a pack's one program, its trial axis split over the local devices in tiles of at most `tile` trials."""
     start = time.monotonic()
     layout = Layout.of(num_trials, tile)

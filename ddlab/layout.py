@@ -38,14 +38,14 @@ class Layout:
     num_trials: int
 
     @staticmethod
-    def of(num_trials: int, tile: int | None = None) -> Layout:
-        """Return a layout over all local devices with tiles of about `tile` trials; None: one tile.
+    def of(num_trials: int, tile: int) -> Layout:
+        """Return a layout over all local devices with tiles of about `tile` trials.
 
         Of the sizes from three to five quarters of `tile`, the one that leaves the fewest slots spare.
         """
         devices = tuple(jax.local_devices()[:num_trials])
         of_device = math.ceil(num_trials / len(devices))
-        wanted = min(tile or of_device, of_device)
+        wanted = min(tile, of_device)
         sizes = range(math.ceil(0.75 * wanted), min(wanted + wanted // 4, of_device) + 1)
         counts = {size: math.ceil(of_device / size) for size in sizes}
         size = min(counts, key=lambda size: (size * counts[size], counts[size]))

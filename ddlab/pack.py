@@ -32,14 +32,14 @@ class Machine:
         tile_seconds: of a step of a tile, whatever it holds.
         curve: (operations of a step of one trial, seconds that it takes of a device), ascending.
         num_devices: local devices.
-        cache_bytes: of each device; None where it has no such cache.
+        cache_bytes: that a device works on best.
     """
 
     compile_seconds: float
     tile_seconds: float
     curve: tuple[tuple[float, float], ...]
     num_devices: int
-    cache_bytes: int | None
+    cache_bytes: int
 
     def trial_seconds(self, step_flops: float) -> float:
         """Return the seconds that a step of one trial takes of a device: on log-log lines between what was measured.
@@ -60,7 +60,7 @@ class Machine:
         """Return the seconds of training and evaluating `num_trials` trials padded to `shape`."""
         of_device = math.ceil(num_trials / self.num_devices)
         steps = train_settings(shape.leaves).steps
-        tiles = math.ceil(of_device / (self._tile(shape) or of_device))
+        tiles = math.ceil(of_device / self._tile(shape))
         work = shape.flops / shape.step_flops * self.trial_seconds(shape.step_flops)
         return tiles * steps * self.tile_seconds + of_device * work
 
@@ -70,19 +70,19 @@ class Machine:
 
     def num_bytes(self, shape: Shape, num_trials: int) -> float:
         """Return the bytes of a pack: what its trials keep, and the arrays of a step of the tiles at work."""
-        at_work = min(num_trials, self.num_devices * (self._tile(shape) or num_trials))
+        at_work = min(num_trials, self.num_devices * self._tile(shape))
         return num_trials * shape.num_bytes + at_work * step_bytes(shape.size, train_settings(shape.leaves))
 
     def capacity(self, shape: Shape, memory: float) -> int:
         """Return the most trials, at least one, whose pack fits into so many bytes."""
         working = step_bytes(shape.size, train_settings(shape.leaves))
-        tile = self._tile(shape)
+        at_work = self.num_devices * self._tile(shape)
         fitting = int(memory // (shape.num_bytes + working))
-        if tile is not None and fitting > self.num_devices * tile:
-            fitting = int((memory - self.num_devices * tile * working) // shape.num_bytes)
+        if fitting > at_work:
+            fitting = int((memory - at_work * working) // shape.num_bytes)
         return max(1, fitting)
 
-    def _tile(self, shape: Shape) -> int | None:
+    def _tile(self, shape: Shape) -> int:
         return tiling(shape.size, train_settings(shape.leaves), self.cache_bytes)[0]
 
 

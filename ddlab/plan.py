@@ -136,18 +136,16 @@ def step_bytes(size: Size, train: Train) -> float:
     return itemsize(train) * (4.0 * size.num_params + examples * (size.num_inputs + 3.0 * size.num_units))
 
 
-def tiling(size: Size, train: Train, cache_bytes: int | None) -> tuple[int | None, int]:
-    """Return how many trials a device trains at once (None: all), and how many examples go through a network at once.
+def tiling(size: Size, train: Train, cache_bytes: int) -> tuple[int, int]:
+    """Return how many trials a device trains at once, and how many examples go through a network at once.
 
     A step's arrays may take twice the cache, one layer of one of its chunks no more than the cache.
 
     Args:
         size: of the widest trial of the pack.
         train: its training settings.
-        cache_bytes: of each device; None where the devices have no such cache.
+        cache_bytes: that a device works on best.
     """
-    if cache_bytes is None:
-        return None, MOST_EXAMPLES
     tile = max(1, int(2 * cache_bytes / step_bytes(size, train)))
     chunk = int(cache_bytes / (tile * itemsize(train) * size.num_units))
     return tile, min(max(chunk, LEAST_EXAMPLES), MOST_EXAMPLES)

@@ -54,7 +54,7 @@ def make_pack(trials: list[Leaves]):
     return make_program(widest, datasets[0]), make_inputs(trials, traced_keys(widest), datasets)
 
 
-def run_trials(trials: list[Leaves], tile: int | None = None):
+def run_trials(trials: list[Leaves], tile: int = 100):
     """Train a pack through its compiled program; return (steps, metrics name -> [evals, T], first state, last state)."""
     program, inputs = make_pack(trials)
     compiled = compile_pack(program, inputs, len(trials), tile)

@@ -17,7 +17,8 @@ KEYS = np.random.default_rng(0).integers(2**32, size=(40_000, 2), dtype=np.uint3
 
 def orders(num, keys=KEYS, epochs=None):
     epochs = np.zeros(len(keys), np.int32) if epochs is None else epochs
-    return np.asarray(jax.jit(jax.vmap(lambda key, epoch: shuffled(key, epoch, jnp.arange(num), num)))(keys, epochs))
+    function = jax.jit(jax.vmap(lambda key, epoch: shuffled(key, epoch, jnp.arange(num), num)))
+    return np.asarray(function(keys, epochs)).astype(int)
 
 
 def chi_square_excess(counts):

@@ -38,7 +38,7 @@ matmul.defvjp(_matmul_forward, _matmul_backward)
 @jax.custom_vjp
 def lookup(table: jax.Array, tokens: jax.Array) -> jax.Array:
     """Return the rows of a table [A, fan_out] that tokens [B] (each below A) name, [B, fan_out]: one_hot(tokens) @ table."""
-    return table.at[tokens].get(mode="promise_in_bounds")
+    return table.at[tokens.astype(jnp.uint32)].get(mode="promise_in_bounds")
 
 
 def _lookup_forward(table: jax.Array, tokens: jax.Array) -> tuple[jax.Array, Saved]:
@@ -53,7 +53,7 @@ def _lookup_backward(saved: Saved, gradient: jax.Array) -> tuple[jax.Array, None
 
 
 def _add_rows(table: jax.Array, tokens: jax.Array, rows: jax.Array) -> jax.Array:
-    return table.at[tokens].add(rows, mode="promise_in_bounds")
+    return table.at[tokens.astype(jnp.uint32)].add(rows, mode="promise_in_bounds")
 
 
 lookup.defvjp(_lookup_forward, _lookup_backward)

@@ -11,13 +11,10 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("agg")
-
 import pandas as pd
 import yaml
-from matplotlib import pyplot as plt
+from matplotlib import style
+from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
 from ddlab.errors import ConfigError, suggest
@@ -84,12 +81,11 @@ def draw_figure(name: str, recipe: Recipe, results: Results, directory: Path) ->
     frame = recipe.frame(results)
     directory.mkdir(parents=True, exist_ok=True)
     frame.to_csv(directory / f"{name}.csv", index=False)
-    with plt.style.context(str(STYLE)):
-        figure = plt.figure(figsize=recipe.size)
+    with style.context(str(STYLE)):
+        figure = Figure(figsize=recipe.size)
         recipe.draw(frame, figure)
         for form in ("png", "pdf"):
             figure.savefig(directory / f"{name}.{form}", metadata={"CreationDate": None} if form == "pdf" else None)
-        plt.close(figure)
     return recipe.caption(frame)
 
 
