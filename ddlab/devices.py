@@ -41,11 +41,14 @@ def use_compile_cache(mib: float) -> None:
         with contextlib.suppress(OSError):
             directory.mkdir(parents=True, exist_ok=True)
         directory = directory if os.access(directory, os.W_OK) else None
-    wanted = str(directory) if directory else None
-    if jax.config.jax_compilation_cache_dir == wanted:  # type: ignore[attr-defined]
+    wanted = {
+        "jax_compilation_cache_dir": str(directory) if directory else None,
+        "jax_compilation_cache_max_size": int(mib * 2**20),
+    }
+    if all(getattr(jax.config, name) == value for name, value in wanted.items()):
         return
-    jax.config.update("jax_compilation_cache_dir", wanted)
-    jax.config.update("jax_compilation_cache_max_size", int(mib * 2**20))
+    for name, value in wanted.items():
+        jax.config.update(name, value)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
     reset_cache()  # JAX looks at these settings once
@@ -110,13 +113,12 @@ def compile_pack(program: Program, inputs: Inputs, num_trials: int, tile: int) -
     """Compile a pack's one program, its trial axis split over the local devices in tiles of at most `tile` trials."""
     start = time.monotonic()
     layout = Layout.of(num_trials, tile)
-    compiled = Compiled(layout, jax.eval_shape(program.init, inputs), 0.0, 0.0, None, inputs)
+    shapes = jax.eval_shape(program.init, inputs)
     jitted = jax.jit(_over_tiles(program, layout), donate_argnums=0)
-    lowered = jitted.lower(compiled.begin(), np.int32(0), *compiled._arguments)
+    lowered = jitted.lower(layout.describe(shapes), np.int32(0), layout.describe(inputs), layout.put_busy())
     traced = time.monotonic()
     executable = lowered.compile(COMPILER_OPTIONS.get(jax.default_backend()))
-    seconds = (traced - start, time.monotonic() - traced)
-    return replace(compiled, _executable=executable, trace_seconds=seconds[0], compile_seconds=seconds[1])
+    return Compiled(layout, shapes, traced - start, time.monotonic() - traced, executable, inputs)
 
 
 def _over_tiles(program: Program, layout: Layout) -> Callable[..., tuple[State, Metrics]]:

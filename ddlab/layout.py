@@ -89,6 +89,14 @@ class Layout:
         placed = jax.device_put(split, NamedSharding(self.mesh, SPLIT))
         return type(tree)(jax.device_put(whole, NamedSharding(self.mesh, WHOLE)), *placed)
 
+    def describe(self, tree: Any) -> Any:
+        """Return the shapes and places of what `put` would give, without arrays; takes arrays or shapes."""
+        whole, *split = tree
+        slots, on_all, on_each = len(self.slots), NamedSharding(self.mesh, WHOLE), NamedSharding(self.mesh, SPLIT)
+        whole = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=on_all), whole)
+        split = jax.tree.map(lambda x: jax.ShapeDtypeStruct((slots, *x.shape[1:]), x.dtype, sharding=on_each), split)
+        return type(tree)(whole, *split)
+
     def put_busy(self) -> jax.Array:
         """Return `busy` on the devices, one number on each."""
         return jax.device_put(self.busy, NamedSharding(self.mesh, SPLIT))

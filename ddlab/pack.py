@@ -78,7 +78,7 @@ class Machine:
         working = step_bytes(shape.size, train_settings(shape.leaves))
         at_work = self.num_devices * self._tile(shape)
         fitting = int(memory // (shape.num_bytes + working))
-        if fitting > at_work:
+        if fitting >= at_work:
             fitting = int((memory - at_work * working) // shape.num_bytes)
         return max(1, fitting)
 

@@ -12,26 +12,35 @@ SECONDS = 0.3
 
 
 class Profile:
-    """Records from the first call of `follow` to the first one at least `SECONDS` later: whole segments."""
+    """A context that records from the first call of `follow` to the first one at least `SECONDS` later: whole segments.
+
+    What was recorded is for TensorBoard (xplane.pb) and Perfetto (trace.json.gz).
+    """
 
     def __init__(self, directory: Path):
         self._directory = directory
-        self._started: float | None = None
-        self._done = False
+        self._stops = 0.0
+        self._recording = False
 
     def follow(self) -> None:
         """Begin, go on or end, as is due; called between two segments."""
-        if self._started is None:
+        now = time.monotonic()
+        if not self._stops:
             shutil.rmtree(self._directory, ignore_errors=True)
             options = jax.profiler.ProfileOptions()
             options.python_tracer_level = 0
             jax.profiler.start_trace(str(self._directory), profiler_options=options)
-            self._started = time.monotonic()
-        elif time.monotonic() - self._started >= SECONDS:
-            self.stop()
+            self._recording, self._stops = True, now + SECONDS
+        elif now >= self._stops:
+            self._stop()
 
-    def stop(self) -> None:
-        """Write what was recorded, for TensorBoard (xplane.pb) and Perfetto (trace.json.gz), if anything was."""
-        if self._started is not None and not self._done:
+    def __enter__(self) -> Profile:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._recording:
+            self._recording = False
             jax.profiler.stop_trace()
-            self._done = True

@@ -166,8 +166,12 @@ class _PackRun:
         self._timing = Timing()
 
     def run(self) -> None:
-        state = self._restore()
-        profile = Profile(self._store.profile_directory(self._index)) if self._settings.profile else None
+        with Profile(self._store.profile_directory(self._index)) as profile:
+            self._train_from(self._restore(), profile if self._settings.profile else None)
+        if self._signals.received:
+            raise Interrupted(self._signals.received.name)
+
+    def _train_from(self, state: State, profile: Profile | None) -> None:
         self._ready = committed = started = time.monotonic()
         before = self._timing.run
         waiting: _Segment | None = None
@@ -191,15 +195,11 @@ class _PackRun:
                 break
         if waiting is not None:
             self._record(waiting)
-        if profile is not None:
-            profile.stop()
         self._timing.run = before + time.monotonic() - started
         if self._outcomes.alive.any() and self._num_evals < len(self._steps):
             self._commit(self._compiled.to_host(state))
         else:
             self._finish()
-        if self._signals.received:
-            raise Interrupted(self._signals.received.name)
 
     def _without_ended(self, state: State) -> State:
         """Leave out the trials that have ended, where that saves a good part of the tiles; the others are not changed."""

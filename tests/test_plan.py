@@ -140,7 +140,7 @@ def test_a_tile_fits_the_cache_and_is_never_empty():
         tile, chunk = tiling(size, train, cache)
         assert tile == 1 or tile * step_bytes(size, train) <= 2 * cache
         assert (tile + 1) * step_bytes(size, train) > 2 * cache
-        assert 64 <= chunk <= 1024
+        assert 128 <= chunk <= 1024
 
 
 def test_trials_of_one_pack_may_differ_in_every_traced_leaf():

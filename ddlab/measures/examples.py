@@ -21,49 +21,50 @@ def mean(forward: Forward, per_example: PerExample, params: Any, examples: Examp
     """
 
     @jax.checkpoint
-    def part(inputs: jax.Array, targets: jax.Array, weights: jax.Array) -> Any:
-        return _weighted(per_example(forward(params, inputs), targets), weights)
+    def part(inputs: jax.Array, targets: jax.Array, live: jax.Array) -> Any:
+        return _live_sum(per_example(forward(params, inputs), targets), live)
 
-    return _sum_over_chunks(part, examples, chunk)
+    return _mean_over_chunks(part, examples, chunk)
 
 
 def mean_and_gradient(forward: Forward, per_example: PerExample, params: Any, examples: Examples, chunk: int) -> tuple[Any, Any]:
     """Return the means as `mean`, of a tuple, and the gradient of the first of them, in one pass over the examples."""
 
-    def part(inputs: jax.Array, targets: jax.Array, weights: jax.Array) -> Any:
+    def part(inputs: jax.Array, targets: jax.Array, live: jax.Array) -> Any:
         def first_and_all(params: Any) -> tuple[Any, Any]:
-            means = _weighted(per_example(forward(params, inputs), targets), weights)
-            return means[0], means
+            sums = _live_sum(per_example(forward(params, inputs), targets), live)
+            return sums[0], sums
 
-        gradient, means = jax.grad(first_and_all, has_aux=True)(params)
-        return means, gradient
+        gradient, sums = jax.grad(first_and_all, has_aux=True)(params)
+        return sums, gradient
 
-    return _sum_over_chunks(part, examples, chunk)
+    return _mean_over_chunks(part, examples, chunk)
 
 
-def _sum_over_chunks(part: Callable[..., Any], examples: Examples, chunk: int) -> Any:
-    """Return the sum of `part(inputs, targets, weights)` over equally long chunks of at most `chunk` examples.
+def _mean_over_chunks(part: Callable[..., Any], examples: Examples, chunk: int) -> Any:
+    """Return 1/N times the sum of `part(inputs, targets, live)` over equally long chunks of at most `chunk` examples.
 
-    The last chunk begins early enough to be whole; its examples that an earlier chunk has counted have weight zero, all
-    others 1 / N.
+    The last chunk begins early enough to be whole; its examples that an earlier chunk has counted are not live.
     """
     num_examples = len(examples[1])
     num_chunks = math.ceil(num_examples / chunk)
     length = math.ceil(num_examples / num_chunks)
-    if num_chunks == 1:
-        return part(*examples, jnp.full(num_examples, 1 / num_examples))
 
     def of_chunk(index: jax.Array) -> Any:
         start = jnp.minimum(index * length, num_examples - length)
         piece = [jax.lax.dynamic_slice_in_dim(array, start, length) for array in examples]
-        return part(*piece, jnp.where(start + jnp.arange(length) >= index * length, 1 / num_examples, 0.0))
+        return part(*piece, start + jnp.arange(length, dtype=jnp.int32) >= index * length)
 
     def add(sums: Any, index: jax.Array) -> tuple[Any, None]:
         return jax.tree.map(jnp.add, sums, of_chunk(index)), None
 
-    zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), jax.eval_shape(of_chunk, jnp.int32(0)))
-    return jax.lax.scan(add, zeros, jnp.arange(num_chunks))[0]
+    if num_chunks == 1:
+        sums = part(*examples, jnp.ones(num_examples, bool))
+    else:
+        zeros = jax.tree.map(lambda shape: jnp.zeros(shape.shape, shape.dtype), jax.eval_shape(of_chunk, jnp.int32(0)))
+        sums, _ = jax.lax.scan(add, zeros, jnp.arange(num_chunks, dtype=jnp.int32))
+    return jax.tree.map(lambda total: total / num_examples, sums)
 
 
-def _weighted(values: Any, weights: jax.Array) -> Any:
-    return jax.tree.map(lambda value: jnp.sum(value * weights.astype(value.dtype)), values)
+def _live_sum(values: Any, live: jax.Array) -> Any:
+    return jax.tree.map(lambda value: jnp.sum(jnp.where(live, value, jnp.zeros_like(value))), values)

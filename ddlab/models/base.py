@@ -162,12 +162,13 @@ def count(model: Model, spec: Spec) -> tuple[int, int]:
 
 def size_of(model: Model, spec: Spec) -> Size:
     """Return what decides the cost of a trial of this network on this data."""
-    products = num_products(model, spec)
-    return Size(*count(model, spec), products, math.prod(spec.input_shape), spec.num_train, spec.num_test, spec.num_outputs)
+    num_params, num_units = count(model, spec)
+    sizes = (num_params, max(1, num_units), max(1, num_products(model, spec)))
+    return Size(*sizes, math.prod(spec.input_shape), spec.num_train, spec.num_test, spec.num_outputs)
 
 
 def num_products(model: Model, spec: Spec) -> int:
-    """Return the multiply-adds of matrix products that the network makes for one example."""
+    """Return the multiply-adds of matrix products and convolutions that the network makes for one example."""
     x = jax.ShapeDtypeStruct((1, *spec.input_shape), jnp.float32 if spec.alphabet is None else jnp.int32)
     return _products_of(jax.make_jaxpr(lambda x: model.make(spec, _blank_init())(x))(x).jaxpr)
 
@@ -179,6 +180,9 @@ def _products_of(jaxpr: Any) -> int:
             (contracted, _), _ = equation.params["dimension_numbers"]
             lengths = [equation.invars[0].aval.shape[axis] for axis in contracted]
             total += math.prod(equation.outvars[0].aval.shape) * math.prod(lengths)
+        elif equation.primitive.name == "conv_general_dilated":
+            kernel, features = equation.invars[1].aval.shape, equation.params["dimension_numbers"].rhs_spec[0]
+            total += math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // kernel[features]
         for value in equation.params.values():
             inner = getattr(value, "jaxpr", value)
             if hasattr(inner, "eqns"):

@@ -38,11 +38,15 @@ matmul.defvjp(_matmul_forward, _matmul_backward)
 @jax.custom_vjp
 def lookup(table: jax.Array, tokens: jax.Array) -> jax.Array:
     """Return the rows of a table [A, fan_out] that tokens [B] (each below A) name, [B, fan_out]: one_hot(tokens) @ table."""
+    return _rows(table, tokens)
+
+
+def _rows(table: jax.Array, tokens: jax.Array) -> jax.Array:
     return table.at[tokens.astype(jnp.uint32)].get(mode="promise_in_bounds")
 
 
 def _lookup_forward(table: jax.Array, tokens: jax.Array) -> tuple[jax.Array, Saved]:
-    return lookup(table, tokens), (table, tokens)
+    return _rows(table, tokens), (table, tokens)
 
 
 def _lookup_backward(saved: Saved, gradient: jax.Array) -> tuple[jax.Array, None]:
