@@ -8,7 +8,10 @@ from typing import Any
 
 
 class Ahead:
-    """Holds at most one result that was asked for before it is needed."""
+    """Holds at most one result that was asked for before it is needed.
+
+    A job cannot be stopped (XLA does not let go of a compilation): a process that ends meanwhile waits for it.
+    """
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ddlab-ahead")

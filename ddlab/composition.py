@@ -14,7 +14,7 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 
 from ddlab import catalog
-from ddlab.config import Config, Pack, Train, flatten, one_line
+from ddlab.config import Config, PackSettings, Train, flatten, one_line
 from ddlab.errors import suggest
 
 
@@ -42,7 +42,7 @@ def explain(error: BaseException, path: Path, overrides: Sequence[str]) -> str:
         return f"unknown key '{unknown[1]}'. {suggest(unknown[1], _known_keys(path, overrides))}".rstrip()
     unknown = re.search(r"In '([^']+)': .*Key '([^']+)' (?:is )?not in '(\w+)'", text)
     if unknown:
-        known = {"Config": Config, "Train": Train, "Pack": Pack}.get(unknown[3])
+        known = {"Config": Config, "Train": Train, "PackSettings": PackSettings}.get(unknown[3])
         names = [field.name for field in fields(known)] if known else []
         return f"{unknown[1]}: unknown key '{unknown[2]}'. {suggest(unknown[2], names)}".rstrip()
     merging = re.match(r"Error merging override (\S+)", text)

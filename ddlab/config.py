@@ -122,7 +122,7 @@ class Train:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pack:
+class PackSettings:
     """How trials are packed and run; no part of a trial's identity."""
 
     index: int | None = leaf("the one pack that this job runs (set by the sweeper)", low=0)
@@ -159,7 +159,7 @@ class Config(Science):
     minutes: float = leaf("wall minutes on 2 CPU cores", low=0)
     axes: dict[str, Any] = leaf("sweep axes: config key -> values in Hydra's sweep grammar")
     figures: dict[str, Any] = leaf("figure recipes drawn by `ddlab report`")
-    pack: Pack = leaf("packing and running")
+    pack: PackSettings = leaf("packing and running")
     out: str = leaf("results directory")
     extend: bool = leaf("add trials to a store whose base config differs")
     profile: bool = leaf("write a JAX profile of a moment of each pack")
@@ -260,10 +260,10 @@ def typed(config: DictConfig) -> DictConfig:
     return science
 
 
-def pack_settings(config: DictConfig) -> Pack:
+def pack_settings(config: DictConfig) -> PackSettings:
     """Return the typed, range-checked `pack` section of a composed config."""
-    settings = Pack(**config.pack)
-    for field in dataclasses.fields(Pack):
+    settings = PackSettings(**config.pack)
+    for field in dataclasses.fields(PackSettings):
         field.metadata["leaf"].check(f"pack.{field.name}", getattr(settings, field.name))
     return settings
 
@@ -313,6 +313,11 @@ def declarations(leaves: Leaves) -> dict[str, Leaf]:
             if "leaf" in field.metadata:
                 found[f"{owner}.{field.name}"] = field.metadata["leaf"]
     return {key: found.get(key, Leaf("")) for key in leaves}
+
+
+def traced_keys(leaves: Leaves) -> tuple[str, ...]:
+    """Return the leaves that may differ between the trials of a pack: those of mark TRACED or WIDTH."""
+    return tuple(key for key, declared in declarations(leaves).items() if declared.mark in (Mark.TRACED, Mark.WIDTH))
 
 
 def width_key(leaves: Leaves) -> str | None:

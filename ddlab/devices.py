@@ -22,7 +22,8 @@ from ddlab.train import NOT_BEGUN, Inputs, Metrics, Program, State
 
 CACHE_SIZE_FILE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")  # Linux; such as "1024K"
 DEFAULT_CACHE_BYTES = 2**20
-ACCELERATOR_BYTES = 2**26
+CACHES_OF_WORK = 8
+ACCELERATOR_BYTES = 2**29
 
 # LLVM's first level compiles a fifth faster than its second, and what it makes is no slower here (make bench).
 COMPILER_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1}}
@@ -35,32 +36,40 @@ def use_cpu_cores(num_devices: int | None) -> None:
 
 
 def use_compile_cache(mib: float) -> None:
-    """Keep compiled programs in the user's cache directory, the least recently used ones up to `mib` MiB; 0: keep none."""
-    directory = cache_directory() / "compiled" if mib > 0 else None
-    if directory is not None:
-        with contextlib.suppress(OSError):
-            directory.mkdir(parents=True, exist_ok=True)
-        directory = directory if os.access(directory, os.W_OK) else None
-    wanted = {
-        "jax_compilation_cache_dir": str(directory) if directory else None,
-        "jax_compilation_cache_max_size": int(mib * 2**20),
-    }
-    if all(getattr(jax.config, name) == value for name, value in wanted.items()):
-        return
-    for name, value in wanted.items():
-        jax.config.update(name, value)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    jax.config.update("jax_persistent_cache_min_entry_size_bytes", 0)
-    reset_cache()  # JAX looks at these settings once
+    """Keep compiled programs in the user's cache directory, the least recently used ones up to `mib` MiB; 0: keep none.
+
+    Where `$JAX_COMPILATION_CACHE_DIR` is set, they are kept there, as large as JAX's own settings say.
+    """
+    wanted: dict[str, Any] = {"jax_enable_compilation_cache": mib > 0}
+    if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        directory = cache_directory() / "compiled"
+        if mib > 0:
+            with contextlib.suppress(OSError):
+                directory.mkdir(parents=True, exist_ok=True)
+        wanted |= {
+            "jax_compilation_cache_dir": str(directory) if os.access(directory, os.W_OK) else None,
+            "jax_compilation_cache_max_size": int(mib * 2**20),
+            "jax_persistent_cache_min_compile_time_secs": 0.0,
+            "jax_persistent_cache_min_entry_size_bytes": 0,
+        }
+    if any(getattr(jax.config, name) != value for name, value in wanted.items()):
+        for name, value in wanted.items():
+            jax.config.update(name, value)
+        reset_cache()  # JAX looks at these settings once
 
 
-def cache_bytes() -> int:
-    """Return the bytes that a device works on best: a CPU core's second-level cache, or what fills an accelerator."""
+def working_bytes() -> int:
+    """Return how large the arrays of a step may be for a device to work on them best.
+
+    On a CPU core that is eight second-level caches: with fewer trials at once the products are too small to run at full
+    speed, with more the third level does not hold them (make bench). On an accelerator it is what keeps it busy.
+    """
     if jax.default_backend() != "cpu":
         return ACCELERATOR_BYTES
+    cache = DEFAULT_CACHE_BYTES
     with contextlib.suppress(OSError, ValueError):
-        return 1024 * int(CACHE_SIZE_FILE.read_text().strip().removesuffix("K"))
-    return DEFAULT_CACHE_BYTES
+        cache = 1024 * int(CACHE_SIZE_FILE.read_text().strip().removesuffix("K"))
+    return CACHES_OF_WORK * cache
 
 
 @dataclass(frozen=True)
@@ -96,8 +105,8 @@ class Compiled:
         return self._executable(state, np.int32(target), *self._arguments)
 
     def to_devices(self, state: State) -> State:
-        """Return a host state on the devices."""
-        return self.layout.put(state)
+        """Return a host state on the devices, next to the inputs; waits until both are there."""
+        return jax.block_until_ready((self.layout.put(state), self._arguments))[0]
 
     def to_host(self, state: State) -> State:
         """Return a copy on the host, the same for any number of devices; waits for the devices."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
+import os
 import platform
 import shlex
 import signal
@@ -24,11 +25,10 @@ from rich.table import Table
 
 import ddlab
 from ddlab.claim import claim
-from ddlab.config import Leaves, pack_settings
-from ddlab.config import Pack as PackSettings
+from ddlab.config import Leaves, PackSettings, pack_settings
 from ddlab.devices import use_cpu_cores
 from ddlab.errors import Interrupted, StoreError
-from ddlab.machine import this_machine
+from ddlab.machine import machine_file, this_machine
 from ddlab.pack import Machine, Pack, pack_trials
 from ddlab.plan import Part, Trial, make_trials
 from ddlab.report.figures import make_recipe
@@ -55,6 +55,8 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
     for figure, spec in describe(name, sweep, [])["figures"].items():
         make_recipe(figure, spec)
     trials = make_trials(sweep.parts, settle)
+    if action == "plan" or not _in_this_process(sweep.config):
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leave an accelerator's memory to those who train
     use_cpu_cores(settings.cpu_devices)
     machine = this_machine()
     if action == "plan":
@@ -115,9 +117,13 @@ def _pack_overrides(config: DictConfig) -> list[str]:
 def _jobs(packs: Sequence[int], config: DictConfig) -> list[list[str]]:
     """Return the overrides that tell the jobs apart; in one process, each knows which pack comes after it."""
     jobs = [[f"pack.index={pack}"] for pack in packs]
-    if config.hydra.launcher._target_ == "hydra._internal.core_plugins.basic_launcher.BasicLauncher":
+    if _in_this_process(config):
         jobs = [[*job, f"pack.next={after}"] for job, after in zip(jobs, [*packs[1:], "null"], strict=True)]
     return jobs
+
+
+def _in_this_process(config: DictConfig) -> bool:
+    return bool(config.hydra.launcher._target_ == "hydra._internal.core_plugins.basic_launcher.BasicLauncher")
 
 
 def _raise_failure(returns: Mapping[int, JobReturn]) -> None:
@@ -260,7 +266,10 @@ def print_plan(name: str, packs: Sequence[Pack], machine: Machine) -> None:
     table.add_section()
     table.add_row("all", *_plan_cells(packs, machine))
     console.print(table)
-    console.print("Nothing was trained. MiB: arrays of the (largest) pack. Times: estimates for this machine.")
+    console.print(
+        "Nothing was trained. MiB: arrays of the (largest) pack. Times: estimates for this machine, from a speed measured once"
+        f" (to measure it again, remove {machine_file(machine.num_devices)})."
+    )
 
 
 def _plan_cells(packs: Sequence[Pack], machine: Machine) -> list[str]:

@@ -62,7 +62,10 @@ class Layout:
 
     @cached_property
     def slots(self) -> np.ndarray:
-        """The trial in each slot, [D tiles slots]; the rest of a device's slots repeats one of its trials."""
+        """The trial in each slot, [devices * num_tiles * tile], device after device, tile after tile.
+
+        A device's live trials fill its first slots; the rest repeats them, or where it has none, trial 0.
+        """
         room = self.tile * self.num_tiles
         return np.concatenate([np.resize(trials, room) if len(trials) else np.zeros(room, int) for trials in self._of_device])
 

@@ -21,14 +21,14 @@ from ddlab.cache import cache_directory
 from ddlab.catalog import shipped
 from ddlab.config import Leaves, build, flatten, train_settings
 from ddlab.data import Dataset
-from ddlab.devices import cache_bytes, compile_pack, use_compile_cache
+from ddlab.devices import compile_pack, use_compile_cache, working_bytes
 from ddlab.models import size_of
 from ddlab.pack import Machine
 from ddlab.plan import tiling
 from ddlab.store import write_atomically
 from ddlab.train import make_inputs, make_program
 
-VERSION = 2
+VERSION = 3
 WIDTHS = (8, 64, 512)
 NUM_TRAIN, NUM_TEST, NUM_FEATURES, NUM_CLASSES, BATCH_SIZE = 1000, 100, 40, 10, 100
 
@@ -91,7 +91,7 @@ def measure() -> Machine:
     tile_seconds = max(0.0, (alone.seconds - narrow.seconds) / (1 - 1 / narrow.tile))
     curve = tuple((timed.step_flops, max(timed.seconds - tile_seconds / timed.tile, 1e-9)) for timed in several)
     compile_seconds = float(np.median([timed.compile_seconds for timed in several]))
-    return Machine(compile_seconds, tile_seconds, curve, jax.local_device_count(), cache_bytes())
+    return Machine(compile_seconds, tile_seconds, curve, jax.local_device_count(), working_bytes())
 
 
 def _time(width: int, tile: int | None = None) -> _Timed:
@@ -102,24 +102,28 @@ def _time(width: int, tile: int | None = None) -> _Timed:
     leaves = _standard(width)
     size, train = size_of(build(leaves, "model"), dataset.spec), train_settings(leaves)
     if tile is None:
-        tile = tiling(size, train, cache_bytes())[0]
+        tile = tiling(size, train, working_bytes())[0]
     num_trials = jax.local_device_count() * tile * math.ceil(TRIALS / tile)
     trials = [{**leaves, "seed": seed} for seed in range(num_trials)]
-    inputs = make_inputs(trials, ["seed"], [dataset] * num_trials)
+    inputs = make_inputs(trials, [dataset] * num_trials)
     compiled = compile_pack(make_program(leaves, dataset), inputs, num_trials, tile)
-    state, step, num_steps = compiled.begin(), 0, 1
-    seconds: list[float] = []
-    while len(seconds) < REPEATS:
-        step += num_steps
-        start = time.monotonic()
-        state, metrics = compiled.segment(state, step)
-        jax.block_until_ready((state, metrics))
-        elapsed = time.monotonic() - start
-        if elapsed < LEAST_SECONDS:
-            num_steps *= 2
-        else:
-            seconds.append(elapsed / num_steps)
-    of_trial = min(seconds) / (num_trials / jax.local_device_count())
+    state = compiled.segment(compiled.begin(), 0)[0]
+
+    def seconds(num_steps: int) -> float:
+        """Return those of a segment of so many steps, the least of some."""
+        nonlocal state
+        measured = []
+        for _ in range(REPEATS):
+            start = time.monotonic()
+            state, metrics = compiled.segment(state, int(state.step) + num_steps)
+            jax.block_until_ready((state, metrics))
+            measured.append(time.monotonic() - start)
+        return min(measured)
+
+    evaluating, num_steps = seconds(0), 1
+    while (stepping := seconds(num_steps) - evaluating) < LEAST_SECONDS:
+        num_steps *= 2
+    of_trial = stepping / num_steps / (num_trials / jax.local_device_count())
     return _Timed(6.0 * size.num_products * BATCH_SIZE, tile, of_trial, compiled.trace_seconds + compiled.compile_seconds)
 
 

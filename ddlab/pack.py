@@ -15,8 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ddlab.config import Pack as PackSettings
-from ddlab.config import train_settings
+from ddlab.config import PackSettings, train_settings
 from ddlab.plan import Shape, Trial, step_bytes, tiling
 
 
@@ -32,14 +31,14 @@ class Machine:
         tile_seconds: of a step of a tile, whatever it holds.
         curve: (operations of a step of one trial, seconds that it takes of a device), ascending.
         num_devices: local devices.
-        cache_bytes: that a device works on best.
+        working_bytes: of the arrays that a device works on best (`ddlab.devices.working_bytes`).
     """
 
     compile_seconds: float
     tile_seconds: float
     curve: tuple[tuple[float, float], ...]
     num_devices: int
-    cache_bytes: int
+    working_bytes: int
 
     def trial_seconds(self, step_flops: float) -> float:
         """Return the seconds that a step of one trial takes of a device: on log-log lines between what was measured.
@@ -83,7 +82,7 @@ class Machine:
         return max(1, fitting)
 
     def _tile(self, shape: Shape) -> int:
-        return tiling(shape.size, train_settings(shape.leaves), self.cache_bytes)[0]
+        return tiling(shape.size, train_settings(shape.leaves), self.working_bytes)[0]
 
 
 @dataclass(frozen=True)

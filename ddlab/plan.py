@@ -15,7 +15,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from ddlab.config import SCHEMA_VERSION, Leaves, Mark, Train, declarations, train_settings, width_key
+from ddlab.config import SCHEMA_VERSION, Leaves, Mark, Train, declarations, traced_keys, train_settings, width_key
 from ddlab.errors import ConfigError
 
 # Most and fewest examples that go through a network at once; longer batches are taken in pieces.
@@ -84,23 +84,14 @@ class Shape:
         return self.leaves[self.width_key] if self.width_key else 0
 
     @cached_property
-    def traced_keys(self) -> tuple[str, ...]:
-        """The leaves that enter the compiled program as arrays."""
-        traced = [key for key, declared in self._declared.items() if declared.mark is Mark.TRACED]
-        return (*traced, self.width_key) if self.width_key else tuple(traced)
-
-    @cached_property
     def signature(self) -> str:
         """Equal for trials that one compiled program can train."""
-        return _dump({key: value for key, value in self.leaves.items() if key not in self.traced_keys})
+        traced = traced_keys(self.leaves)
+        return _dump({key: value for key, value in self.leaves.items() if key not in traced})
 
     @cached_property
     def places(self) -> frozenset[str]:
-        return frozenset(key for key, declared in self._declared.items() if declared.mark is Mark.PLACE)
-
-    @cached_property
-    def _declared(self) -> Mapping[str, Any]:
-        return declarations(self.leaves)
+        return frozenset(key for key, declared in declarations(self.leaves).items() if declared.mark is Mark.PLACE)
 
     @cached_property
     def step_flops(self) -> float:
@@ -117,8 +108,10 @@ class Shape:
 
     @cached_property
     def num_bytes(self) -> float:
-        """Bytes that one trial keeps between steps: parameters, optimizer state and data of its own."""
-        own_data = self.size.num_inputs * (self.size.num_train + self.size.num_test) if "data.seed" in self.part.axes else 0
+        """Bytes that one trial keeps between steps: parameters, optimizer state and, if they vary in a pack, its data."""
+        varied = self.leaves if self.part.at else self.part.axes
+        has_own = any(key in varied for key in traced_keys(self.leaves) if key.startswith("data."))
+        own_data = (self.size.num_inputs + 1) * (self.size.num_train + self.size.num_test) if has_own else 0
         return itemsize(train_settings(self.leaves)) * (3.0 * self.size.num_params + own_data)
 
 
@@ -136,18 +129,18 @@ def step_bytes(size: Size, train: Train) -> float:
     return itemsize(train) * (4.0 * size.num_params + examples * (size.num_inputs + 3.0 * size.num_units))
 
 
-def tiling(size: Size, train: Train, cache_bytes: int) -> tuple[int, int]:
+def tiling(size: Size, train: Train, working_bytes: int) -> tuple[int, int]:
     """Return how many trials a device trains at once, and how many examples go through a network at once.
 
-    A step's arrays may take twice the cache, one layer of one of its chunks no more than the cache.
+    The arrays of a step may take `working_bytes`, and one layer of one of its chunks as much.
 
     Args:
         size: of the widest trial of the pack.
         train: its training settings.
-        cache_bytes: that a device works on best.
+        working_bytes: of the arrays that a device works on best.
     """
-    tile = max(1, int(2 * cache_bytes / step_bytes(size, train)))
-    chunk = int(cache_bytes / (tile * itemsize(train) * size.num_units))
+    tile = max(1, int(working_bytes / step_bytes(size, train)))
+    chunk = int(working_bytes / (tile * itemsize(train) * size.num_units))
     return tile, min(max(chunk, LEAST_EXAMPLES), MOST_EXAMPLES)
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
-from ddlab.config import Leaves, Mark, Train, build, declarations, load_leaves, train_settings, width_key
+from ddlab.config import Leaves, Train, build, load_leaves, train_settings, width_key
 from ddlab.data import Dataset
-from ddlab.devices import Compiled, cache_bytes, compile_pack
+from ddlab.devices import Compiled, compile_pack, working_bytes
 from ddlab.models import size_of
 from ddlab.plan import tiling
 from ddlab.store import Store
@@ -52,9 +52,9 @@ def prepare_pack(store: Store, index: int) -> Prepared:
     widest = max(trials, key=lambda leaves: leaves[width]) if width else trials[0]
     datasets = load_datasets(trials)
     with precision(train):
-        tile, chunk = tiling(size_of(build(widest, "model"), datasets[0].spec), train, cache_bytes())
+        tile, chunk = tiling(size_of(build(widest, "model"), datasets[0].spec), train, working_bytes())
         program = make_program(widest, datasets[0], chunk)
-        compiled = compile_pack(program, make_inputs(trials, traced_keys(widest), datasets), len(trials), tile)
+        compiled = compile_pack(program, make_inputs(trials, datasets), len(trials), tile)
     return Prepared(np.array(rows["trial_id"], object), train, datasets, compiled)
 
 
@@ -69,9 +69,3 @@ def load_datasets(trials: list[Leaves]) -> list[Dataset]:
             loaded[key] = source.load()
         datasets.append(loaded[key])
     return datasets
-
-
-def traced_keys(leaves: Leaves) -> list[str]:
-    """Return the leaves that enter the program as numbers; those of the data set act through its arrays."""
-    marks = {key: declared.mark for key, declared in declarations(leaves).items() if not key.startswith("data.")}
-    return [key for key, mark in marks.items() if mark in (Mark.TRACED, Mark.WIDTH)]

@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,7 +23,7 @@ import numpy as np
 
 from ddlab.ahead import Ahead
 from ddlab.checkpoints import Checkpoint, Checkpoints
-from ddlab.config import Pack, load_leaves, train_settings
+from ddlab.config import PackSettings, load_leaves, train_settings
 from ddlab.devices import use_compile_cache, use_cpu_cores
 from ddlab.errors import Interrupted, StoreError
 from ddlab.layout import Layout
@@ -42,7 +42,7 @@ WORTH_MOVING = 0.9
 _ahead = Ahead()
 
 
-def run_pack(root: str | Path, index: int, settings: Pack) -> None:
+def run_pack(root: str | Path, index: int, settings: PackSettings) -> None:
     """Train pack `index` of the sweep stored at `root`, going on from its checkpoint where there is one.
 
     Raises:
@@ -53,12 +53,17 @@ def run_pack(root: str | Path, index: int, settings: Pack) -> None:
     use_compile_cache(settings.compile_cache_mib)
     with _Signals() as signals, Progress(_outline(store, index)) as progress:
         start = time.monotonic()
-        prepared = _ahead.take((store.root, index), partial(prepare_pack, store, index))
+        prepared = _ahead.take(_key(store, index), partial(prepare_pack, store, index))
         waited = time.monotonic() - start
         if settings.next is not None:
-            _ahead.start((store.root, settings.next), partial(prepare_pack, store, settings.next))
+            _ahead.start(_key(store, settings.next), partial(prepare_pack, store, settings.next))
         with precision(prepared.train):
             _PackRun(store, index, settings, prepared, waited, signals, progress).run()
+
+
+def _key(store: Store, index: int) -> Hashable:
+    """Return what a prepared pack is known by; its number alone may mean other trials once the plan has changed."""
+    return (store.root.resolve(), *store.read_plan(pack=index, columns=["trial_id"])["trial_id"])
 
 
 def _outline(store: Store, index: int) -> Outline:
@@ -144,24 +149,19 @@ class _PackRun:
         self,
         store: Store,
         index: int,
-        settings: Pack,
+        settings: PackSettings,
         prepared: Prepared,
         waited: float,
         signals: _Signals,
         progress: Progress,
     ):
         self._store, self._index, self._settings = store, index, settings
-        self._trial_ids, self._train, self._datasets, self._compiled = (
-            prepared.trial_ids,
-            prepared.train,
-            prepared.datasets,
-            prepared.compiled,
-        )
+        self._prepared, self._compiled = prepared, prepared.compiled
         self._waited, self._signals, self._progress = waited, signals, progress
         self._checkpoints = Checkpoints(store.checkpoint_directory(index))
-        self._outcomes = Outcomes(self._train, len(self._trial_ids))
+        self._outcomes = Outcomes(prepared.train, len(prepared.trial_ids))
         self._buffer = _Buffer()
-        self._steps = [int(step) for step in eval_steps(self._train)]
+        self._steps = [int(step) for step in eval_steps(prepared.train)]
         self._num_evals = self._num_parts = 0
         self._timing = Timing()
 
@@ -172,6 +172,8 @@ class _PackRun:
             raise Interrupted(self._signals.received.name)
 
     def _train_from(self, state: State, profile: Profile | None) -> None:
+        # The first segment costs more than its arithmetic; one without steps keeps that out of what evaluation is said to cost.
+        state, _ = jax.block_until_ready(self._compiled.segment(state, max(0, int(state.step))))
         self._ready = committed = started = time.monotonic()
         before = self._timing.run
         waiting: _Segment | None = None
@@ -219,11 +221,11 @@ class _PackRun:
         self._ready = now
         recorded = self._outcomes.update(segment.step, host)
         if recorded.any():
-            self._buffer.add(self._trial_ids, segment.step, host, recorded)
+            self._buffer.add(self._prepared.trial_ids, segment.step, host, recorded)
         self._num_evals += 1
         losses = host["train_loss"][self._outcomes.alive]
         extremes = (float(losses.min()), float(losses.max())) if len(losses) else None
-        ended = len(self._trial_ids) if segment.step == self._steps[-1] else int((~self._outcomes.alive).sum())
+        ended = len(self._prepared.trial_ids) if segment.step == self._steps[-1] else int((~self._outcomes.alive).sum())
         self._progress.update(segment.step, ended, extremes)
 
     def _commit(self, state: State) -> None:
@@ -237,14 +239,14 @@ class _PackRun:
 
     def _finish(self) -> None:
         self._write_part()
-        num_trials = len(self._trial_ids)
-        checksums = {id(dataset): dataset.checksum for dataset in self._datasets}
+        num_trials = len(self._prepared.trial_ids)
+        checksums = {id(dataset): dataset.checksum for dataset in self._prepared.datasets}
         columns = {
-            "trial_id": list(self._trial_ids),
+            "trial_id": list(self._prepared.trial_ids),
             "status": list(self._outcomes.status),
             "last_step": self._outcomes.last_step,
             "seconds": np.full(num_trials, self._timing.run / num_trials),
-            "data_checksum": [checksums[id(dataset)] for dataset in self._datasets],
+            "data_checksum": [checksums[id(dataset)] for dataset in self._prepared.datasets],
         }
         about = {
             "devices": [str(device) for device in jax.local_devices()],
@@ -272,7 +274,7 @@ class _PackRun:
             return self._compiled.begin()
         state, self._num_evals, self._num_parts, sums = found
         self._timing = Timing(**sums)
-        index = MappingProxyType({trial_id: k for k, trial_id in enumerate(self._trial_ids)})
+        index = MappingProxyType({trial_id: k for k, trial_id in enumerate(self._prepared.trial_ids)})
         names = [name for name in rows.columns if name not in ("trial_id", "step") and rows[name].dtype != object]
         self._outcomes.replay(index, rows, names)
         return self._compiled.to_devices(state)

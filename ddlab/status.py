@@ -28,20 +28,20 @@ def print_status(root: Path) -> None:
     console = Console()
     console.print(f"{results.sweep['name']} in {root}")
     table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("pack", "trials", "status", "step", "estimate", "actual", "trial-steps/s", *SHARES):
-        table.add_column(heading, justify="right")
+    for heading in ("pack", "trials", "at\nstep", "esti-\nmate", "actual", "trial-\nsteps/s", *SHARES):
+        table.add_column(heading, justify="right", no_wrap=heading != "trials")
     estimates = plan.groupby("pack")["estimated_seconds"].first() if "estimated_seconds" in plan else pd.Series(dtype=float)
     for pack, group in trials.groupby("pack"):
         steps = group["trial_id"].map(last_step).max()
         statuses = ", ".join(f"{count} {status}" for status, count in group["status"].value_counts().items())
         started = "" if steps != steps else f"{steps:,.0f}"
-        row = [str(pack), str(len(group)), statuses, started, *_times([estimates.get(pack)], [abouts.get(int(pack))])]
+        row = [str(pack), statuses, started, *_times([estimates.get(pack)], [abouts.get(int(pack))])]
         table.add_row(*row)
     table.add_section()
     finished = sorted(set(abouts) & set(estimates.index))
     if finished:
         spent = _times([estimates[pack] for pack in finished], [abouts[pack] for pack in finished])
-        table.add_row("all", str(len(trials)), "", "", *spent)
+        table.add_row("all", str(len(trials)), "", *spent)
     console.print(table)
     console.print("Estimate and actual: seconds, compilation included. Shares of the actual: compile is waiting for the program.")
     counts = trials["status"].value_counts()

@@ -22,12 +22,13 @@ import optax
 from flax import nnx
 
 from ddlab.batches import batch_rows
-from ddlab.config import Leaves, Train, build, build_measures, train_settings
+from ddlab.config import Leaves, Train, build, build_measures, traced_keys, train_settings
 from ddlab.data import Dataset
 from ddlab.losses import LOSSES, error
 from ddlab.measures import Snapshot
 from ddlab.measures.examples import mean, mean_and_gradient
 from ddlab.models import Constant, Init, Words, draw_words
+from ddlab.plan import MOST_EXAMPLES
 from ddlab.streams import stream
 
 NOT_BEGUN = -1
@@ -94,17 +95,18 @@ def eval_steps(train: Train) -> np.ndarray:
     return np.unique(np.rint(steps).astype(int))
 
 
-def make_inputs(trials: Sequence[Leaves], traced_keys: Sequence[str], datasets: Sequence[Dataset]) -> Inputs:
+def make_inputs(trials: Sequence[Leaves], datasets: Sequence[Dataset]) -> Inputs:
     """Return the arrays of a pack, on the host.
 
     Args:
         trials: leaves of each trial.
-        traced_keys: the leaves that become arrays (those of the data set act through its arrays instead).
         datasets: data set of each trial; equal arrays among them are kept once.
     """
     dtype = storage_dtype(train_settings(trials[0]))
     keys = {name: np.stack([stream(leaves["seed"], name) for leaves in trials]) for name in ("init", "batches")}
-    hypers = {key: _column(key, [leaves[key] for leaves in trials], dtype) for key in traced_keys}
+    # Those of the data set act through its arrays, the seed through the keys.
+    traced = [key for key in traced_keys(trials[0]) if key != "seed" and not key.startswith("data.")]
+    hypers = {key: _column([leaves[key] for leaves in trials], dtype) for key in traced}
     shared: dict[str, Any] = {}
     own: dict[str, Any] = {}
     for name in ("train_inputs", "train_targets", "test_inputs", "test_targets"):
@@ -118,17 +120,15 @@ def make_inputs(trials: Sequence[Leaves], traced_keys: Sequence[str], datasets: 
     return Inputs(shared, own, hypers, keys)
 
 
-def _column(key: str, values: Sequence[Any], dtype: str) -> np.ndarray:
-    if all(isinstance(value, int) for value in values):
-        return np.array(values, np.uint32 if key == "seed" else np.int32)
-    return np.array(values, dtype)
+def _column(values: Sequence[Any], dtype: str) -> np.ndarray:
+    return np.array(values, np.int32 if all(isinstance(value, int) for value in values) else dtype)
 
 
 def _as(array: np.ndarray, dtype: str) -> np.ndarray:
     return array.astype(dtype) if array.dtype.kind == "f" else array
 
 
-def make_program(leaves: Leaves, dataset: Dataset, chunk: int = 1024) -> Program:
+def make_program(leaves: Leaves, dataset: Dataset, chunk: int = MOST_EXAMPLES) -> Program:
     """Return the program of a pack.
 
     Args:
@@ -157,7 +157,7 @@ def make_program(leaves: Leaves, dataset: Dataset, chunk: int = 1024) -> Program
         shapes[name] = shape
         return jnp.zeros(shape, jnp.uint32)
 
-    graph = nnx.split(nnx.eval_shape(lambda: make_network({"seed": leaves["seed"]}, record)), nnx.Param, Constant)[0]
+    graph = nnx.split(nnx.eval_shape(lambda: make_network({}, record)), nnx.Param, Constant)[0]
 
     def outputs_fn(constants: Any) -> Callable[[Any, jax.Array], jax.Array]:
         def forward(params: Any, inputs: jax.Array) -> jax.Array:

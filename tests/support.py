@@ -15,7 +15,7 @@ from ddlab import catalog
 from ddlab.config import Leaves, build, register, resolved, typed, width_key
 from ddlab.devices import compile_pack
 from ddlab.pack import Machine
-from ddlab.prepare import load_datasets, traced_keys
+from ddlab.prepare import load_datasets
 from ddlab.train import eval_steps, make_inputs, make_program, train_settings
 
 # Typical of two CPU cores. The tests plan with it, so that packs do not depend on where they run.
@@ -24,7 +24,7 @@ MACHINE = Machine(
     tile_seconds=3e-6,
     curve=((2.5e5, 7e-6), (2e6, 1.8e-5), (1.6e7, 1.1e-4)),
     num_devices=2,
-    cache_bytes=2**20,
+    working_bytes=2**21,
 )
 
 SMALL_MNIST = ("data.num_train=200", "data.num_test=100", "train.batch_size=20", "data.label_noise=0.2")
@@ -51,7 +51,7 @@ def make_pack(trials: list[Leaves]):
     key = width_key(trials[0])
     widest = max(trials, key=lambda leaves: leaves[key])
     datasets = load_datasets(trials)
-    return make_program(widest, datasets[0]), make_inputs(trials, traced_keys(widest), datasets)
+    return make_program(widest, datasets[0]), make_inputs(trials, datasets)
 
 
 def run_trials(trials: list[Leaves], tile: int = 100):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from ddlab.data import Dataset
-from ddlab.prepare import traced_keys
 from ddlab.train import make_inputs, make_program
 from tests.support import leaves_of
 
@@ -38,7 +37,7 @@ def test_trajectory_equals_pytorch(golden, model, optimizer):
     x, y = golden[f"{model}/x"], golden[f"{model}/y"]
     dataset = Dataset(x, y, x, y, outputs, alphabet)
     program = make_program(leaves, dataset)
-    inputs = make_inputs([leaves], traced_keys(leaves), [dataset])
+    inputs = make_inputs([leaves], [dataset])
     state = program.init(inputs)
     names = sorted((name for name in golden if name.startswith(f"{model}/{optimizer}/")), key=_layer_order)
     starts = [golden[f"{model}/{name.rpartition('/')[2]}"] for name in names]

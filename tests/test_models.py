@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from flax import nnx
 
 from ddlab.config import build
 from ddlab.errors import ConfigError
-from ddlab.models import Init, count, draw_words, lookup, matmul
+from ddlab.models import Init, Model, count, draw_words, lookup, matmul, size_of
 from ddlab.streams import stream
 from ddlab.sweeper import settle
 from tests.support import leaves_of, make_pack, named_leaves
@@ -157,8 +158,11 @@ def test_matmul_and_its_gradients_are_those_of_the_plain_product(fan_in, fan_out
         np.testing.assert_allclose(z, x @ w, rtol=1e-12, atol=1e-12)
         for ours, plain in zip(pull(g), (g @ w.T, x.T @ g), strict=True):
             np.testing.assert_allclose(ours, plain, rtol=1e-12, atol=1e-12)
-        hessian = jax.jvp(jax.grad(lambda w: (matmul(x, w) ** 3).sum()), (w,), (w,))[1]
-        np.testing.assert_allclose(hessian, x.T @ (6 * (x @ w) * (x @ w)), rtol=1e-10)
+        expected = x.T @ (6 * (x @ w) * (x @ w))
+        gradient = jax.grad(lambda w: (matmul(x, w) ** 3).sum())
+        np.testing.assert_allclose(jax.jvp(gradient, (w,), (w,))[1], expected, rtol=1e-10)
+        np.testing.assert_allclose(jax.vjp(gradient, w)[1](w)[0], expected, rtol=1e-10)
+        np.testing.assert_allclose(jax.jvp(lambda w: matmul(x, w), (w,), (w,))[1], x @ w, rtol=1e-12)
 
 
 @pytest.mark.parametrize("batched", ["alone", "tables", "tables and tokens"])
@@ -178,6 +182,37 @@ def test_lookup_and_its_gradient_are_those_of_the_one_hot_product(batched):
         one_hot = np.eye(11)[arguments[1]]
         np.testing.assert_allclose(rows, one_hot @ arguments[0], rtol=1e-12)
         np.testing.assert_allclose(gradient, np.swapaxes(one_hot, -1, -2) @ arguments[2], rtol=1e-12, atol=1e-12)
+
+
+def test_off_the_cpu_the_gradient_of_a_lookup_is_the_same(monkeypatch):
+    random = np.random.default_rng(1)
+    arrays = random.normal(size=(11, 6)), random.integers(11, size=50), random.normal(size=(50, 6))
+    table, tokens, g = map(jnp.asarray, arrays)
+    pull = jax.vjp(lambda table: lookup(table, tokens), table)[1]
+    (on_cpu,) = pull(g)
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    np.testing.assert_allclose(pull(g)[0], on_cpu, rtol=1e-5, atol=1e-6)
+
+
+def test_a_parameter_may_be_a_single_number_and_a_network_without_products_has_a_size():
+    class Level(nnx.Module):
+        def __init__(self, init):
+            self.level, self.outputs = init.normal("level", (), 1.0), init.zeros((init.axis("outputs", 10),))
+
+        def __call__(self, x):
+            return jnp.broadcast_to(self.outputs[...] + self.level[...], (len(x), 10))
+
+    @dataclass(frozen=True)
+    class Levels(Model):
+        def make(self, spec, init):
+            return Level(init)
+
+    spec = build(leaves_of(), "data").describe()
+    assert size_of(Levels(), spec).num_products == 1
+    assert count(Levels(), spec)[0] == 11
+    drawn = [draw_words(stream(seed, "init"), {"level": (), "other": (3,)}) for seed in (0, 1)]
+    assert drawn[0]["level"].shape == ()
+    assert drawn[0]["level"] != drawn[1]["level"]
 
 
 @pytest.mark.parametrize("model", ["quadratic_mlp", "mlp"])

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from ddlab.config import Pack as PackSettings
-from ddlab.config import load_leaves, train_settings
+from ddlab.config import PackSettings, load_leaves, train_settings
 from ddlab.pack import pack_trials
 from ddlab.plan import Part, Size, make_trials, step_bytes, tiling, trial_id
 from tests.support import MACHINE, leaves_of
@@ -104,10 +103,10 @@ def test_max_trials_and_memory_bound_a_pack():
     assert all(len(pack.trials) == 1 for pack in pack_trials(trials, replace(SETTINGS, max_trials=1), MACHINE))
 
 
-@pytest.mark.parametrize("cache_bytes", [2**20, 2**17, 2**26])
+@pytest.mark.parametrize("working_bytes", [2**21, 2**18, 2**27])
 @pytest.mark.parametrize("budget", [1.5, 4.0, 30.0])
-def test_packs_are_as_large_as_the_memory_budget_allows_and_no_larger(budget, cache_bytes):
-    machine = replace(MACHINE, cache_bytes=cache_bytes)
+def test_packs_are_as_large_as_the_memory_budget_allows_and_no_larger(budget, working_bytes):
+    machine = replace(MACHINE, working_bytes=working_bytes)
     trials = make_trials([part({"model.width": (64,), "seed": tuple(range(40))})], settle)
     shape = trials[0].shape
     memory = budget * machine.num_bytes(shape, 4)
@@ -133,13 +132,13 @@ def test_the_cost_model_goes_through_what_was_measured_and_on_at_the_last_rate()
     assert slowest < MACHINE.trial_seconds(1e6) < seconds
 
 
-def test_a_tile_fits_the_cache_and_is_never_empty():
+def test_a_tile_is_as_large_as_a_device_likes_and_is_never_empty():
     size = Size(3000, 74, 2900, 40, 1000, 4000, 10)
     train = train_settings(leaves_of())
-    for cache in (2**10, 2**20, 2**24):
-        tile, chunk = tiling(size, train, cache)
-        assert tile == 1 or tile * step_bytes(size, train) <= 2 * cache
-        assert (tile + 1) * step_bytes(size, train) > 2 * cache
+    for work in (2**11, 2**21, 2**25):
+        tile, chunk = tiling(size, train, work)
+        assert tile == 1 or tile * step_bytes(size, train) <= work
+        assert (tile + 1) * step_bytes(size, train) > work
         assert 128 <= chunk <= 1024
 
 

@@ -21,6 +21,7 @@ import ddlab
 import ddlab.run
 from ddlab.cli import main
 from ddlab.devices import Compiled
+from ddlab.errors import Interrupted
 from ddlab.store import Store
 from tests.support import ddlab as command
 
@@ -160,15 +161,16 @@ def test_the_next_process_takes_programs_from_the_cache(tiny, tmp_path, monkeypa
 
 
 def test_status_compares_the_estimate_with_where_the_time_went(tiny, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "140")
-    main(["sweep", tiny])
+    monkeypatch.setenv("COLUMNS", "80")
+    main(["sweep", tiny, "train.steps=4000", "train.eval_spacing=linear", "train.num_evals=5"])
     capsys.readouterr()
     assert main(["status", "results/tiny"]) == 0
     printed = capsys.readouterr().out
-    for word in ("estimate", "actual", "trial-steps/s", "compile", "step", "eval", "host"):
+    for word in ("mate", "actual", "trial-", "steps/s", "compile", "step", "eval", "host"):
         assert word in printed
     about = Store("results/tiny").read_abouts()[0]
-    assert about["trial_steps"] == 6 * 40
+    assert about["trial_steps"] == 6 * 4000
+    assert about["step_seconds"] > about["eval_seconds"] > 0
     parts = about["step_seconds"] + about["eval_seconds"] + about["host_seconds"]
     assert parts == pytest.approx(about["run_seconds"])
 
@@ -341,6 +343,26 @@ def test_unbegun_packs_are_packed_anew_when_the_packing_changes(tiny):
     assert main(["sweep", tiny, "seed=0", "train.stop_metric=test_eror", "out=a"]) == 2
     assert main(["sweep", tiny, "seed=0", "pack.max_trials=1", "out=a"]) == 0
     assert Store("a").read_plan()["pack"].nunique() == 3
+
+
+def test_a_pack_compiled_ahead_is_not_taken_for_another_of_the_same_number(tiny, monkeypatch):
+    def stop(_):
+        raise Interrupted("SIGINT")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ddlab.run._PackRun, "run", stop)
+        assert main(["sweep", tiny, "pack.max_trials=2", "out=a"]) == 130
+    assert main(["sweep", tiny, "pack.max_trials=3", "out=a"]) == 0
+    assert main(["sweep", tiny, "pack.max_trials=3", "out=b"]) == 0
+    pd.testing.assert_frame_equal(curves("a"), curves("b"), check_exact=True)
+
+
+def test_a_users_own_jax_cache_is_respected(tiny, tmp_path):
+    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "own"), "DDLAB_CACHE": str(tmp_path / "cache")}
+    shutil.copytree(os.environ["DDLAB_CACHE"], tmp_path / "cache", ignore=shutil.ignore_patterns("compiled"))
+    words = [sys.executable, "-m", "ddlab.cli", "sweep", tiny]
+    subprocess.run(words, env=environment, capture_output=True, check=True)
+    assert not (tmp_path / "cache" / "compiled").exists()
 
 
 def test_packs_run_in_parallel_processes_with_joblib(tiny):

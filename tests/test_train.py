@@ -8,6 +8,7 @@ from typing import ClassVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from ddlab.batches import batch_rows
@@ -17,7 +18,7 @@ from ddlab.measures import Measure
 from ddlab.models import Model
 from ddlab.models.mlp import MLP
 from ddlab.prepare import load_datasets
-from ddlab.train import Inputs, eval_steps, make_program, train_settings
+from ddlab.train import Inputs, eval_steps, make_inputs, make_program, train_settings
 from tests.support import MODULAR, SMALL_MNIST, leaves_of, make_pack, named_leaves, run_trials
 
 OPTIMIZERS = {
@@ -118,6 +119,36 @@ def test_a_traced_field_of_a_measure_differs_between_trials():
     np.testing.assert_array_equal(metrics["strength"], [[1, 2, 3]] * 2)
 
 
+@dataclasses.dataclass(frozen=True)
+class Curvature(Measure):
+    """A measure with second derivatives: the Hessian of the training loss times the parameters."""
+
+    def __call__(self, snapshot):
+        def loss(params):
+            return snapshot.mean_fn(snapshot.loss_fn, params, snapshot.train)
+
+        gradient = jax.grad(loss)
+        shifted = (jax.tree.map(lambda p, sign=sign: p * (1 + sign * 1e-5), snapshot.params) for sign in (1, -1))
+        above, below = (gradient(params) for params in shifted)
+        difference = jax.tree.map(lambda a, b: (a - b) / 2e-5, above, below)
+        product = jax.grad(lambda params: optax.tree.vdot(gradient(params), snapshot.params))(snapshot.params)
+        return {"product": optax.tree.norm(product), "away": optax.tree.norm(optax.tree.sub(product, difference))}
+
+
+@pytest.mark.parametrize(
+    "kind", [(*SMALL_MNIST, "model.activation=tanh"), (*MODULAR, "data.modulus=37")], ids=["features", "tokens"]
+)
+def test_a_measure_may_take_second_derivatives_over_several_chunks(kind):
+    shared = (*kind, "train.dtype=float64", "model.width=8", "+measures.curvature._target_=tests.test_train.Curvature")
+    trial = leaves_of(*shared)
+    with jax.enable_x64(True):
+        dataset = load_datasets([trial])[0]
+        program = make_program(trial, dataset, 64)
+        inputs = make_inputs([trial], [dataset])
+        metrics = jax.device_get(program.evaluate(program.init(inputs), inputs))
+    assert float(metrics["away"][0]) < 1e-6 * float(metrics["product"][0])
+
+
 def test_a_users_padded_field_may_have_any_name():
     shared = (*SMALL_MNIST, "train.steps=20", "train.num_evals=3")
     own = "model={_target_:tests.test_train.Renamed,hidden:%d}"
@@ -136,12 +167,14 @@ def test_an_absurd_learning_rate_leaves_the_other_trials_untouched():
     assert not np.isfinite(with_wild["train_loss"][-1, 9]) or with_wild["train_loss"][-1, 9] > 1e3
 
 
-def test_tiles_and_devices_do_not_change_the_results():
+def test_tiles_and_devices_do_not_change_the_results(monkeypatch):
     trials = [
         leaves_of(*SMALL_MNIST, "train.steps=60", f"model.width={width}", f"seed={seed}") for width in (4, 9) for seed in range(5)
     ]
     whole = run_trials(trials)[1]
-    for tile in (1, 2, 3):
+    both = jax.local_devices()
+    for tile, devices in ((1, both), (2, both), (3, both), (4, both[:1]), (100, both[:1])):
+        monkeypatch.setattr(jax, "local_devices", lambda devices=devices: devices)
         tiled = run_trials(trials, tile)[1]
         for name in whole:
             np.testing.assert_allclose(tiled[name], whole[name], rtol=1e-5, err_msg=name)

@@ -61,7 +61,7 @@ def draw_words(key: jax.Array, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
         return {}
     sizes = [math.prod(shape) for shape in shapes.values()]
     keys = [jnp.broadcast_to(key ^ stream(0, name), (size, 2)) for name, size in zip(shapes, sizes, strict=True)]
-    counters = [_counters(shape) for shape in shapes.values()]
+    counters = [_counters(shape or (1,)) for shape in shapes.values()]
     words = jax.vmap(threefry_2x32)(jnp.concatenate(keys), jnp.concatenate(counters))[:, 0]
     pieces = jnp.split(words, list(itertools.accumulate(sizes))[:-1])
     return {name: piece.reshape(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}

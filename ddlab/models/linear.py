@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 from jax.custom_batching import sequential_vmap
 
-Saved = tuple[jax.Array, jax.Array]
+Pair = tuple[jax.Array, jax.Array]
 
 
-@jax.custom_vjp
+@jax.custom_jvp
 def matmul(x: jax.Array, weight: jax.Array) -> jax.Array:
     """Return x @ weight, [B, fan_in] times [fan_in, fan_out].
 
@@ -19,45 +21,46 @@ def matmul(x: jax.Array, weight: jax.Array) -> jax.Array:
     return x @ weight
 
 
-def _matmul_forward(x: jax.Array, weight: jax.Array) -> tuple[jax.Array, Saved]:
-    return x @ weight, (x, weight)
-
-
-def _matmul_backward(saved: Saved, gradient: jax.Array) -> tuple[jax.Array, jax.Array]:
-    x, weight = saved
+@matmul.defjvp
+def _matmul_jvp(primals: Pair, tangents: Pair) -> Pair:
+    (x, weight), (dx, dweight) = primals, tangents
     fan_in, fan_out = weight.shape
     if fan_in <= fan_out:
-        return gradient @ weight.T, x.T @ gradient
-    # Without the barrier the compiler moves the transposition back into the product.
-    return gradient @ weight.T, jax.lax.optimization_barrier(gradient.T @ x).T
-
-
-matmul.defvjp(_matmul_forward, _matmul_backward)
+        return x @ weight, dx @ weight + x @ dweight
+    # Linear in dweight, so that its transpose is the gradient (gradient^T x)^T; without the barrier the compiler moves the
+    # transpositions back into the product.
+    columns = jax.lax.optimization_barrier(dweight.T)
+    return x @ weight, dx @ weight + jax.lax.dot_general(x, columns, (((1,), (1,)), ((), ())))
 
 
 @jax.custom_vjp
 def lookup(table: jax.Array, tokens: jax.Array) -> jax.Array:
-    """Return the rows of a table [A, fan_out] that tokens [B] (each below A) name, [B, fan_out]: one_hot(tokens) @ table."""
-    return _rows(table, tokens)
+    """Return the rows of a table [A, fan_out] that tokens [B] (each below A) name, [B, fan_out]: one_hot(tokens) @ table.
 
-
-def _rows(table: jax.Array, tokens: jax.Array) -> jax.Array:
+    It has derivatives of any order in reverse mode (`jax.grad`, `jax.vjp`), none in forward mode (`jax.jvp`, `jax.jacfwd`).
+    """
     return table.at[tokens.astype(jnp.uint32)].get(mode="promise_in_bounds")
 
 
-def _lookup_forward(table: jax.Array, tokens: jax.Array) -> tuple[jax.Array, Saved]:
-    return _rows(table, tokens), (table, tokens)
+@partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _sums_of_rows(rows: jax.Array, tokens: jax.Array, num_tokens: int) -> jax.Array:
+    """Return the transpose of `lookup`, [A, fan_out]: for each token the sum of its rows [B, fan_out]."""
+    if jax.default_backend() != "cpu":
+        # An accelerator adds rows in an order that differs from run to run; a product does not.
+        return jax.nn.one_hot(tokens, num_tokens, dtype=rows.dtype).T @ rows
+    return _add_rows(jnp.zeros((num_tokens, *rows.shape[1:]), rows.dtype), tokens, rows)
 
 
-def _lookup_backward(saved: Saved, gradient: jax.Array) -> tuple[jax.Array, None]:
-    table, tokens = saved
-    # XLA's CPU adds rows fast for one trial and slowly for several at once.
-    add = sequential_vmap(_add_rows) if jax.default_backend() == "cpu" else _add_rows
-    return add(jnp.zeros_like(table), tokens, gradient), None
-
-
+@sequential_vmap  # XLA's CPU adds rows fast for one trial and slowly for several at once
 def _add_rows(table: jax.Array, tokens: jax.Array, rows: jax.Array) -> jax.Array:
     return table.at[tokens.astype(jnp.uint32)].add(rows, mode="promise_in_bounds")
 
 
-lookup.defvjp(_lookup_forward, _lookup_backward)
+lookup.defvjp(
+    lambda table, tokens: (lookup(table, tokens), (tokens, len(table))),
+    lambda saved, gradient: (_sums_of_rows(gradient, *saved), None),
+)
+_sums_of_rows.defvjp(
+    lambda rows, tokens, num_tokens: (_sums_of_rows(rows, tokens, num_tokens), tokens),
+    lambda _num_tokens, tokens, gradient: (lookup(gradient, tokens), None),
+)
