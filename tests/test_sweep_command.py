@@ -127,7 +127,7 @@ def test_trials_that_have_stopped_leave_and_the_others_do_not_notice(tiny, monke
         f"train.{setting}"
         for setting in ("stop_metric=train_loss", "stop_below=2.2", "stop_patience=1", "steps=120", "num_evals=40")
     ]
-    axes = ["optimizer.learning_rate=0.00001,0.0001,0.0003,0.001", "model.width=1500", "seed=range(3)"]
+    axes = ["optimizer.learning_rate=0.000003,0.0001,0.0003,0.001", "model.width=3000", "seed=range(3)"]
     left = []
     leave = Compiled.without_ended
     monkeypatch.setattr(Compiled, "without_ended", lambda self, alive: left.append(alive.sum()) or leave(self, alive))

@@ -35,6 +35,7 @@ from tests.support import dataset_of, leaves_of
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 ROUNDS = 3
+SCRIPTS = {"T": "torch_loop", "J": "jax_loop", "V": "torch_vmap"}
 BATCH, FEATURES, CLASSES = 100, 40, 10
 
 
@@ -96,11 +97,13 @@ def problem_of(workplace: Path, name: str, leaves: Leaves, **changes: Any) -> Pa
     return problem.write(workplace / name, arrays, {**settings, **changes})
 
 
-def fastest_threads(workplace: Path, name: str, leaves: Leaves, **changes: Any) -> int:
-    """Return the number of threads with which peer T is fastest, by a short run with each."""
+def fastest(workplace: Path, script: str, leaves: Leaves, **changes: Any) -> dict[str, Any]:
+    """Return the number of threads, and fused Adam or not, with which a PyTorch peer is fastest, by a short run of each."""
     counts = range(1, len(os.sched_getaffinity(0)) + 1)
-    paths = {count: problem_of(workplace, f"{name}-{count}", leaves, **{**changes, "threads": count}) for count in counts}
-    return min(counts, key=lambda count: peer("torch_loop", paths[count]).report["seconds"])
+    choices = [{"threads": count, "fused": fused} for count in counts for fused in (False, True)]
+    paths = [problem_of(workplace, f"try-{index}", leaves, **changes, **choice) for index, choice in enumerate(choices)]
+    seconds = [peer(script, path).report["seconds"] for path in paths]
+    return choices[int(np.argmin(seconds))]
 
 
 def rounds(runs: dict[str, Callable[[], Run]]) -> dict[str, list[Run]]:
@@ -145,8 +148,8 @@ def whole_sweep(workplace: Path) -> dict[str, Any]:
     widths = [int(width) for width in axes["model.width"].split(",")]
     data = ("data.num_train=1000", "data.num_test=4000", "data.label_noise=0.2")
     leaves = leaves_of(*data, "optimizer.learning_rate=0.003", "train.steps=5000", "train.batch_size=100", "train.num_evals=40")
-    threads = fastest_threads(workplace, "short", leaves, widths=widths, steps=100, eval_steps=[])
-    path = problem_of(workplace, "quick", leaves, widths=widths, seeds=list(range(4)), threads=threads)
+    best = fastest(workplace, "torch_loop", leaves, widths=widths, steps=200, eval_steps=[])
+    path = problem_of(workplace, "quick", leaves, widths=widths, seeds=list(range(4)), **best)
 
     def cold() -> Run:
         clear_compiled(workplace)
@@ -164,12 +167,11 @@ def whole_sweep(workplace: Path) -> dict[str, Any]:
     compiling = {name: median(done[name], lambda run: run.report["compile_seconds"]) for name in ("cold", "warm")}
     tracing = median(done["warm"], lambda run: run.report["trace_seconds"])
     return {
-        "threads_of_T": threads,
+        **{f"T_{key}": value for key, value in best.items()},
         **{f"{name}_seconds": value for name, value in seconds.items()},
         "T_over_cold": seconds["T"] / seconds["cold"],
         "J_over_cold": seconds["J"] / seconds["cold"],
         "T_over_warm": seconds["T"] / seconds["warm"],
-        "J_over_warm": seconds["J"] / seconds["warm"],
         "compile_seconds_cold": compiling["cold"],
         "compile_seconds_warm": compiling["warm"],
         "compile_warm_over_cold": compiling["warm"] / compiling["cold"],
@@ -186,22 +188,24 @@ def one_width(workplace: Path) -> dict[str, Any]:
         data = ("data.num_train=1000", "data.num_test=4000", "data.label_noise=0.2", "measures.gradient_norm=null")
         train = ("train.batch_size=100", "train.num_evals=4", "optimizer.learning_rate=0.003")
         leaves = leaves_of(*data, *train, f"model.width={width}", f"train.steps={peer_steps}")
-        threads = fastest_threads(workplace, f"short{width}", leaves, steps=300, eval_steps=[])
-        paths = {
-            "T": problem_of(workplace, f"t{width}", leaves, threads=threads),
-            "T fused": problem_of(workplace, f"f{width}", leaves, threads=threads, fused=True),
-            "J": problem_of(workplace, f"j{width}", leaves),
-            "V": problem_of(workplace, f"v{width}", leaves, threads=2, seeds=list(range(16)), steps=peer_steps // 4),
+        seeds = {"seeds": list(range(16))}
+        best = {
+            "T": fastest(workplace, "torch_loop", leaves, steps=500, eval_steps=[]),
+            "V": fastest(workplace, "torch_vmap", leaves, steps=100, eval_steps=[], **seeds),
         }
-        scripts = {"T": "torch_loop", "T fused": "torch_loop", "J": "jax_loop", "V": "torch_vmap"}
+        paths = {
+            "T": problem_of(workplace, f"t{width}", leaves, **best["T"]),
+            "J": problem_of(workplace, f"j{width}", leaves),
+            "V": problem_of(workplace, f"v{width}", leaves, **best["V"], **seeds, steps=peer_steps // 4),
+        }
         overrides = (*data, *train, f"model.width={width}", f"train.steps={steps}", f"seed=range({num_seeds})")
-        runs = {name: partial(peer, scripts[name], paths[name]) for name in paths}
+        runs = {name: partial(peer, SCRIPTS[name], paths[name]) for name in paths}
         done = rounds({"ddlab": partial(ours, workplace, "mnist1d_quick", *overrides), **runs})
         rates = {name: median(those, rate) for name, those in done.items()}
         # Forward 2 (D + K) h, gradients of both weights as much, of the hidden layer 2 K h.
         flops = 2 * BATCH * width * (2 * (FEATURES + CLASSES) + CLASSES)
         found[f"width_{width}"] = {
-            "threads_of_T": threads,
+            **{f"{name}_{key}": value for name, those in best.items() for key, value in those.items()},
             **{f"{name}_trial_steps_per_second": value for name, value in rates.items()},
             **{f"ddlab_over_{name}": rates["ddlab"] / rates[name] for name in paths},
             "gflops": rates["ddlab"] * flops / 1e9,
@@ -218,7 +222,7 @@ def traffic(width: int) -> float:
 
 
 def machine_limits() -> dict[str, float]:
-    """Return the machine's matrix-multiply rate and memory bandwidth, measured with all devices."""
+    """Return the machine's rates, all devices at work, by XLA: products of 512 x 512 matrices, and a triad over 256 MiB."""
     import jax
     import jax.numpy as jnp
     from jax.sharding import AxisType, NamedSharding, PartitionSpec
@@ -256,19 +260,22 @@ def modular_addition(workplace: Path) -> dict[str, Any]:
     for fraction in (0.15, 0.2, 0.25, 0.3, 0.5):
         config = ("data=modular", "model=quadratic_mlp", "optimizer=adamw", "train.batch_size=null", "train.loss=mse")
         leaves = leaves_of(*config, *shared, f"data.train_fraction={fraction}", "model.width=500", "optimizer.weight_decay=5")
-        threads = fastest_threads(workplace, f"s{fraction}", leaves, steps=20, eval_steps=[])
-        paths = {
-            "T": problem_of(workplace, f"m{fraction}", leaves, threads=threads),
-            "J": problem_of(workplace, f"n{fraction}", leaves),
-            "V": problem_of(workplace, f"o{fraction}", leaves, threads=2, seeds=[0, 1, 2, 3], steps=15),
+        seeds = {"seeds": [0, 1, 2, 3]}
+        best = {
+            "T": fastest(workplace, "torch_loop", leaves, steps=20, eval_steps=[]),
+            "V": fastest(workplace, "torch_vmap", leaves, steps=5, eval_steps=[], **seeds),
         }
-        scripts = {"T": "torch_loop", "J": "jax_loop", "V": "torch_vmap"}
+        paths = {
+            "T": problem_of(workplace, f"m{fraction}", leaves, **best["T"]),
+            "J": problem_of(workplace, f"n{fraction}", leaves),
+            "V": problem_of(workplace, f"o{fraction}", leaves, **best["V"], **seeds, steps=15),
+        }
         overrides = (*shared, f"data.train_fraction={fraction}", "train.stop_metric=null", "seed=range(12)")
-        runs = {name: partial(peer, scripts[name], paths[name]) for name in paths}
+        runs = {name: partial(peer, SCRIPTS[name], paths[name]) for name in paths}
         done = rounds({"ddlab": partial(ours, workplace, "modular_addition_fraction", *overrides), **runs})
         rates = {name: median(those, rate) for name, those in done.items()}
         found[f"fraction_{fraction}"] = {
-            "threads_of_T": threads,
+            **{f"{name}_{key}": value for name, those in best.items() for key, value in those.items()},
             **{f"{name}_trial_steps_per_second": value for name, value in rates.items()},
             **{f"ddlab_over_{name}": rates["ddlab"] / rates[name] for name in paths},
         }
@@ -290,10 +297,13 @@ def growth(workplace: Path) -> dict[str, Any]:
                 "peak_mib": median(those, lambda run: run.mib),
                 "packs": those[0].report["packs"],
             }
+    runs = {}
     for count in (5, 10, 20, 40):
         widths = ",".join(str(width) for width in np.unique(np.rint(np.geomspace(4, 512, count)).astype(int)))
-        run = ours(workplace, "mnist1d_quick", f"model.width={widths}", "seed=0", "train.steps=2000", "train.num_evals=3")
-        found["widths"][str(count)] = {"packs": run.report["packs"], "wall_seconds": run.wall}
+        overrides = (f"model.width={widths}", "seed=0", "train.steps=2000", "train.num_evals=3")
+        runs[str(count)] = partial(ours, workplace, "mnist1d_quick", *overrides)
+    for count, those in rounds(runs).items():
+        found["widths"][count] = {"packs": those[0].report["packs"], "wall_seconds": median(those, wall)}
     return found
 
 
