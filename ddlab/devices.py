@@ -22,7 +22,7 @@ from ddlab.train import NOT_BEGUN, Inputs, Metrics, Program, State
 
 CACHE_SIZE_FILE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")  # Linux; such as "1024K"
 DEFAULT_CACHE_BYTES = 2**20
-CACHES_OF_WORK = 8
+CACHES_OF_WORK = 2
 ACCELERATOR_BYTES = 2**29
 
 # LLVM's first level compiles a fifth faster than its second, and what it makes is no slower here (make bench).
@@ -61,8 +61,8 @@ def use_compile_cache(mib: float) -> None:
 def working_bytes() -> int:
     """Return how large the arrays of a step may be for a device to work on them best.
 
-    On a CPU core that is eight second-level caches: with fewer trials at once the products are too small to run at full
-    speed, with more the third level does not hold them (make bench). On an accelerator it is what keeps it busy.
+    On a CPU core that is two second-level caches: with more, the cores wait for each other's memory. On an accelerator it is
+    what keeps it busy.
     """
     if jax.default_backend() != "cpu":
         return ACCELERATOR_BYTES

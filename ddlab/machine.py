@@ -28,7 +28,7 @@ from ddlab.plan import tiling
 from ddlab.store import write_atomically
 from ddlab.train import make_inputs, make_program
 
-VERSION = 3
+VERSION = 4
 WIDTHS = (8, 64, 512)
 NUM_TRAIN, NUM_TEST, NUM_FEATURES, NUM_CLASSES, BATCH_SIZE = 1000, 100, 40, 10, 100
 

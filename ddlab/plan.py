@@ -21,6 +21,9 @@ from ddlab.errors import ConfigError
 # Most and fewest examples that go through a network at once; longer batches are taken in pieces.
 MOST_EXAMPLES, LEAST_EXAMPLES = 1024, 128
 
+# A step of a single wide network takes as long as that of two: XLA's CPU product for its first layer's gradient is a slow one.
+LEAST_TILE = 2
+
 
 @dataclass(frozen=True)
 class Part:
@@ -132,15 +135,15 @@ def step_bytes(size: Size, train: Train) -> float:
 def tiling(size: Size, train: Train, working_bytes: int) -> tuple[int, int]:
     """Return how many trials a device trains at once, and how many examples go through a network at once.
 
-    The arrays of a step may take `working_bytes`, and one layer of one of its chunks as much.
+    The arrays of a step may take `working_bytes`, one layer of one of its chunks half of that.
 
     Args:
         size: of the widest trial of the pack.
         train: its training settings.
         working_bytes: of the arrays that a device works on best.
     """
-    tile = max(1, int(working_bytes / step_bytes(size, train)))
-    chunk = int(working_bytes / (tile * itemsize(train) * size.num_units))
+    tile = max(LEAST_TILE, int(working_bytes / step_bytes(size, train)))
+    chunk = int(working_bytes / (2 * tile * itemsize(train) * size.num_units))
     return tile, min(max(chunk, LEAST_EXAMPLES), MOST_EXAMPLES)
 
 
