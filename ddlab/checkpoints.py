@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from ddlab.store import DamagedPart, first_line, write_atomically
+from ddlab.timing import Timing
 from ddlab.train import State
 
 
@@ -23,13 +24,13 @@ class Checkpoint(NamedTuple):
         state: arrays on the host.
         num_evals: eval points recorded.
         num_parts: parts of the curves written.
-        timing: the sums of the pack's `Timing` so far.
+        timing: of the pack so far.
     """
 
     state: State
     num_evals: int
     num_parts: int
-    timing: dict[str, float]
+    timing: Timing
 
 
 class Checkpoints:
@@ -46,11 +47,12 @@ class Checkpoints:
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, then remove the one before."""
-        state, *about = checkpoint
-        path = self._directory / f"eval={checkpoint.num_evals:05d}"
+        state, num_evals, num_parts, timing = checkpoint
+        path = self._directory / f"eval={num_evals:05d}"
         arrays = {f"{k:04d}": leaf for k, leaf in enumerate(jax.tree.leaves(state)) if leaf.size}
         self._checkpointer.save(path / "state", arrays, force=True)
         self._checkpointer.wait_until_finished()
+        about = {"num_evals": num_evals, "num_parts": num_parts, "timing": timing.sums()}
         write_atomically(path / "about.json", json.dumps(about).encode())
         for other in self._directory.glob("eval=*"):
             if other != path:
@@ -70,7 +72,9 @@ class Checkpoints:
         zeros = {f"{k:04d}": np.zeros(leaf.shape, leaf.dtype) for k, leaf in enumerate(leaves)}
         wanted = {key: array for key, array in zeros.items() if array.size}  # orbax stores no empty arrays
         arrays = zeros | self._checkpointer.restore(about.parent / "state", wanted)
-        return Checkpoint(jax.tree.unflatten(tree, list(arrays.values())), *json.loads(about.read_text()))
+        read = json.loads(about.read_text())
+        state = jax.tree.unflatten(tree, list(arrays.values()))
+        return Checkpoint(state, read["num_evals"], read["num_parts"], Timing(**read["timing"]))
 
     def remove(self) -> None:
         """Remove every checkpoint."""

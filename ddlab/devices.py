@@ -114,12 +114,13 @@ class Compiled:
         return State(np.array(step), *self.layout.take(own))  # type: ignore[arg-type]
 
     def without_ended(self, alive: np.ndarray) -> Compiled:
-        """Return the same program for the live trials only; alive: [T] bool."""
+        """Return the same program for the live trials only; alive: [T] bool. This one lets go of its inputs."""
+        self.__dict__.pop("_arguments", None)
         return replace(self, layout=self.layout.with_trials(alive))
 
 
 def compile_pack(program: Program, inputs: Inputs, num_trials: int, tile: int) -> Compiled:
-    """Compile a pack's one program, its trial axis split over the local devices in tiles of at most `tile` trials."""
+    """Compile a pack's one program, its trial axis split over the local devices in tiles of about `tile` trials."""
     start = time.monotonic()
     layout = Layout.of(num_trials, tile)
     shapes = jax.eval_shape(program.init, inputs)

@@ -56,7 +56,7 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
         make_recipe(figure, spec)
     trials = make_trials(sweep.parts, settle)
     if action == "plan" or not _in_this_process(sweep.config):
-        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # leave an accelerator's memory to those who train
+        os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes may share an accelerator
     use_cpu_cores(settings.cpu_devices)
     machine = this_machine()
     if action == "plan":
@@ -87,7 +87,7 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
                 returns = launch([[*fixed, *job] for job in _jobs(pending, sweep.config)])
             _raise_failure(dict(zip(pending, returns, strict=True)))
     _print_summary(name, store, {trial.id for trial in trials})
-    if sweep.config.profile:
+    if sweep.config.profile and (store.root / "profile").exists():
         print(f"profiles: {store.root / 'profile'}; for TensorBoard, or open a trace.json.gz in Perfetto")
 
 

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from ddlab.config import PackSettings, train_settings
+from ddlab.config import PackSettings
 from ddlab.plan import Shape, Trial, step_bytes, tiling
 
 
@@ -58,31 +58,37 @@ class Machine:
     def run_seconds(self, shape: Shape, num_trials: int) -> float:
         """Return the seconds of training and evaluating `num_trials` trials padded to `shape`."""
         of_device = math.ceil(num_trials / self.num_devices)
-        steps = train_settings(shape.leaves).steps
         tiles = math.ceil(of_device / self._tile(shape))
         work = shape.flops / shape.step_flops * self.trial_seconds(shape.step_flops)
-        return tiles * steps * self.tile_seconds + of_device * work
+        return tiles * shape.train.steps * self.tile_seconds + of_device * work
 
     def seconds(self, shape: Shape, num_trials: int) -> float:
         """Return the seconds of a pack, compilation included."""
         return self.compile_seconds + self.run_seconds(shape, num_trials)
 
     def num_bytes(self, shape: Shape, num_trials: int) -> float:
-        """Return the bytes of a pack: what its trials keep, and the arrays of a step of the tiles at work."""
-        at_work = min(num_trials, self.num_devices * self._tile(shape))
-        return num_trials * shape.num_bytes + at_work * step_bytes(shape.size, train_settings(shape.leaves))
+        """Return the bytes of a pack: its data on each device, what its trials keep, and a step of the tiles at work."""
+        shared = self.num_devices * shape.data_bytes
+        at_work = min(num_trials, self._most_at_work(shape))
+        return shared + num_trials * shape.num_bytes + at_work * step_bytes(shape.size, shape.train)
 
     def capacity(self, shape: Shape, memory: float) -> int:
         """Return the most trials, at least one, whose pack fits into so many bytes."""
-        working = step_bytes(shape.size, train_settings(shape.leaves))
-        at_work = self.num_devices * self._tile(shape)
+        working = step_bytes(shape.size, shape.train)
+        at_work = self._most_at_work(shape)
+        memory -= self.num_devices * shape.data_bytes
         fitting = int(memory // (shape.num_bytes + working))
         if fitting >= at_work:
             fitting = int((memory - at_work * working) // shape.num_bytes)
         return max(1, fitting)
 
     def _tile(self, shape: Shape) -> int:
-        return tiling(shape.size, train_settings(shape.leaves), self.working_bytes)[0]
+        return tiling(shape.size, shape.train, self.working_bytes)[0]
+
+    def _most_at_work(self, shape: Shape) -> int:
+        """Trials that are trained at once, at most: a layout may widen its tiles by a quarter."""
+        tile = self._tile(shape)
+        return self.num_devices * (tile + tile // 4)
 
 
 @dataclass(frozen=True)
@@ -125,12 +131,13 @@ def pack_trials(trials: Sequence[Trial], settings: PackSettings, machine: Machin
 def _cut(buckets: Sequence[_Bucket], settings: PackSettings, machine: Machine) -> list[tuple[int, int]]:
     """Cut the sorted widths into runs `(first, last)` of least total seconds (dynamic programming over the last cut)."""
     counts = list(itertools.accumulate((len(bucket.trials) for bucket in buckets), initial=0))
+    capacities = [_capacity(bucket, settings, machine) for bucket in buckets]
 
     def seconds(first: int, last: int) -> float:
         num_trials = counts[last + 1] - counts[first]
         shape = buckets[last].widest
         assert shape is not None
-        num_packs = math.ceil(num_trials / _capacity(buckets[last], settings, machine))
+        num_packs = math.ceil(num_trials / capacities[last])
         return num_packs * machine.compile_seconds + machine.run_seconds(shape, num_trials)
 
     best = [0.0]

@@ -78,6 +78,11 @@ class Shape:
     size: Size
 
     @cached_property
+    def train(self) -> Train:
+        """Its training settings."""
+        return train_settings(self.leaves)
+
+    @cached_property
     def width_key(self) -> str | None:
         """As `config.width_key`."""
         return width_key(self.leaves)
@@ -99,23 +104,29 @@ class Shape:
     @cached_property
     def step_flops(self) -> float:
         """Floating-point operations of one step of one trial: 2 per multiply-add forward, 4 backward."""
-        train = train_settings(self.leaves)
-        return 6.0 * self.size.num_products * (train.batch_size or self.size.num_train)
+        return 6.0 * self.size.num_products * (self.train.batch_size or self.size.num_train)
 
     @cached_property
     def flops(self) -> float:
         """Floating-point operations of one trial: its steps, and evaluation with a gradient on the training set."""
-        train, size = train_settings(self.leaves), self.size
-        of_eval = size.num_products * (6.0 * size.num_train + 2.0 * size.num_test)
-        return train.steps * self.step_flops + train.num_evals * of_eval
+        of_eval = self.size.num_products * (6.0 * self.size.num_train + 2.0 * self.size.num_test)
+        return self.train.steps * self.step_flops + self.train.num_evals * of_eval
 
     @cached_property
     def num_bytes(self) -> float:
-        """Bytes that one trial keeps between steps: parameters, optimizer state and, if they vary in a pack, its data."""
-        varied = self.leaves if self.part.at else self.part.axes
+        """Bytes that one trial keeps between steps: parameters and two moments, twice (a commit copies them), and own data.
+
+        Its data count as its own where they may differ between the trials of a pack.
+        """
+        part = self.part
+        varied = self.leaves if part.at or part.structural else part.axes
         has_own = any(key in varied for key in traced_keys(self.leaves) if key.startswith("data."))
-        own_data = (self.size.num_inputs + 1) * (self.size.num_train + self.size.num_test) if has_own else 0
-        return itemsize(train_settings(self.leaves)) * (3.0 * self.size.num_params + own_data)
+        return itemsize(self.train) * 6.0 * self.size.num_params + (self.data_bytes if has_own else 0)
+
+    @cached_property
+    def data_bytes(self) -> float:
+        """Bytes of the data set, which lies on each device."""
+        return itemsize(self.train) * (self.size.num_inputs + 1.0) * (self.size.num_train + self.size.num_test)
 
 
 def itemsize(train: Train) -> int:

@@ -26,13 +26,13 @@ class Prepared:
     Attributes:
         trial_ids: [T].
         train: training settings, the same for all trials.
-        datasets: of each trial.
+        checksums: of each trial's data.
         compiled: the program and its inputs.
     """
 
     trial_ids: np.ndarray
     train: Train
-    datasets: Sequence[Dataset]
+    checksums: Sequence[str]
     compiled: Compiled
 
 
@@ -55,7 +55,8 @@ def prepare_pack(store: Store, index: int) -> Prepared:
         tile, chunk = tiling(size_of(build(widest, "model"), datasets[0].spec), train, working_bytes())
         program = make_program(widest, datasets[0], chunk)
         compiled = compile_pack(program, make_inputs(trials, datasets), len(trials), tile)
-    return Prepared(np.array(rows["trial_id"], object), train, datasets, compiled)
+    checksums = {id(dataset): dataset.checksum for dataset in datasets}
+    return Prepared(np.array(rows["trial_id"], object), train, [checksums[id(dataset)] for dataset in datasets], compiled)
 
 
 def load_datasets(trials: list[Leaves]) -> list[Dataset]:

@@ -12,7 +12,7 @@ SECONDS = 0.3
 
 
 class Profile:
-    """A context that records from the first call of `follow` to the first one at least `SECONDS` later: whole segments.
+    """A context that records from the first call of `follow` to the first one at least `SECONDS` later.
 
     What was recorded is for TensorBoard (xplane.pb) and Perfetto (trace.json.gz).
     """

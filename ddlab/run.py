@@ -55,7 +55,7 @@ def run_pack(root: str | Path, index: int, settings: PackSettings) -> None:
         start = time.monotonic()
         prepared = _ahead.take(_key(store, index), partial(prepare_pack, store, index))
         waited = time.monotonic() - start
-        if settings.next is not None:
+        if settings.next is not None and not signals.received:
             _ahead.start(_key(store, settings.next), partial(prepare_pack, store, settings.next))
         with precision(prepared.train):
             _PackRun(store, index, settings, prepared, waited, signals, progress).run()
@@ -166,6 +166,7 @@ class _PackRun:
         self._timing = Timing()
 
     def run(self) -> None:
+        self._started = time.monotonic()
         with Profile(self._store.profile_directory(self._index)) as profile:
             self._train_from(self._restore(), profile if self._settings.profile else None)
         if self._signals.received:
@@ -174,8 +175,8 @@ class _PackRun:
     def _train_from(self, state: State, profile: Profile | None) -> None:
         # The first segment costs more than its arithmetic; one without steps keeps that out of what evaluation is said to cost.
         state, _ = jax.block_until_ready(self._compiled.segment(state, max(0, int(state.step))))
-        self._ready = committed = started = time.monotonic()
-        before = self._timing.run
+        self._ready = committed = time.monotonic()
+        started, before = self._started, self._timing.run
         waiting: _Segment | None = None
         for index in range(self._num_evals, len(self._steps)):
             commit_due = waiting is not None and time.monotonic() - committed >= self._settings.checkpoint_seconds
@@ -188,9 +189,9 @@ class _PackRun:
             if waiting is not None:
                 self._record(waiting)
             if snapshot is not None:
-                committed = time.monotonic()
-                self._timing.run = before + committed - started
+                self._timing.run = before + time.monotonic() - started
                 self._commit(snapshot)
+                committed = time.monotonic()
             num_steps = step - self._steps[index - 1] if index else 0
             waiting = _Segment(step, num_steps, metrics, self._compiled.layout, dispatched)
             if self._signals.received or not self._outcomes.alive.any():
@@ -214,11 +215,11 @@ class _PackRun:
 
     def _record(self, segment: _Segment) -> None:
         """Take the metrics of one eval point; waits until the devices have them."""
+        waited = not all(array.is_ready() for array in segment.metrics.values())
         host = segment.layout.take(segment.metrics)
-        now = time.monotonic()
-        alive = int(self._outcomes.alive.sum())
-        self._timing.add(now - max(segment.dispatched, self._ready), segment.num_steps, int(segment.layout.busy.max()), alive)
-        self._ready = now
+        began = max(segment.dispatched, self._ready)
+        tiles, alive = int(segment.layout.busy.max()), int(self._outcomes.alive.sum())
+        self._ready = began + self._timing.add(time.monotonic() - began, segment.num_steps, tiles, alive, waited)
         recorded = self._outcomes.update(segment.step, host)
         if recorded.any():
             self._buffer.add(self._prepared.trial_ids, segment.step, host, recorded)
@@ -230,7 +231,7 @@ class _PackRun:
 
     def _commit(self, state: State) -> None:
         self._write_part()
-        self._checkpoints.save(Checkpoint(state, self._num_evals, self._num_parts, self._timing.sums()))
+        self._checkpoints.save(Checkpoint(state, self._num_evals, self._num_parts, self._timing))
 
     def _write_part(self) -> None:
         if self._buffer.columns:
@@ -240,13 +241,12 @@ class _PackRun:
     def _finish(self) -> None:
         self._write_part()
         num_trials = len(self._prepared.trial_ids)
-        checksums = {id(dataset): dataset.checksum for dataset in self._prepared.datasets}
         columns = {
             "trial_id": list(self._prepared.trial_ids),
             "status": list(self._outcomes.status),
             "last_step": self._outcomes.last_step,
             "seconds": np.full(num_trials, self._timing.run / num_trials),
-            "data_checksum": [checksums[id(dataset)] for dataset in self._prepared.datasets],
+            "data_checksum": list(self._prepared.checksums),
         }
         about = {
             "devices": [str(device) for device in jax.local_devices()],
@@ -272,8 +272,7 @@ class _PackRun:
         if found is None or rows is None:
             self._store.clear_parts(self._index)
             return self._compiled.begin()
-        state, self._num_evals, self._num_parts, sums = found
-        self._timing = Timing(**sums)
+        state, self._num_evals, self._num_parts, self._timing = found
         index = MappingProxyType({trial_id: k for k, trial_id in enumerate(self._prepared.trial_ids)})
         names = [name for name in rows.columns if name not in ("trial_id", "step") and rows[name].dtype != object]
         self._outcomes.replay(index, rows, names)

@@ -30,7 +30,9 @@ def print_status(root: Path) -> None:
     table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("pack", "trials", "at\nstep", "esti-\nmate", "actual", "trial-\nsteps/s", *SHARES):
         table.add_column(heading, justify="right", no_wrap=heading != "trials")
-    estimates = plan.groupby("pack")["estimated_seconds"].first() if "estimated_seconds" in plan else pd.Series(dtype=float)
+    estimates = (
+        plan.groupby("pack")["estimated_seconds"].first().dropna() if "estimated_seconds" in plan else pd.Series(dtype=float)
+    )
     for pack, group in trials.groupby("pack"):
         steps = group["trial_id"].map(last_step).max()
         statuses = ", ".join(f"{count} {status}" for status, count in group["status"].value_counts().items())
@@ -54,7 +56,7 @@ def print_status(root: Path) -> None:
 def _times(estimates: Sequence[float | None], abouts: Sequence[Mapping[str, Any] | None]) -> list[str]:
     """Return the cells of estimate, actual, trial-steps per second and shares, summed over packs."""
     estimate = "" if None in estimates else f"{sum(estimates):.1f}"  # type: ignore[arg-type]
-    known = [about for about in abouts if about is not None and "step_seconds" in about]
+    known = [about for about in abouts if about is not None and about.keys() >= set(SHARES.values())]
     if not known:
         return [estimate]
     seconds = {heading: sum(about[key] for about in known) for heading, key in SHARES.items()}

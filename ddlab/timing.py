@@ -15,7 +15,7 @@ class Timing:
     evaluation. Both are fitted by least squares, from running sums.
 
     Attributes:
-        run: wall time from the first segment to the last, of all runs of the pack.
+        run: wall time from the moment the program is there to the last segment, of all runs of the pack.
         busy: of it, with the devices at work on a segment.
         trial_steps: steps made, summed over the trials that made them.
     """
@@ -31,11 +31,23 @@ class Timing:
     _a_total: float = 0.0
     _b_total: float = 0.0
 
-    def add(self, seconds: float, steps: int, tiles: int, trials: int) -> None:
-        """Count a segment of so many steps, run on so many tiles and trials."""
-        self.busy += seconds
+    def add(self, seconds: float, steps: int, tiles: int, trials: int, waited: bool = True) -> float:
+        """Count a segment of so many steps, run on so many tiles and trials; return the seconds that the devices worked on it.
+
+        Args:
+            seconds: since the segment before had ended.
+            steps: that it made.
+            tiles: that ran on a device.
+            trials: that were alive.
+            waited: the host waited for it; else the devices may have waited for the host, and how long they worked is
+                taken from the segments before.
+        """
         self.trial_steps += steps * trials
         a, b = steps * tiles, tiles
+        if not waited and self._bb:
+            per_step, per_eval = self._rates
+            seconds = min(seconds, a * per_step + b * per_eval)
+        self.busy += seconds
         self._aa += a * a
         self._ab += a * b
         self._bb += b * b
@@ -43,12 +55,18 @@ class Timing:
         self._by += b * seconds
         self._a_total += a
         self._b_total += b
+        return seconds
+
+    @property
+    def _rates(self) -> np.ndarray:
+        """Seconds of a step and of an evaluation of a tile, [2]."""
+        matrix, right = np.array([[self._aa, self._ab], [self._ab, self._bb]]), np.array([self._ay, self._by])
+        return np.clip(np.linalg.lstsq(matrix, right)[0], 0, None)
 
     @property
     def stepping(self) -> float:
         """Seconds of `busy` that steps took; the rest is evaluation."""
-        matrix, right = np.array([[self._aa, self._ab], [self._ab, self._bb]]), np.array([self._ay, self._by])
-        per_step, per_eval = np.clip(np.linalg.lstsq(matrix, right)[0], 0, None)
+        per_step, per_eval = self._rates
         steps, evals = per_step * self._a_total, per_eval * self._b_total
         return self.busy * steps / (steps + evals) if steps + evals > 0 else 0.0
 

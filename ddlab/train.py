@@ -91,7 +91,7 @@ def eval_steps(train: Train) -> np.ndarray:
     if train.eval_spacing == "linear":
         steps = np.linspace(0, train.steps, train.num_evals)
     else:
-        steps = np.concatenate([[0], np.geomspace(1, train.steps, train.num_evals - 1)])
+        steps = np.concatenate([[0], np.geomspace(train.steps, 1, train.num_evals - 1)])
     return np.unique(np.rint(steps).astype(int))
 
 

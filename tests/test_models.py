@@ -149,6 +149,24 @@ def test_multiply_adds_of_an_example_are_those_of_the_matrix_products(overrides,
     assert settle(leaves_of(*overrides))[1].num_products == products
 
 
+def test_multiply_adds_in_loops_and_branches_are_counted():
+    class Looped(nnx.Module):
+        def __init__(self, init):
+            self.weight = init.zeros((init.axis("inputs", 40), init.axis("outputs", 40)))
+
+        def __call__(self, x):
+            weight = self.weight[...]
+            x = jax.lax.scan(lambda x, _: (x @ weight, None), x, length=10)[0]
+            return jax.lax.cond(x[0, 0] > 0, lambda x: x @ weight, lambda x: x, x)[:, :10]
+
+    @dataclass(frozen=True)
+    class Loops(Model):
+        def make(self, spec, init):
+            return Looped(init)
+
+    assert size_of(Loops(), build(leaves_of(), "data").describe()).num_products == 11 * 40 * 40
+
+
 @pytest.mark.parametrize(("fan_in", "fan_out"), [(40, 300), (300, 10), (5, 5)])
 def test_matmul_and_its_gradients_are_those_of_the_plain_product(fan_in, fan_out):
     random = np.random.default_rng(0)
@@ -213,6 +231,14 @@ def test_a_parameter_may_be_a_single_number_and_a_network_without_products_has_a
     drawn = [draw_words(stream(seed, "init"), {"level": (), "other": (3,)}) for seed in (0, 1)]
     assert drawn[0]["level"].shape == ()
     assert drawn[0]["level"] != drawn[1]["level"]
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_many_rows_of_one_token_add_up_in_bfloat16(backend, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    table, tokens = jnp.zeros((3, 2), jnp.bfloat16), jnp.full(1024, 2)
+    gradient = jax.grad(lambda table: lookup(table, tokens).astype(jnp.float32).sum())(table)
+    np.testing.assert_array_equal(gradient.astype(jnp.float32), [[0, 0], [0, 0], [1024, 1024]])
 
 
 @pytest.mark.parametrize("model", ["quadratic_mlp", "mlp"])

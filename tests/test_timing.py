@@ -30,6 +30,17 @@ def test_equal_segments_count_as_evaluation_what_the_first_took_without_a_step()
     assert timing.about()["host_seconds"] == pytest.approx(2.0)
 
 
+def test_where_the_devices_may_have_waited_for_the_host_their_time_is_that_of_the_segments_before():
+    timing = Timing(run=12.0)
+    for steps in (0, 10, 20):
+        timing.add(0.1 * steps + 0.5, steps, 1, 1)
+    assert timing.add(7.0, 10, 1, 1, waited=False) == pytest.approx(1.5)
+    assert timing.add(1.0, 10, 1, 1, waited=False) == pytest.approx(1.0)
+    about = timing.about()
+    assert about["host_seconds"] == pytest.approx(12 - (0.5 + 1.5 + 2.5 + 1.5 + 1.0))
+    assert about["trial_steps"] == 50
+
+
 def test_a_pack_goes_on_with_the_sums_it_had():
     whole, first = Timing(), Timing()
     for index, (steps, tiles) in enumerate(SEGMENTS):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import ClassVar
 
 import jax
@@ -275,6 +276,13 @@ def test_eval_steps_have_both_ends_and_no_repeats():
     assert steps[0] == 0
     assert steps[-1] == 1000
     assert (np.diff(steps) > 0).all()
+    for number, spacing in itertools.product((2, 3), ("log", "linear")):
+        few = eval_steps(
+            train_settings(leaves_of("train.steps=60", f"train.num_evals={number}", f"train.eval_spacing={spacing}"))
+        )
+        assert len(few) == number
+        assert few[0] == 0
+        assert few[-1] == 60
     linear = eval_steps(train_settings(leaves_of("train.steps=1000", "train.num_evals=11", "train.eval_spacing=linear")))
     np.testing.assert_array_equal(linear, np.arange(0, 1001, 100))
 

