@@ -45,7 +45,7 @@ def lookup(table: jax.Array, tokens: jax.Array) -> jax.Array:
 @partial(jax.custom_vjp, nondiff_argnums=(2,))
 def _sums_of_rows(rows: jax.Array, tokens: jax.Array, num_tokens: int) -> jax.Array:
     """Return the transpose of `lookup`, [A, fan_out]: for each token the sum of its rows [B, fan_out], in at least float32."""
-    wide = jnp.promote_types(rows.dtype, jnp.float32)
+    wide = rows.dtype if jnp.finfo(rows.dtype).bits >= 32 else jnp.dtype(jnp.float32)
     if jax.default_backend() != "cpu":
         # An accelerator adds rows in an order that differs from run to run; a product does not.
         one_hot = jax.nn.one_hot(tokens, num_tokens, dtype=rows.dtype)
