@@ -26,7 +26,7 @@ ddlab: double descent and grokking sweeps, many trials as one compiled program
 Try:
   ddlab sweep quickstart && ddlab report quickstart
   ddlab plan mnist1d_quick
-  ddlab sweep mnist1d_quick model.width=8,16,32,64 'seed=range(5)' out=results/mine
+  ddlab sweep mnist1d_quick model.width=8,16,32,64 'seed=range(5)' out=results/widths
 
 `ddlab COMMAND --help` explains a command with examples.
 """
@@ -62,7 +62,7 @@ Overrides (Hydra's grammar; quote parentheses for the shell):
   extend=true                      add trials to a store whose base config differs
   pack.max_trials=1                every trial alone
   pack.memory_gib=16               memory that one pack may take
-  train.dtype=bfloat16             arithmetic of the networks (float32, float64, bfloat16)
+  train.dtype=bfloat16             arithmetic of the networks (float32, float64; bfloat16: slower on a CPU)
   profile=true                     a JAX profile of a moment of each pack, in OUT/profile
   hydra/launcher=joblib            packs in parallel processes; submitit_slurm: on a cluster
 
@@ -172,8 +172,8 @@ def _list(arguments: Sequence[str]) -> int:
         if not isinstance(head, dict):
             print(f"ddlab: {path}: not a sweep (not a YAML mapping), left out", file=sys.stderr)
             continue
-        print(f"{name}  ({head.get('trials', '?')} trials, {head.get('minutes', '?')} min)")
-        for key in ("paper", "shows"):
+        print(name + (f"  ({head['trials']} trials, {head.get('minutes', '?')} min)" if head.get("trials") else ""))
+        for key in [key for key in ("title", "paper", "shows") if head.get(key) and (key != "title" or not head.get("shows"))]:
             print(textwrap.fill(str(head.get(key, "")), 96, initial_indent=f"    {key}: ", subsequent_indent=" " * 11))
     print("\nmin: wall minutes on 2 CPU cores. Next: ddlab plan NAME")
     return 0

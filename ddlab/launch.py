@@ -257,7 +257,7 @@ def print_plan(name: str, packs: Sequence[Pack], machine: Machine) -> None:
     for heading in ("pack", "trials", "width", "P", "P/N", "FLOPs", "MiB", "time"):
         table.add_column(heading, justify="right", no_wrap=True)
     num_trials = sum(len(pack.trials) for pack in packs)
-    console.print(f"{name}: {num_trials:,} trials in {len(packs):,} packs (= compiled programs)")
+    console.print(f"{name}: {num_trials:,} trials in {len(packs):,} pack{'s' if len(packs) > 1 else ''} (= compiled programs)")
     shown = packs if len(packs) <= 40 else [*packs[:39], packs[-1]]
     for pack in shown:
         if len(packs) > 40 and pack is packs[-1]:

@@ -110,7 +110,8 @@ class Shape:
     def flops(self) -> float:
         """Floating-point operations of one trial: its steps, and evaluation with a gradient on the training set."""
         of_eval = self.size.num_products * (6.0 * self.size.num_train + 2.0 * self.size.num_test)
-        return self.train.steps * self.step_flops + self.train.num_evals * of_eval
+        num_evals = min(self.train.num_evals, self.train.steps + 1)
+        return self.train.steps * self.step_flops + num_evals * of_eval
 
     @cached_property
     def num_bytes(self) -> float:

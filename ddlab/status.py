@@ -45,7 +45,11 @@ def print_status(root: Path) -> None:
         spent = _times([estimates[pack] for pack in finished], [abouts[pack] for pack in finished])
         table.add_row("all", str(len(trials)), "", *spent)
     console.print(table)
-    console.print("Estimate and actual: seconds, compilation included. Shares of the actual: compile is waiting for the program.")
+    console.print(
+        "Estimate and actual: seconds; trial-steps/s: of the steps alone. Shares of the actual, rounded: compile is waiting for"
+        " the program, eval the metrics, host what the devices waited for else. A program made in the meantime slows down the"
+        " pack that runs."
+    )
     counts = trials["status"].value_counts()
     console.print(f"{len(trials):,} trials: {', '.join(f'{count:,} {status}' for status, count in counts.items())}")
     if PENDING in counts:

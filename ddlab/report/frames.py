@@ -94,8 +94,8 @@ def require_seeds_only(trials: pd.DataFrame, by: Sequence[str]) -> None:
     if leaves:
         values = ", ".join(str(value) for value in sorted(trials[leaves[0]].unique(), key=str)[:4])
         raise ConfigError(
-            f"trials that differ in {', '.join(leaves)} would be averaged as if they were seeds; select some with "
-            f"where.{leaves[0]}=VALUE ({values})"
+            f"trials that differ in {', '.join(leaves[:2])}{' and more' if len(leaves) > 2 else ''} would be averaged as if they"
+            f" were seeds; select some with figures.FIGURE.where.{leaves[0]}=VALUE ({values})"
         )
 
 

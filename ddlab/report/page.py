@@ -135,7 +135,7 @@ def render_page(
     texts = {
         "title": sweep["title"] or sweep["name"],
         "paper": sweep["paper"],
-        "shows": f"{str(sweep['shows']).rstrip('.')}. ".capitalize() if sweep["shows"] else "",
+        "shows": _sentence(str(sweep["shows"])) if sweep["shows"] else "",
         "counts": _counts(results.trials),
         "command": last["command"],
         "config": yaml.safe_dump([{k: part[k] for k in ("axes", "base")} for part in sweep["parts"]], sort_keys=False),
@@ -143,6 +143,10 @@ def render_page(
         "versions": json.dumps(last, indent=1),
     }
     return PAGE.substitute(figures=figures, **{name: escape(text) for name, text in texts.items()})
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}. "
 
 
 def _counts(trials: pd.DataFrame) -> str:

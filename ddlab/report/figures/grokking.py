@@ -104,8 +104,8 @@ class Grokking(Recipe):
         for _, _, rows in self._groups(frame):
             value, memorised, generalised = rows[["group", "memorised", "generalised"]].iloc[0]
             name = f"{label(self.group)} {text(value)}: " if self.group else ""
-            test = f"{generalised:,.0f}" if np.isfinite(generalised) else "never"
-            train = f"{memorised:,.0f}" if np.isfinite(memorised) else "never"
+            test = f"{generalised:,.0f}" if np.isfinite(generalised) else "not reached"
+            train = f"{memorised:,.0f}" if np.isfinite(memorised) else "not reached"
             parts.append(f"{name}train {train}, test {test}")
         trials = f"{int(frame['trials'].max())} seeds"
         return (

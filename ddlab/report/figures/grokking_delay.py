@@ -41,7 +41,7 @@ class GrokkingDelay(Recipe):
         axes = figure.subplots()
         for name, color, marker in (("generalised", TEST, "o"), ("memorised", TRAIN, "s")):
             median = frame.fillna({name: np.inf}).groupby(self.x)[name].median()
-            text = name if np.isfinite(median).any() else f"{name} (never)"
+            text = name if np.isfinite(median).any() else f"{name} (not reached)"
             axes.plot(frame[self.x], frame[name], marker, color=color, alpha=0.5, markeredgewidth=0)
             axes.plot(median.index, median.where(np.isfinite(median)), color=color, label=text)
         axes.set_yscale("log")
