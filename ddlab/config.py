@@ -129,7 +129,7 @@ class PackSettings:
     next: int | None = leaf("the pack that this process runs after it, compiled meanwhile (set by the sweeper)", low=0)
     max_trials: int | None = leaf("most trials in a pack; null: as many as memory allows", low=1)
     memory_gib: float = leaf("memory that one pack may take", above=0)
-    cpu_devices: int | None = leaf("CPU cores used as devices; null: all", low=1)
+    cpu_devices: int | None = leaf("CPU cores used as devices; null: all", low=1, high=256)
     checkpoint_seconds: float = leaf("least seconds between two commits (metrics and checkpoint) to the store", low=0)
     compile_cache_mib: float = leaf("compiled programs kept in the user's cache directory; 0: none", low=0)
     keep_checkpoints: bool = leaf("keep the last checkpoint of a finished pack")

@@ -27,7 +27,7 @@ import ddlab
 from ddlab.claim import claim
 from ddlab.config import Leaves, PackSettings, pack_settings
 from ddlab.devices import use_cpu_cores
-from ddlab.errors import Interrupted, StoreError
+from ddlab.errors import DdlabError, Interrupted, StoreError
 from ddlab.machine import machine_file, this_machine
 from ddlab.pack import Machine, Pack, pack_trials
 from ddlab.plan import Part, Trial, make_trials
@@ -50,6 +50,19 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
         command: the command line as the user typed it.
         launch: hands jobs, each a list of overrides, to Hydra's launcher.
     """
+    with _signals_interrupt() as received:
+        _plan_and_launch(name, composer, overrides, action, command, launch, received)
+
+
+def _plan_and_launch(
+    name: str,
+    composer: Composer,
+    overrides: Sequence[str],
+    action: str,
+    command: str,
+    launch: Launch,
+    received: Sequence[str],
+) -> None:
     sweep = compose_sweep(composer, overrides)
     settings = pack_settings(sweep.config)
     for figure, spec in describe(name, sweep, [])["figures"].items():
@@ -83,8 +96,9 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
             print(f"{done:,} of {len(wanted):,} trials are stored already in {store.root}", file=sys.stderr)
         if pending:
             fixed = [f"out='{_escape(str(store.root))}'", *_pack_overrides(sweep.config)]
-            with _termination_interrupts():
-                returns = launch([[*fixed, *job] for job in _jobs(pending, sweep.config)])
+            if received:
+                raise Interrupted(received[0])
+            returns = launch([[*fixed, *job] for job in _jobs(pending, sweep.config)])
             _raise_failure(dict(zip(pending, returns, strict=True)))
     _print_summary(name, store, {trial.id for trial in trials})
     if sweep.config.profile and (store.root / "profile").exists():
@@ -92,17 +106,23 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
 
 
 @contextmanager
-def _termination_interrupts() -> Iterator[None]:
-    """Make SIGTERM stop a launcher as Ctrl-C does, so that it ends its worker processes."""
+def _signals_interrupt() -> Iterator[list[str]]:
+    """Make SIGTERM stop a launcher as Ctrl-C does, so that it ends its worker processes; gives the signals that came.
+
+    Python drops what is raised while JAX's hook of the garbage collector runs: only the list then tells of the signal.
+    """
+    received: list[str] = []
 
     def interrupt(number: int, _frame: Any) -> None:
-        raise Interrupted(signal.Signals(number).name)
+        received.append(signal.Signals(number).name)
+        raise Interrupted(received[0])
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield received
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _escape(text: str) -> str:
@@ -128,6 +148,9 @@ def _in_this_process(config: DictConfig) -> bool:
 
 def _raise_failure(returns: Mapping[int, JobReturn]) -> None:
     failed = {pack: job for pack, job in returns.items() if job.status is not JobStatus.COMPLETED}
+    for job in failed.values():
+        if isinstance(job._return_value, DdlabError):
+            raise job._return_value
     for pack, job in failed.items():
         print(f"pack {pack} failed: {job._return_value}", file=sys.stderr)
     for job in failed.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import math
 import platform
@@ -42,7 +43,9 @@ def this_machine() -> Machine:
     path = machine_file(jax.local_device_count())
     try:
         stored = json.loads(path.read_text())
-        return Machine(**{**stored, "curve": tuple(map(tuple, stored["curve"]))})
+        machine = Machine(**{**stored, "curve": tuple(map(tuple, stored["curve"]))})
+        if _plausible(machine):
+            return machine
     except (OSError, ValueError, KeyError, TypeError):
         pass
     print("measuring the speed of this machine, once (about 10 s) ...", file=sys.stderr)
@@ -50,6 +53,12 @@ def this_machine() -> Machine:
     with contextlib.suppress(OSError):  # without a cache directory it is measured each time
         store_machine(machine)
     return machine
+
+
+def _plausible(machine: Machine) -> bool:
+    numbers = [machine.compile_seconds, machine.num_devices, machine.working_bytes, *itertools.chain(*machine.curve)]
+    ascending = all(first < second for (first, _), (second, _) in itertools.pairwise(machine.curve))
+    return len(machine.curve) > 1 and ascending and min(numbers) > 0 and machine.tile_seconds >= 0
 
 
 def store_machine(machine: Machine) -> None:

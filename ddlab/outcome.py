@@ -57,7 +57,9 @@ class Outcomes:
         """Take stored rows (a frame with trial_id, step and metrics, in the order they were written)."""
         for step, group in rows.groupby("step", sort=True):
             index = group["trial_id"].map(trial_index).to_numpy()
-            metrics = {name: np.full(len(self.alive), np.nan) for name in metric_names}
+            metrics = {
+                name: np.full(len(self.alive), np.nan, np.result_type(group[name].dtype, np.float32)) for name in metric_names
+            }
             for name in metric_names:
                 metrics[name][index] = group[name].to_numpy()
             self.update(int(step), metrics)

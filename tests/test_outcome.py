@@ -70,3 +70,16 @@ def test_replaying_the_stored_rows_gives_the_same_state():
     assert again.alive.tolist() == outcomes.alive.tolist()
     assert again.last_step.tolist() == outcomes.last_step.tolist()
     np.testing.assert_array_equal(again._held[again.alive], outcomes._held[outcomes.alive])
+
+
+def test_a_metric_that_just_reaches_the_threshold_holds_live_and_when_it_is_read_again():
+    train = settings(stop_metric="test_error", stop_below=0.07, stop_patience=1)
+    outcomes = Outcomes(train, 1)
+    one, exact = np.ones(1, np.float32), np.full(1, 0.07, np.float32)
+    rows = []
+    for step, error in ((0, one), (10, exact)):
+        assert outcomes.update(step, {"train_loss": one, "test_loss": one, "test_error": error}).all()
+        rows.append({"trial_id": "a", "step": step, "train_loss": one[0], "test_loss": one[0], "test_error": error[0]})
+    again = Outcomes(train, 1)
+    again.replay({"a": 0}, pd.DataFrame(rows), ["train_loss", "test_loss", "test_error"])
+    assert outcomes.status.tolist() == again.status.tolist() == ["stopped"]

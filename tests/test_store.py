@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-import socket
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -110,12 +111,32 @@ def test_a_missing_plan_is_refused(store):
 
 
 def test_two_commands_may_not_write_at_once(store):
-    with claim(store), pytest.raises(StoreError, match="is running this sweep"), claim(store):
+    with claim(store), pytest.raises(StoreError, match="is running this sweep"), claim(Store(store.root)):
         pass
-    (store.root / ".running").write_text(f"{2**22 + 1} {socket.gethostname()}")
     with claim(store):
-        assert (store.root / ".running").exists()
-    assert not (store.root / ".running").exists()
+        pass
+
+
+CLAIM = """
+import sys, time
+from ddlab.claim import claim
+from ddlab.store import Store
+with claim(Store(sys.argv[1])):
+    print("claimed", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_the_claim_of_a_killed_process_ends_with_it(store):
+    process = subprocess.Popen([sys.executable, "-c", CLAIM, str(store.root)], stdout=subprocess.PIPE, text=True)
+    assert process.stdout is not None
+    assert process.stdout.readline() == "claimed\n"
+    with pytest.raises(StoreError, match="is running this sweep"), claim(store):
+        pass
+    process.kill()
+    process.communicate()
+    with claim(store):
+        pass
 
 
 def test_a_directory_with_other_files_is_not_written_to_but_the_rest_of_a_killed_command_is(tmp_path):

@@ -182,6 +182,21 @@ def test_a_profile_is_written_where_it_is_asked_for(tiny, workplace):
     assert not (workplace / "results/tiny/checkpoints").exists() or not list((workplace / "results/tiny/checkpoints").glob("*/*"))
 
 
+def test_without_a_cache_directory_a_sweep_runs_all_the_same(tiny, tmp_path):
+    (tmp_path / "file").write_text("")
+    environment = {**os.environ, "DDLAB_CACHE": str(tmp_path / "file")}
+    words = [sys.executable, "-m", "ddlab.cli", "sweep", tiny, "seed=0", "train.steps=2"]
+    subprocess.run(words, env=environment, capture_output=True, check=True)
+    assert set(ddlab.load("results/tiny").trials["status"]) == {"completed"}
+
+
+def test_a_mistake_that_a_pack_finds_is_one_line(tiny):
+    done = command("sweep", tiny, "train.stop_metric=test_eror", cwd=Path.cwd(), check=False)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "train.stop_metric=test_eror: no such metric" in done.stderr
+
+
 def test_another_base_config_is_refused_unless_asked(tiny, capsys):
     main(["sweep", tiny, "seed=0"])
     before = curves()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -65,10 +66,11 @@ def _block(split: str, seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
         pass
     inputs, targets = _generate(int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big"))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{name}", delete=False) as file:
-        np.savez(file, inputs=inputs, targets=targets, checksum=np.array(_checksum(inputs, targets)))
-    os.replace(file.name, path)
+    with contextlib.suppress(OSError):  # without a cache directory it is generated each time
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{name}", delete=False) as file:
+            np.savez(file, inputs=inputs, targets=targets, checksum=np.array(_checksum(inputs, targets)))
+        os.replace(file.name, path)
     return inputs, targets
 
 
