@@ -1,0 +1,202 @@
+"""Every formula against an independent simulation, published values and its own limits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ddlab import theory
+
+SIGNAL, NOISE = 1.0, 0.25
+
+
+def assert_simulated(risks, expected, relative):
+    """Assert that a mean over repeats is within 4 standard errors, and the given finite-size deviation, of the formula.
+
+    The standard error must be small against the value, or the assertion could not fail.
+    """
+    error = np.std(risks, ddof=1) / np.sqrt(len(risks))
+    assert error < 0.05 * expected
+    assert abs(np.mean(risks) - expected) < 4 * error + relative * expected
+
+
+def linear_risks(repeats, n, p, lam=0.0, eigenvalues=None, coefficients=None, seed=0):
+    """Return simulated excess risks of ridge regression (least norm for lam = 0) with Gaussian features."""
+    random = np.random.default_rng(seed)
+    spectrum = np.ones(p) if eigenvalues is None else eigenvalues
+    risks = []
+    for _ in range(repeats):
+        if coefficients is None:
+            beta = random.normal(size=p)
+            beta *= np.sqrt(SIGNAL) / np.linalg.norm(beta)
+        else:
+            beta = coefficients
+        x = random.normal(size=(n, p)) * np.sqrt(spectrum)
+        y = x @ beta + np.sqrt(NOISE) * random.normal(size=n)
+        dual = np.linalg.solve(x @ x.T + n * lam * np.eye(n), y) if lam else None
+        found = np.linalg.lstsq(x, y, rcond=None)[0] if dual is None else x.T @ dual
+        risks.append(np.sum(spectrum * (found - beta) ** 2))
+    return np.array(risks)
+
+
+@pytest.mark.parametrize(("g", "risk"), [(0.5, 0.2525), (2, 0.7513), (5, 0.8626)])
+def test_ridgeless_has_the_published_values(g, risk):
+    assert theory.ridgeless_exact(g * 200, 200, SIGNAL, NOISE) == pytest.approx(risk, abs=5e-5)
+
+
+@pytest.mark.parametrize("p", [10, 60])
+def test_ridgeless_is_exact_for_finite_samples(p):
+    assert_simulated(linear_risks(2000, 30, p), theory.ridgeless_exact(p, 30, SIGNAL, NOISE), relative=0.0)
+
+
+@pytest.mark.parametrize("g", [0.3, 0.9, 1.1, 4.0])
+def test_ridgeless_is_the_limit_of_many_examples_and_of_no_penalty(g):
+    limit = theory.ridgeless(g, SIGNAL, NOISE)
+    assert theory.ridgeless_exact(g * 1e7, 1e7, SIGNAL, NOISE) == pytest.approx(limit, rel=1e-5)
+    assert theory.ridge(g, 1e-7, SIGNAL, NOISE) == pytest.approx(limit, rel=1e-3)
+
+
+def test_without_penalty_the_risk_is_infinite_at_the_threshold_alone():
+    np.testing.assert_array_equal(np.isinf(theory.ridgeless([0.99, 1, 1.01], SIGNAL, NOISE)), [False, True, False])
+    exact = theory.ridgeless_exact([8, 9, 10, 11, 12], 10, SIGNAL, NOISE)
+    np.testing.assert_array_equal(np.isinf(exact), [False, True, True, True, False])
+
+
+@pytest.mark.parametrize(("g", "risk"), [(0.5, 0.1754), (1, 0.3904), (2, 0.6404)])
+def test_the_optimal_penalty_gives_the_published_risk_and_no_other_gives_less(g, risk):
+    best = theory.optimal_ridge(g, SIGNAL, NOISE)
+    assert theory.ridge(g, best, SIGNAL, NOISE) == pytest.approx(risk, abs=5e-5)
+    others = theory.ridge(g, best * np.array([0.5, 0.9, 1.1, 2.0]), SIGNAL, NOISE)
+    assert (others > theory.ridge(g, best, SIGNAL, NOISE)).all()
+
+
+@pytest.mark.parametrize(("g", "lam"), [(0.5, 0.3), (1.0, 0.02), (2.0, 0.1)])
+def test_ridge_is_that_of_a_simulation(g, lam):
+    assert_simulated(linear_risks(60, 200, round(200 * g), lam), theory.ridge(g, lam, SIGNAL, NOISE), relative=0.02)
+
+
+@pytest.mark.parametrize(("p", "risk"), [(20, 1.724), (60, 1.566), (100, 0.667)])
+def test_misspecified_has_the_published_values(p, risk):
+    assert theory.misspecified_exact(p, 40, 100, 1, 0.04) == pytest.approx(risk, abs=5e-4)
+
+
+@pytest.mark.parametrize("p", [5, 20, 60, 100])
+def test_misspecified_is_exact_for_finite_samples(p):
+    random = np.random.default_rng(p)
+    risks = []
+    for _ in range(1500):
+        beta = random.normal(size=100)
+        beta /= np.linalg.norm(beta)
+        x = random.normal(size=(40, 100))
+        y = x @ beta + 0.2 * random.normal(size=40)
+        found = np.zeros(100)
+        found[:p] = np.linalg.lstsq(x[:, :p], y, rcond=None)[0]
+        risks.append(np.sum((found - beta) ** 2) + 0.04)
+    assert_simulated(risks, theory.misspecified_exact(p, 40, 100, 1, 0.04), relative=0.0)
+
+
+SPECTRUM = 1.0 / np.arange(1, 151) ** 0.8
+COEFFICIENTS = np.sin(np.arange(1, 151)) / np.sqrt(75)
+
+
+@pytest.mark.parametrize(("p", "lam"), [(50, 0.0), (150, 0.0), (150, 0.01), (50, 0.1)])
+def test_general_covariance_is_that_of_a_simulation(p, lam):
+    spectrum, b = SPECTRUM[:p], COEFFICIENTS[:p]
+    simulated = linear_risks(150, 100, p, lam, eigenvalues=spectrum, coefficients=b)
+    assert_simulated(simulated, theory.ridge_covariance(spectrum, b, 100, lam, NOISE), relative=0.03)
+
+
+@pytest.mark.parametrize("lam", [0.0, 0.05, 1.0])
+@pytest.mark.parametrize("g", [0.5, 2.0])
+def test_equal_eigenvalues_give_the_isotropic_formulas(g, lam):
+    p = round(1000 * g)
+    ours = theory.ridge_covariance(np.ones(p), np.full(p, p**-0.5), 1000, lam, NOISE)
+    isotropic = theory.ridge(g, lam, SIGNAL, NOISE) if lam else theory.ridgeless(g, SIGNAL, NOISE)
+    assert ours == pytest.approx(isotropic, rel=1e-6)
+
+
+@pytest.mark.parametrize(("psi1", "risk"), [(1.5, 0.870), (2.5, 2.318), (6, 0.503), (12, 0.240)])
+def test_random_features_have_the_published_values(psi1, risk):
+    assert theory.random_features(psi1, 3, 0.0, SIGNAL, NOISE) == pytest.approx(risk, abs=6e-4)
+
+
+def test_random_features_without_penalty_are_the_limit_of_a_small_one():
+    psi1 = np.array([0.5, 2.0, 4.0, 10.0])
+    ridgeless = theory.random_features(psi1, 3, 0.0, SIGNAL, NOISE)
+    np.testing.assert_allclose(theory.random_features(psi1, 3, 1e-9, SIGNAL, NOISE), ridgeless, rtol=1e-4)
+    assert np.isinf(theory.random_features(3, 3, 0.0, SIGNAL, NOISE))
+    assert theory.random_features(3, 3, 0.1, SIGNAL, NOISE) < 1
+
+
+def sphere(random, num, d):
+    x = random.normal(size=(num, d))
+    return np.sqrt(d) * x / np.linalg.norm(x, axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize(
+    ("psi1", "lam", "activation"), [(1.5, 0.0, "relu"), (6, 0.0, "relu"), (3, 0.05, "relu"), (6, 0.01, "erf")]
+)
+def test_random_features_are_those_of_a_simulation(psi1, lam, activation):
+    from scipy.special import erf
+
+    function = {"relu": lambda z: np.maximum(z, 0), "erf": erf}[activation]
+    d, n, features = 60, 180, round(60 * psi1)
+    random = np.random.default_rng(0)
+    risks = []
+    for _ in range(60):
+        weights, beta = sphere(random, features, d), random.normal(size=d)
+        beta /= np.linalg.norm(beta)
+        x, fresh = sphere(random, n, d), sphere(random, 2000, d)
+        z, z_fresh = (function(inputs @ weights.T / np.sqrt(d)) for inputs in (x, fresh))
+        y = x @ beta + np.sqrt(NOISE) * random.normal(size=n)
+        if lam:
+            found = np.linalg.solve(z.T @ z + n * features / d * lam * np.eye(features), z.T @ y)
+        else:
+            found = np.linalg.lstsq(z, y, rcond=None)[0]
+        risks.append(np.mean((z_fresh @ found - fresh @ beta) ** 2))
+    assert_simulated(risks, float(theory.random_features(psi1, 3, lam, SIGNAL, NOISE, activation)), relative=0.05)
+
+
+@pytest.mark.parametrize(("activation", "function"), [("relu", lambda z: np.maximum(z, 0)), ("erf", None)])
+def test_moments_of_the_activations(activation, function):
+    from scipy.special import erf
+
+    z = np.linspace(-12, 12, 200_001)
+    weight = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) * (z[1] - z[0])
+    values = (function or erf)(z)
+    variance = (weight * values**2).sum() - (weight * values).sum() ** 2
+    np.testing.assert_allclose(theory.MOMENTS[activation], (variance, (weight * z * values).sum() ** 2), rtol=1e-6)
+
+
+@pytest.mark.parametrize(("t", "risk"), [(5, 0.684), (200, 2.49)])
+def test_training_time_has_the_published_values(t, risk):
+    assert theory.training_time(t, 1.0, 1.0, 0.25, 0.01) == pytest.approx(risk, rel=2e-3)
+
+
+@pytest.mark.parametrize("alpha", [0.5, 2.0])
+@pytest.mark.parametrize("t", [0.5, 5.0, 100.0])
+def test_training_time_is_that_of_a_simulation(alpha, t):
+    random = np.random.default_rng(1)
+    num_inputs, num_examples = 100, round(100 * alpha)
+    risks = []
+    for _ in range(100):
+        x = random.normal(size=(num_examples, num_inputs)) / np.sqrt(num_inputs)
+        teacher, student = random.normal(size=num_inputs), 0.1 * random.normal(size=num_inputs)
+        y = x @ teacher + 0.5 * random.normal(size=num_examples)
+        spectrum, basis = np.linalg.eigh(x.T @ x)
+        least = basis @ (np.where(spectrum > 1e-10, 1 / np.maximum(spectrum, 1e-10), 0) * (basis.T @ (x.T @ y)))
+        decay = np.where(spectrum > 1e-10, np.exp(-spectrum * t), 1.0)
+        found = least + basis @ (decay * (basis.T @ (student - least)))
+        risks.append(np.sum((found - teacher) ** 2) / num_inputs + 0.25)
+    assert_simulated(risks, float(theory.training_time(t, alpha, 1.0, 0.25, 0.01)), relative=0.02)
+
+
+def test_a_student_trained_for_ever_is_the_least_squares_one():
+    above = theory.training_time(1e9, 3.0, 1.0, 0.25) - 0.25
+    assert above == pytest.approx(theory.ridgeless(1 / 3, 1.0, 0.25), rel=1e-3)
+
+
+def test_formulas_broadcast():
+    assert theory.ridge(np.ones((3, 1)), np.full(4, 0.1), SIGNAL, NOISE).shape == (3, 4)
+    assert theory.random_features(np.ones((3, 1)), 2, np.full(4, 0.1), SIGNAL, NOISE).shape == (3, 4)
+    assert theory.training_time(np.ones((3, 1)), np.full(4, 0.5), SIGNAL, NOISE).shape == (3, 4)
