@@ -272,9 +272,9 @@ def test_a_killed_sweep_goes_on_and_equals_an_uninterrupted_one(tiny, uninterrup
 def test_a_sweep_killed_at_ten_random_moments_equals_an_uninterrupted_one(tiny, uninterrupted):
     moments = random.Random(4)
     for _ in range(5):
-        kill_at(moments.uniform(0.2, 1.0) * uninterrupted[1])
+        kill_in_training(moments.uniform(0, 0.1))
     for _ in range(5):
-        kill_in_training(moments.uniform(0, 0.3))
+        kill_at(moments.uniform(0.2, 1.0) * uninterrupted[1])
     check_equal(uninterrupted)
 
 
