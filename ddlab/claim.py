@@ -31,6 +31,6 @@ def claim(store: Store) -> Iterator[None]:
             held.enter_context(filelock.FileLock(root / ".running", timeout=0))
         except filelock.Timeout as error:
             raise StoreError(f"out={root}: another process is running this sweep") from error
-        except NotImplementedError:
+        except NotImplementedError:  # what filelock raises where the file system has no locks
             pass
         yield
