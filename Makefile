@@ -23,7 +23,7 @@ demo: setup ## run the quickstart sweep and draw its two figures
 	$(BIN)/ddlab report quickstart
 
 test: setup ## run the tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 lint: setup ## check style and formatting
 	$(BIN)/ruff check .
@@ -52,11 +52,11 @@ golden: setup ## make the stored PyTorch trajectories anew
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python tests/reference/torch_trajectories.py
 
-bench: setup ## ddlab against PyTorch and JAX loops (about 40 minutes; BENCH="1 3": some of them)
+bench: setup ## ddlab against PyTorch and JAX loops (about 50 minutes; BENCH="1 3": some of them)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks.bench $(BENCH)
 
-reference: setup ## train the shipped sweeps and store their metrics in results/reference (about 10 minutes)
+reference: setup ## train the shipped sweeps and store their metrics in results/reference (about 15 minutes)
 	@for sweep in sweeps/*.yaml; do $(BIN)/ddlab sweep $$(basename $$sweep .yaml) out=results/reference/$$(basename $$sweep .yaml) || exit 1; done
 
 wheel: setup ## build a wheel in dist/

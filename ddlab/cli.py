@@ -21,12 +21,14 @@ ddlab: double descent and grokking sweeps, many trials as one compiled program
   ddlab sweep NAME [key=value ...]    train what is not stored yet; results go to results/NAME
   ddlab status NAME                   how far a sweep is
   ddlab report NAME [key=value ...]   figures, tables and a page from the stored metrics
+  ddlab verify NAME                   the paper's claims, each checked against the stored metrics
   ddlab completion bash               shell completion:  eval "$(ddlab completion bash)"
 
 Try:
   ddlab sweep quickstart && ddlab report quickstart
   ddlab plan mnist1d_quick
   ddlab sweep mnist1d_quick model.width=8,16,32,64 'seed=range(5)' out=results/widths
+  ddlab sweep mei2022_random_features && ddlab verify mei2022_random_features
 
 `ddlab COMMAND --help` explains a command with examples.
 """
@@ -55,6 +57,8 @@ Overrides (Hydra's grammar; quote parentheses for the shell):
   'seed=range(5)'                  an axis 0, 1, 2, 3, 4
   'optimizer.weight_decay=choice(0, 0.1, 1)'
   model=quadratic_mlp              switch a config group (data, model, optimizer, train, measures)
+  optimizer=ridge train=exact measures=exact
+                                   closed forms, for models linear in their parameters (linear, random_features, legendre)
   optimizer=sgd,adam               a group as an axis;  'optimizer=glob(adam*)'
   model.num_params=1000,2000       wanted parameter counts; the width is solved for
   +measures.mine._target_=my.Cls   add a key
@@ -93,7 +97,38 @@ results/NAME/report. Overrides change a figure's options, or add one:
                                                                           params_per_sample_output
   ddlab report mnist1d_quick +figures.map.recipe=heatmap +figures.map.metric=test_loss
 
-Recipes: double_descent, grokking, grokking_delay, heatmap. An unknown option's error lists the known ones.
+Recipes: double_descent, grokking, grokking_delay, heatmap, risk_curve (with the theory's line), bias_variance. An unknown
+option's error lists the known ones. The page shows the claims, too (ddlab verify).
+""",
+    "verify": """\
+usage: ddlab verify NAME|DIR
+
+Holds each claim of the sweep against its stored metrics: measured value, 95 % interval over seeds, bound, source, verdict
+(pass, fail, not enough data). Claims stand in the sweep's YAML; every number is computed from the metrics, none is typed in:
+
+  claims:
+    peak: {kind: peak_location, metric: test_error, x: params_per_sample, between: [0.8, 1.2], source: "Greydanus, Kobak 2024"}
+
+  ddlab verify mnist1d_width
+  ddlab verify results/reference/mnist1d_width
+
+The source says where the claim is made; the bounds are ddlab's, the paper's numbers where it gives some.
+
+Kinds, and what their number is:
+  peak_location     x at which the mean of the metric over seeds peaks      x is a column of the trials, or step
+  peak_height       the peak over the greater of the minima before and after it
+  second_descent    fraction by which it falls beyond its peak
+  classical_minimum x at which it is least before its peak
+  last_over_least   the metric at the largest x over the least one: overtraining, with x: time
+  monotone          largest relative step against a trend: falling, rising
+  matches_theory    90 % quantile of the relative deviation from a closed form, theory: ridgeless, ridge, optimal_ridge,
+                    misspecified, random_features, training_time
+  value             the mean over seeds
+  ordering          least ratio of medians from one selection of trials to the next, in an order
+  ratio             median of the last selection over that of the first
+  first_crossing    median step, on a log scale, from which the metric is at most a level
+
+Exit status: 0 no claim fails; 1 one fails; 2 a mistake in the command.
 """,
     "completion": 'usage: ddlab completion bash\n\nPrints the completion script. Use: eval "$(ddlab completion bash)"\n',
 }
@@ -271,6 +306,15 @@ def _report(arguments: Sequence[str]) -> int:
     return 0
 
 
+def _verify(arguments: Sequence[str]) -> int:
+    from ddlab.verify import print_verdicts
+
+    name, rest = _name(arguments, "verify")
+    if rest:
+        raise ConfigError(f"ddlab verify: takes one name; got '{rest[0]}' too")
+    return print_verdicts(catalog.find_results(name))
+
+
 def _completion(arguments: Sequence[str]) -> int:
     from ddlab.completion import BASH, complete
 
@@ -289,6 +333,7 @@ _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "sweep": _hydra("sweep"),
     "status": _status,
     "report": _report,
+    "verify": _verify,
     "completion": _completion,
 }
 

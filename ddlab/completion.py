@@ -35,7 +35,7 @@ def complete(line: str) -> list[str]:
 def _names(command: str) -> list[str]:
     if command in ("plan", "sweep"):
         return list(catalog.sweep_files())
-    if command in ("status", "report"):
+    if command in ("status", "report", "verify"):
         return [path.parent.name for path in catalog.stored_sweeps()]
     return ["bash"] if command == "completion" else []
 
@@ -52,5 +52,7 @@ def _overrides(name: str, chosen: list[str], current: str) -> list[str]:
         group = current.split("=")[0]
         return [f"{group}={option}" for option in options.get(group, ())]
     switched = [word for word in chosen if word.split("=")[0] in options and "," not in word]
-    keys = [key for key in compose_file(path, switched) if not key.startswith("axes.") and not key.endswith("_target_")]
+    keys = [
+        key for key in compose_file(path, switched) if not key.startswith(("axes.", "claims.")) and not key.endswith("_target_")
+    ]
     return [f"{key}=" for key in (*keys, *options)]

@@ -159,6 +159,7 @@ class Config(Science):
     minutes: float = leaf("wall minutes on 2 CPU cores", low=0)
     axes: dict[str, Any] = leaf("sweep axes: config key -> values in Hydra's sweep grammar")
     figures: dict[str, Any] = leaf("figure recipes drawn by `ddlab report`")
+    claims: dict[str, Any] = leaf("claims of the paper, checked by `ddlab verify`")
     pack: PackSettings = leaf("packing and running")
     out: str = leaf("results directory")
     extend: bool = leaf("add trials to a store whose base config differs")
@@ -318,6 +319,11 @@ def declarations(leaves: Leaves) -> dict[str, Leaf]:
 def traced_keys(leaves: Leaves) -> tuple[str, ...]:
     """Return the leaves that may differ between the trials of a pack: those of mark TRACED or WIDTH."""
     return tuple(key for key, declared in declarations(leaves).items() if declared.mark in (Mark.TRACED, Mark.WIDTH))
+
+
+def hyper_keys(leaves: Leaves) -> tuple[str, ...]:
+    """Return the traced leaves that a program reads as numbers: the data's act through its arrays, the seed through keys."""
+    return tuple(key for key in traced_keys(leaves) if key != "seed" and not key.startswith("data."))
 
 
 def width_key(leaves: Leaves) -> str | None:

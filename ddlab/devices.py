@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -15,14 +16,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
+from jax.sharding import AxisType, NamedSharding
 
 from ddlab.cache import cache_directory
+from ddlab.evaluate import Metrics
+from ddlab.exact import Problem
 from ddlab.layout import SPLIT, WHOLE, Layout
-from ddlab.train import NOT_BEGUN, Inputs, Metrics, Program, State
+from ddlab.train import NOT_BEGUN, Inputs, Program, State
 
 CACHE_SIZE_FILE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")  # Linux; such as "1024K"
 DEFAULT_CACHE_BYTES = 2**20
 CACHES_OF_WORK = 2
+
+# Bytes of the problems handed to a device at once, in units of what it works on best.
+PROBLEMS_OF_WORK = 8
 ACCELERATOR_BYTES = 2**29
 
 # LLVM's first level compiles a fifth faster than its second, and what it makes is no slower here (make bench).
@@ -167,3 +174,67 @@ def _over_tiles(program: Program, layout: Layout) -> Callable[..., tuple[State, 
         out_specs=(of_state, SPLIT),
         check_vma=False,
     )
+
+
+@dataclass(frozen=True)
+class CompiledSolver:
+    """The compiled program of the exact solver, which solves so many problems at once.
+
+    Attributes:
+        num_problems: solved by one call, the same number on each device.
+        trace_seconds: spent on making the program in JAX.
+        compile_seconds: spent on compiling it with XLA, or on taking it from the cache.
+    """
+
+    num_problems: int
+    trace_seconds: float
+    compile_seconds: float
+    _executable: Any
+    _split: NamedSharding
+
+    def solve(self, problems: Sequence[Problem]) -> Metrics:
+        """Return the metrics of at most `num_problems` problems, name -> [num_problems, L, E]; does not wait for the devices."""
+        filled = [*problems, *[problems[0]] * (self.num_problems - len(problems))]
+        stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *filled)
+        return self._executable(jax.device_put(stacked, self._split))
+
+
+def compile_solver(solve: Callable[[Problem], Metrics], example: Problem, num_problems: int, num_bytes: float) -> CompiledSolver:
+    """Compile the solver of one problem for as many as a device should be handed at once.
+
+    An accelerator works on all of them together, a CPU core on one after the other: there only their inputs count.
+
+    Args:
+        solve: as `ddlab.exact.make_solver` gives it.
+        example: a problem; gives the shapes.
+        num_problems: of the pack.
+        num_bytes: of the arrays of a problem at work.
+    """
+    start = time.monotonic()
+    devices = jax.local_devices()[:num_problems]
+    in_turn = jax.default_backend() == "cpu"
+    size = sum(np.asarray(x).nbytes for x in jax.tree.leaves(example)) if in_turn else num_bytes
+    at_once = max(1, int(PROBLEMS_OF_WORK * working_bytes() / size))
+    of_device = min(at_once, math.ceil(num_problems / len(devices)))
+    mesh = jax.make_mesh((len(devices),), (SPLIT[0],), axis_types=(AxisType.Auto,), devices=devices)
+    split = NamedSharding(mesh, SPLIT)
+    # One after the other on a CPU: a batch of decompositions on each of several CPU devices can wait for each other forever.
+    many = partial(jax.lax.map, solve) if in_turn else jax.vmap(solve)
+    on_devices = jax.shard_map(many, mesh=mesh, in_specs=SPLIT, out_specs=SPLIT, check_vma=False)
+    total = of_device * len(devices)
+    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((total, *np.shape(x)), np.asarray(x).dtype, sharding=split), example)
+    lowered = jax.jit(on_devices).lower(shapes)
+    traced = time.monotonic()
+    executable = lowered.compile(COMPILER_OPTIONS.get(jax.default_backend()))
+    return CompiledSolver(total, traced - start, time.monotonic() - traced, executable, split)
+
+
+@contextlib.contextmanager
+def one_thread_a_device() -> Iterator[None]:
+    """Keep LAPACK, which decomposes for a CPU device, to that device's share of the cores."""
+    import scipy.linalg  # noqa: F401  loads the library that JAX calls
+    from threadpoolctl import threadpool_limits
+
+    cores = len(os.sched_getaffinity(0))
+    with threadpool_limits(max(1, cores // jax.local_device_count()) if jax.default_backend() == "cpu" else None, "blas"):
+        yield

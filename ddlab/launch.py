@@ -31,6 +31,7 @@ from ddlab.errors import DdlabError, Interrupted, StoreError
 from ddlab.machine import machine_file, this_machine
 from ddlab.pack import Machine, Pack, pack_trials
 from ddlab.plan import Part, Trial, make_trials
+from ddlab.report.claims import make_claim
 from ddlab.report.figures import make_recipe
 from ddlab.store import Store
 from ddlab.sweeper import Composer, Sweep, base_differences, compose_sweep, settle
@@ -65,8 +66,11 @@ def _plan_and_launch(
 ) -> None:
     sweep = compose_sweep(composer, overrides)
     settings = pack_settings(sweep.config)
-    for figure, spec in describe(name, sweep, [])["figures"].items():
+    described = describe(name, sweep, [])
+    for figure, spec in described["figures"].items():
         make_recipe(figure, spec)
+    for claimed, spec in described["claims"].items():
+        make_claim(claimed, spec)
     trials = make_trials(sweep.parts, settle)
     if action == "plan" or not _in_this_process(sweep.config):
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes may share an accelerator
@@ -228,7 +232,7 @@ def describe(name: str, sweep: Sweep, stored_parts: Sequence[Mapping[str, Any]])
     return {
         "name": name,
         **{key: sweep.config[key] for key in HEAD},
-        "figures": OmegaConf.to_container(sweep.config.figures, resolve=True),
+        **{key: OmegaConf.to_container(sweep.config[key], resolve=True) for key in ("figures", "claims")},
         "parts": [*parts, *(part for part in stored_parts if (part["structural"], part["base"]) not in ours)],
     }
 

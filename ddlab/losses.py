@@ -1,25 +1,30 @@
-"""Losses per example, from outputs [B, K] and integer targets [B]."""
+"""Losses per example, from outputs [B, K] and targets: integer classes [B], or real numbers [B, K]."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 
 
 def cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
-    """Return -log softmax(outputs)[target], [B], in nats."""
-    return jax.nn.logsumexp(outputs, axis=-1) - jnp.sum(outputs * _one_hot(targets, outputs), axis=-1)
+    """Return -log softmax(outputs)[target], [B], in nats, of classes."""
+    one_hot = as_real(targets, outputs.shape[-1], outputs.dtype)
+    return jax.nn.logsumexp(outputs, axis=-1) - jnp.sum(outputs * one_hot, axis=-1)
 
 
 def mse(outputs: jax.Array, targets: jax.Array) -> jax.Array:
-    """Return the squared error against the one-hot target, averaged over the K outputs, [B]."""
-    return jnp.mean(jnp.square(outputs - _one_hot(targets, outputs)), axis=-1)
+    """Return the squared error against the target, one-hot where it is a class, averaged over the K outputs, [B]."""
+    return jnp.mean(jnp.square(outputs - as_real(targets, outputs.shape[-1], outputs.dtype)), axis=-1)
 
 
-def _one_hot(targets: jax.Array, outputs: jax.Array) -> jax.Array:
-    return jax.nn.one_hot(targets, outputs.shape[-1], dtype=outputs.dtype)
+def as_real(targets: jax.Array, num_outputs: int, dtype: Any) -> jax.Array:
+    """Return real targets [B, K] as they are, and classes [B] as one-hot vectors [B, K]."""
+    if jnp.issubdtype(targets.dtype, jnp.floating):
+        return targets
+    return jax.nn.one_hot(targets, num_outputs, dtype=dtype)
 
 
 def error(outputs: jax.Array, targets: jax.Array) -> jax.Array:

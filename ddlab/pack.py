@@ -16,7 +16,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ddlab.config import PackSettings
-from ddlab.plan import Shape, Trial, step_bytes, tiling
+from ddlab.plan import Shape, Trial, problem_bytes, step_bytes, tiling
+
+# Of the exact solver: seconds of a trial beside its arithmetic, and most trials of a pack, whose configs are kept in memory.
+EXACT_SECONDS = 5e-4
+MOST_EXACT = 20_000
 
 
 @dataclass(frozen=True)
@@ -56,8 +60,11 @@ class Machine:
         return y0 * (y1 / y0) ** share
 
     def run_seconds(self, shape: Shape, num_trials: int) -> float:
-        """Return the seconds of training and evaluating `num_trials` trials padded to `shape`."""
+        """Return the seconds of training (or solving) and evaluating `num_trials` trials padded to `shape`."""
         of_device = math.ceil(num_trials / self.num_devices)
+        if shape.exact:
+            operations, seconds = self.curve[-1]
+            return of_device * (EXACT_SECONDS + shape.flops * seconds / operations)
         tiles = math.ceil(of_device / self._tile(shape))
         work = shape.flops / shape.step_flops * self.trial_seconds(shape.step_flops)
         return tiles * shape.train.steps * self.tile_seconds + of_device * work
@@ -68,12 +75,16 @@ class Machine:
 
     def num_bytes(self, shape: Shape, num_trials: int) -> float:
         """Return the bytes of a pack: its data on each device, what its trials keep, and a step of the tiles at work."""
+        if shape.exact:
+            return self.num_devices * max(self.working_bytes, problem_bytes(shape.size))
         shared = self.num_devices * shape.data_bytes
         at_work = min(num_trials, self._most_at_work(shape))
         return shared + num_trials * shape.num_bytes + at_work * step_bytes(shape.size, shape.train)
 
     def capacity(self, shape: Shape, memory: float) -> int:
         """Return the most trials, at least one, whose pack fits into so many bytes."""
+        if shape.exact:
+            return MOST_EXACT
         working = step_bytes(shape.size, shape.train)
         at_work = self._most_at_work(shape)
         memory -= self.num_devices * shape.data_bytes

@@ -9,13 +9,24 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from ddlab.config import SCHEMA_VERSION, Leaves, Mark, Train, declarations, traced_keys, train_settings, width_key
+from ddlab.config import (
+    SCHEMA_VERSION,
+    Leaves,
+    Mark,
+    Train,
+    component_class,
+    declarations,
+    traced_keys,
+    train_settings,
+    width_key,
+)
 from ddlab.errors import ConfigError
 
 # Most and fewest examples that go through a network at once; longer batches are taken in pieces.
@@ -23,6 +34,9 @@ MOST_EXAMPLES, LEAST_EXAMPLES = 1024, 128
 
 # A step of a single wide network takes as long as that of two: XLA's CPU product for its first layer's gradient is a slow one.
 LEAST_TILE = 2
+
+# Of an eigendecomposition of n x n numbers of type float64, in n^3 operations at the speed of a product in float32.
+EIGEN_FLOPS = 24.0
 
 
 @dataclass(frozen=True)
@@ -35,7 +49,8 @@ class Part:
         base: the leaves before any axis is applied.
         fixed: those of them that are no axis of the sweep, also where the command line pins one: what all trials share.
         axes: dotted key -> the checked values it takes.
-        at: given where the config has interpolations: values of some keys -> all leaves, interpolations resolved anew.
+        aliases: dotted key -> the axis whose value it always has, as by `data.seed: ${seed}`, and value of the axis -> its own.
+        at: given where the config has other interpolations: values of some keys -> all leaves, interpolations resolved anew.
     """
 
     choices: Mapping[str, str]
@@ -43,7 +58,12 @@ class Part:
     base: Leaves
     fixed: Leaves
     axes: Mapping[str, Sequence[Any]]
+    aliases: Mapping[str, tuple[str, Mapping[Any, Any]]] = field(default_factory=dict)
     at: Callable[[Mapping[str, Any]], Leaves] | None = None
+
+    def followed(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values of axes with those of their aliases."""
+        return {**point, **{alias: values[point[axis]] for alias, (axis, values) in self.aliases.items() if axis in point}}
 
 
 @dataclass(frozen=True)
@@ -102,6 +122,11 @@ class Shape:
         return frozenset(key for key, declared in declarations(self.leaves).items() if declared.mark is Mark.PLACE)
 
     @cached_property
+    def exact(self) -> bool:
+        """Whether its trials are solved in closed form."""
+        return is_exact(self.leaves)
+
+    @cached_property
     def step_flops(self) -> float:
         """Floating-point operations of one step of one trial: 2 per multiply-add forward, 4 backward."""
         return 6.0 * self.size.num_products * (self.train.batch_size or self.size.num_train)
@@ -109,9 +134,25 @@ class Shape:
     @cached_property
     def flops(self) -> float:
         """Floating-point operations of one trial: its steps, and evaluation with a gradient on the training set."""
+        if self.exact:
+            return self._solve_flops
         of_eval = self.size.num_products * (6.0 * self.size.num_train + 2.0 * self.size.num_test)
         num_evals = min(self.train.num_evals, self.train.steps + 1)
         return self.train.steps * self.step_flops + num_evals * of_eval
+
+    @cached_property
+    def _solve_flops(self) -> float:
+        """Operations of one trial in closed form: its share of the decomposition, and the metrics of its eval points."""
+        size = self.size
+        width = size.num_params // size.num_outputs
+        modes = min(size.num_train, width)
+        examples = size.num_train + size.num_test
+        features = 2.0 * size.num_products * examples
+        decomposition = 2.0 * size.num_train * width * modes + EIGEN_FLOPS * modes**3
+        of_eval = 2.0 * size.num_params * (examples + 2 * size.num_train)
+        own = [values for key, values in self.part.axes.items() if key not in shared_by_problem(self.leaves)]
+        sharing = math.prod(len(values) for values in own)
+        return (features + decomposition) / sharing + min(self.train.num_evals, self.train.steps + 1) * of_eval
 
     @cached_property
     def num_bytes(self) -> float:
@@ -120,7 +161,9 @@ class Shape:
         Its data count as its own where they may differ between the trials of a pack.
         """
         part = self.part
-        varied = self.leaves if part.at or part.structural else part.axes
+        if self.exact:
+            return 0.0  # what is solved is stored, problem by problem
+        varied = self.leaves if part.at or part.structural else {**part.axes, **part.aliases}
         has_own = any(key in varied for key in traced_keys(self.leaves) if key.startswith("data."))
         return itemsize(self.train) * 6.0 * self.size.num_params + (self.data_bytes if has_own else 0)
 
@@ -128,6 +171,25 @@ class Shape:
     def data_bytes(self) -> float:
         """Bytes of the data set, which lies on each device."""
         return itemsize(self.train) * (self.size.num_inputs + 1.0) * (self.size.num_train + self.size.num_test)
+
+
+def is_exact(leaves: Leaves) -> bool:
+    """Return whether the optimizer is a closed form."""
+    return getattr(component_class("optimizer", leaves["optimizer._target_"]), "EXACT", False)
+
+
+def shared_by_problem(leaves: Leaves) -> dict[str, Any]:
+    """Return what the trials of one problem of the exact solver have in common: all leaves but those of targets and optimizer."""
+    of_targets: frozenset[str] = getattr(component_class("data", leaves["data._target_"]), "OF_TARGETS", frozenset())
+    own = {f"data.{name}" for name in of_targets}
+    return {key: value for key, value in leaves.items() if key not in own and not key.startswith("optimizer.")}
+
+
+def problem_bytes(size: Size) -> float:
+    """Return the bytes of one problem of the exact solver: inputs, features, and the decomposition."""
+    width = size.num_params // size.num_outputs
+    examples, modes = size.num_train + size.num_test, min(size.num_train, width)
+    return 8.0 * (examples * (size.num_inputs + width) + modes * (size.num_train + width + 2 * modes))
 
 
 def itemsize(train: Train) -> int:
@@ -207,13 +269,17 @@ def _part_trials(part: Part, settle: Callable[[Leaves], tuple[Leaves, Size]]) ->
         if not values:
             raise ConfigError(f"{key}: an axis needs at least one value")
     declared = declarations(part.base)
-    is_traced = {key: part.at is None and declared[key].mark is Mark.TRACED for key in part.axes}
+    follow = {axis: [alias for alias, (source, _) in part.aliases.items() if source == axis] for axis in part.axes}
+    is_traced = {
+        key: part.at is None and all(declared[name].mark is Mark.TRACED for name in (key, *follow[key])) for key in part.axes
+    }
     traced = {key: values for key, values in part.axes.items() if is_traced[key]}
     shaping = {key: values for key, values in part.axes.items() if not is_traced[key]}
+    first = {key: values[0] for key, values in traced.items()}
     for values in itertools.product(*shaping.values()):
-        point = dict(zip(shaping, values, strict=True))
+        point = part.followed({**first, **dict(zip(shaping, values, strict=True))})
         leaves, size = settle(part.at(point) if part.at else {**part.base, **point})
         shape = Shape(part, MappingProxyType(dict(leaves)), size)
         for values in itertools.product(*traced.values()):
-            trial_leaves = {**shape.leaves, **dict(zip(traced, values, strict=True))}
+            trial_leaves = {**shape.leaves, **part.followed(dict(zip(traced, values, strict=True)))}
             yield Trial(trial_id(trial_leaves, shape.places), _dump(trial_leaves), shape)

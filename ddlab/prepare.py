@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,11 +11,12 @@ from typing import Any
 import jax
 import numpy as np
 
-from ddlab.config import Leaves, Train, build, load_leaves, train_settings, width_key
+from ddlab.config import Leaves, Train, build, hyper_keys, load_leaves, train_settings, width_key
 from ddlab.data import Dataset
-from ddlab.devices import Compiled, compile_pack, working_bytes
+from ddlab.devices import Compiled, CompiledSolver, compile_pack, compile_solver, working_bytes
+from ddlab.exact import make_problem, make_solver
 from ddlab.models import size_of
-from ddlab.plan import tiling
+from ddlab.plan import is_exact, problem_bytes, shared_by_problem, tiling
 from ddlab.store import Store
 from ddlab.train import make_inputs, make_program
 
@@ -43,30 +45,82 @@ def precision(train: Train) -> Iterator[None]:
         yield
 
 
-def prepare_pack(store: Store, index: int) -> Prepared:
-    """Load the data of a pack and compile its program."""
+@dataclass(frozen=True)
+class PreparedSolver:
+    """A pack of the exact solver that is ready to run.
+
+    Attributes:
+        trial_ids: [T].
+        trials: leaves of each trial.
+        train: training settings, the same for all trials.
+        problems: [problems, L], the trials of each by their index, some repeated so that all have as many; those with the same
+            data side by side.
+        solver: the compiled program.
+    """
+
+    trial_ids: np.ndarray
+    trials: Sequence[Leaves]
+    train: Train
+    problems: np.ndarray
+    solver: CompiledSolver
+
+
+def prepare_pack(store: Store, index: int) -> Prepared | PreparedSolver:
+    """Load the data of a pack, or the first of it, and compile its program."""
     rows = store.read_plan(pack=index)
+    trial_ids = np.array(rows["trial_id"], object)
     trials = [load_leaves(config) for config in rows["config"]]
-    train = train_settings(trials[0])
-    width = width_key(trials[0])
-    widest = max(trials, key=lambda leaves: leaves[width]) if width else trials[0]
-    datasets = load_datasets(trials)
+    return _prepare_solver(trial_ids, trials) if is_exact(trials[0]) else _prepare_training(trial_ids, trials)
+
+
+def _prepare_training(trial_ids: np.ndarray, trials: Sequence[Leaves]) -> Prepared:
+    train, widest = train_settings(trials[0]), _widest(trials)
+    datasets = Loader().load(trials)
     with precision(train):
         tile, chunk = tiling(size_of(build(widest, "model"), datasets[0].spec), train, working_bytes())
         program = make_program(widest, datasets[0], chunk)
         compiled = compile_pack(program, make_inputs(trials, datasets), len(trials), tile)
-    checksums = {id(dataset): dataset.checksum for dataset in datasets}
-    return Prepared(np.array(rows["trial_id"], object), train, [checksums[id(dataset)] for dataset in datasets], compiled)
+    return Prepared(trial_ids, train, [dataset.checksum for dataset in datasets], compiled)
 
 
-def load_datasets(trials: list[Leaves]) -> list[Dataset]:
-    """Return each trial's data set; equal configs share one object."""
-    loaded: dict[Any, Dataset] = {}
-    datasets = []
-    for leaves in trials:
-        source = build(leaves, "data")
-        key = repr(sorted((key, value) for key, value in leaves.items() if key.startswith("data.")))
-        if key not in loaded:
-            loaded[key] = source.load()
-        datasets.append(loaded[key])
-    return datasets
+def _prepare_solver(trial_ids: np.ndarray, trials: Sequence[Leaves]) -> PreparedSolver:
+    train, widest = train_settings(trials[0]), _widest(trials)
+    members: dict[Any, list[int]] = defaultdict(list)
+    for index, leaves in enumerate(trials):
+        members[tuple(shared_by_problem(leaves).items())].append(index)
+    most = max(map(len, members.values()))
+    problems = np.stack([np.resize(indices, most) for indices in members.values()])
+    problems = problems[sorted(range(len(problems)), key=lambda k: _data_of(trials[problems[k, 0]]))]
+    first = [trials[index] for index in problems[0]]
+    datasets = Loader().load(first)
+    spec = datasets[0].spec
+    with precision(train):
+        example = make_problem(first, datasets, hyper_keys(widest))
+        size = problem_bytes(size_of(build(widest, "model"), spec))
+        solver = compile_solver(make_solver(widest, spec), example, len(problems), size)
+    return PreparedSolver(trial_ids, trials, train, problems, solver)
+
+
+def _widest(trials: Sequence[Leaves]) -> Leaves:
+    width = width_key(trials[0])
+    return max(trials, key=lambda leaves: leaves[width]) if width else trials[0]
+
+
+def _data_of(leaves: Leaves) -> str:
+    return repr(sorted((key, value) for key, value in leaves.items() if key.startswith("data.")))
+
+
+class Loader:
+    """Loads data sets; equal configs share one object, also with the call before."""
+
+    def __init__(self) -> None:
+        self._loaded: dict[str, Dataset] = {}
+
+    def load(self, trials: Sequence[Leaves]) -> list[Dataset]:
+        """Return each trial's data set; those of earlier calls are forgotten, but for those wanted again."""
+        configs = [_data_of(leaves) for leaves in trials]
+        known, self._loaded = self._loaded, {}
+        for config, leaves in zip(configs, trials, strict=True):
+            if config not in self._loaded:
+                self._loaded[config] = known[config] if config in known else build(leaves, "data").load()
+        return [self._loaded[config] for config in configs]

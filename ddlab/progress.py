@@ -23,7 +23,7 @@ class Outline:
         trials_before: trials of the packs that are finished.
         num_trials: trials in the sweep.
         pack_trials: trials in this pack.
-        steps: optimizer steps of this pack.
+        steps: optimizer steps of this pack; None where it is solved in closed form.
         share_before: share of the sweep's arithmetic that is done, 0..1.
         share: share of the sweep's arithmetic that this pack is, 0..1.
     """
@@ -33,7 +33,7 @@ class Outline:
     trials_before: int
     num_trials: int
     pack_trials: int
-    steps: int
+    steps: int | None
     share_before: float
     share: float
 
@@ -75,7 +75,7 @@ class Progress:
         """Report an eval point.
 
         Args:
-            step: optimizer steps made.
+            step: optimizer steps made; of a pack that is solved, trials.
             trials_done: trials of this pack that have ended.
             losses: lowest and highest training loss among the pack's live trials; None where all have ended.
         """
@@ -88,12 +88,17 @@ class Progress:
             while len(words) > 1 and len(" · ".join(words)) > room:
                 words.pop()
             self._bar.update(self._task, completed=self._done(step), description=" · ".join(words))
-        elif now - self._printed >= PLAIN_SECONDS or step == self._outline.steps or trials_done == self._outline.pack_trials:
+        elif now - self._printed >= PLAIN_SECONDS or step == self._total or trials_done == self._outline.pack_trials:
             print(" · ".join(words), file=self._stream, flush=True)
             self._printed = now
 
     def _done(self, step: int) -> float:
-        return self._outline.share_before + self._outline.share * step / self._outline.steps
+        return self._outline.share_before + self._outline.share * step / self._total
+
+    @property
+    def _total(self) -> int:
+        """Steps, or trials to solve."""
+        return self._outline.pack_trials if self._outline.steps is None else self._outline.steps
 
     def _words(self, step: int, trials_done: int, losses: tuple[float, float] | None, now: float) -> list[str]:
         """Return what there is to say, the most important first."""
@@ -105,11 +110,14 @@ class Progress:
             f"trials {outline.trials_before + trials_done:,}/{outline.num_trials:,}",
         ]
         if elapsed > 0 and steps > 0:
-            left = (1 - self._done(step)) * elapsed * outline.steps / (steps * outline.share)
-            words += [f"ETA {_clock_text(left)}", f"{steps * outline.pack_trials / elapsed:,.0f} trial-steps/s"]
+            left = (1 - self._done(step)) * elapsed * self._total / (steps * outline.share)
+            rate = f"{steps / elapsed:,.0f} trials/s"
+            if outline.steps is not None:
+                rate = f"{steps * outline.pack_trials / elapsed:,.0f} trial-steps/s"
+            words += [f"ETA {_clock_text(left)}", rate]
         if losses:
             words.append(f"train loss {losses[0]:.3g} to {losses[1]:.3g}")
-        return [*words, f"step {step:,}/{outline.steps:,}"]
+        return words if outline.steps is None else [*words, f"step {step:,}/{outline.steps:,}"]
 
 
 def _clock_text(seconds: float) -> str:

@@ -1,43 +1,22 @@
-"""Executes one pack: the program on the devices, and its effects on the store, the terminal and signals.
-
-While the devices compute segment k, the host records segment k-1. A *commit* writes the metrics so far and a checkpoint; at
-least `pack.checkpoint_seconds` lie between two. A killed pack goes on from its last commit, a signalled one from the eval
-point it had reached, and both give the curves of an uninterrupted run, bit for bit: the compiled program is the same.
-"""
+"""Executes one pack: trained, or solved in closed form."""
 
 from __future__ import annotations
 
-import signal
-import threading
 import time
-import warnings
-from collections.abc import Hashable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Hashable
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
-
-import jax
-import numpy as np
 
 from ddlab.ahead import Ahead
-from ddlab.checkpoints import Checkpoint, Checkpoints
 from ddlab.config import PackSettings, load_leaves, train_settings
 from ddlab.devices import use_compile_cache, use_cpu_cores
-from ddlab.errors import Interrupted, StoreError
-from ddlab.layout import Layout
-from ddlab.outcome import Outcomes
+from ddlab.job import Job, Signals
+from ddlab.plan import is_exact
 from ddlab.prepare import Prepared, precision, prepare_pack
-from ddlab.profile import Profile
 from ddlab.progress import Outline, Progress
-from ddlab.store import DamagedPart, Store
-from ddlab.timing import Timing
-from ddlab.train import Metrics, State, eval_steps
-
-# Trials that have ended are left out once this share of the tiles, or less, is enough for the others.
-WORTH_MOVING = 0.9
-
+from ddlab.solving import SolvingRun
+from ddlab.store import Store
+from ddlab.training import TrainingRun
 
 _ahead = Ahead()
 
@@ -51,14 +30,15 @@ def run_pack(root: str | Path, index: int, settings: PackSettings) -> None:
     store = Store(root)
     use_cpu_cores(settings.cpu_devices)
     use_compile_cache(settings.compile_cache_mib)
-    with _Signals() as signals, Progress(_outline(store, index)) as progress:
+    with Signals() as signals, Progress(_outline(store, index)) as progress:
         start = time.monotonic()
         prepared = _ahead.take(_key(store, index), partial(prepare_pack, store, index))
-        waited = time.monotonic() - start
+        job = Job(store, index, settings, time.monotonic() - start, signals, progress)
         if settings.next is not None and not signals.received:
             _ahead.start(_key(store, settings.next), partial(prepare_pack, store, settings.next))
         with precision(prepared.train):
-            _PackRun(store, index, settings, prepared, waited, signals, progress).run()
+            run = TrainingRun(job, prepared) if isinstance(prepared, Prepared) else SolvingRun(job, prepared)
+            run.run()
 
 
 def _key(store: Store, index: int) -> Hashable:
@@ -68,7 +48,7 @@ def _key(store: Store, index: int) -> Hashable:
 
 def _outline(store: Store, index: int) -> Outline:
     plan = store.read_plan(columns=["pack", "flops"])
-    steps = train_settings(load_leaves(store.read_plan(pack=index, columns=["config"])["config"].iloc[0])).steps
+    leaves = load_leaves(store.read_plan(pack=index, columns=["config"])["config"].iloc[0])
     finished = plan["pack"].isin(store.finished_packs())
     work = plan["flops"] / plan["flops"].sum()
     own = plan["pack"] == index
@@ -78,202 +58,7 @@ def _outline(store: Store, index: int) -> Outline:
         trials_before=int(finished.sum()),
         num_trials=len(plan),
         pack_trials=int(own.sum()),
-        steps=steps,
+        steps=None if is_exact(leaves) else train_settings(leaves).steps,
         share_before=float(work[finished].sum()),
         share=float(work[own].sum()),
     )
-
-
-class _Signals:
-    """Turns the first SIGINT or SIGTERM into a request to stop at the next eval point; a second one acts at once."""
-
-    def __init__(self) -> None:
-        self.received: signal.Signals | None = None
-
-    def __enter__(self) -> _Signals:
-        self._before = {}
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: Any) -> None:
-        del frame
-        self.received = signal.Signals(number)
-        for caught, handler in self._before.items():
-            signal.signal(caught, handler)
-
-
-@dataclass
-class _Buffer:
-    """Rows recorded since the last commit."""
-
-    columns: dict[str, list[np.ndarray]] = field(default_factory=dict)
-
-    def add(self, trial_ids: np.ndarray, step: int, metrics: Mapping[str, np.ndarray], recorded: np.ndarray) -> None:
-        rows = {"trial_id": trial_ids, "step": np.full(len(trial_ids), step, np.int64), **metrics}
-        for name, values in rows.items():
-            self.columns.setdefault(name, []).append(values[recorded])
-
-    def take(self) -> dict[str, np.ndarray]:
-        columns = {name: np.concatenate(values) for name, values in self.columns.items()}
-        self.columns = {}
-        return columns
-
-
-class _Segment(NamedTuple):
-    """A segment that the devices work on.
-
-    Attributes:
-        step: its eval point.
-        num_steps: steps that it makes.
-        metrics: not yet there.
-        layout: where the trials lie in it.
-        dispatched: when it was handed to the devices.
-    """
-
-    step: int
-    num_steps: int
-    metrics: Metrics
-    layout: Layout
-    dispatched: float
-
-
-class _PackRun:
-    """One pack from its first segment, or its last commit, to its outcome."""
-
-    def __init__(
-        self,
-        store: Store,
-        index: int,
-        settings: PackSettings,
-        prepared: Prepared,
-        waited: float,
-        signals: _Signals,
-        progress: Progress,
-    ):
-        self._store, self._index, self._settings = store, index, settings
-        self._prepared, self._compiled = prepared, prepared.compiled
-        self._waited, self._signals, self._progress = waited, signals, progress
-        self._checkpoints = Checkpoints(store.checkpoint_directory(index))
-        self._outcomes = Outcomes(prepared.train, len(prepared.trial_ids))
-        self._buffer = _Buffer()
-        self._steps = [int(step) for step in eval_steps(prepared.train)]
-        self._num_evals = self._num_parts = 0
-        self._timing = Timing()
-
-    def run(self) -> None:
-        self._started = time.monotonic()
-        with Profile(self._store.profile_directory(self._index)) as profile:
-            self._train_from(self._restore(), profile if self._settings.profile else None)
-        if self._signals.received:
-            raise Interrupted(self._signals.received.name)
-
-    def _train_from(self, state: State, profile: Profile | None) -> None:
-        # The first segment costs more than its arithmetic; one without steps keeps that out of what evaluation is said to cost.
-        state, _ = jax.block_until_ready(self._compiled.segment(state, max(0, int(state.step))))
-        self._ready = committed = time.monotonic()
-        started, before = self._started, self._timing.run
-        waiting: _Segment | None = None
-        for index in range(self._num_evals, len(self._steps)):
-            commit_due = waiting is not None and time.monotonic() - committed >= self._settings.checkpoint_seconds
-            snapshot = self._compiled.to_host(state) if commit_due else None
-            state = self._without_ended(state)
-            if profile is not None and waiting is not None:
-                profile.follow()
-            dispatched, step = time.monotonic(), self._steps[index]
-            state, metrics = self._compiled.segment(state, step)
-            if waiting is not None:
-                self._record(waiting)
-            if snapshot is not None:
-                self._timing.run = before + time.monotonic() - started
-                self._commit(snapshot)
-                committed = time.monotonic()
-            num_steps = step - self._steps[index - 1] if index else 0
-            waiting = _Segment(step, num_steps, metrics, self._compiled.layout, dispatched)
-            if self._signals.received or not self._outcomes.alive.any():
-                break
-        if waiting is not None:
-            self._record(waiting)
-        self._timing.run = before + time.monotonic() - started
-        if self._outcomes.alive.any() and self._num_evals < len(self._steps):
-            self._commit(self._compiled.to_host(state))
-        else:
-            self._finish()
-
-    def _without_ended(self, state: State) -> State:
-        """Leave out the trials that have ended, where that saves a good part of the tiles; the others are not changed."""
-        alive, layout = self._outcomes.alive, self._compiled.layout
-        if not alive.any() or layout.with_trials(alive).busy.max() > WORTH_MOVING * layout.busy.max():
-            return state
-        host = self._compiled.to_host(state)
-        self._compiled = self._compiled.without_ended(alive)
-        return self._compiled.to_devices(host)
-
-    def _record(self, segment: _Segment) -> None:
-        """Take the metrics of one eval point; waits until the devices have them."""
-        waited = not all(array.is_ready() for array in segment.metrics.values())
-        host = segment.layout.take(segment.metrics)
-        began = max(segment.dispatched, self._ready)
-        tiles, alive = int(segment.layout.busy.max()), int(self._outcomes.alive.sum())
-        self._ready = began + self._timing.add(time.monotonic() - began, segment.num_steps, tiles, alive, waited)
-        recorded = self._outcomes.update(segment.step, host)
-        if recorded.any():
-            self._buffer.add(self._prepared.trial_ids, segment.step, host, recorded)
-        self._num_evals += 1
-        losses = host["train_loss"][self._outcomes.alive]
-        extremes = (float(losses.min()), float(losses.max())) if len(losses) else None
-        ended = len(self._prepared.trial_ids) if segment.step == self._steps[-1] else int((~self._outcomes.alive).sum())
-        self._progress.update(segment.step, ended, extremes)
-
-    def _commit(self, state: State) -> None:
-        self._write_part()
-        self._checkpoints.save(Checkpoint(state, self._num_evals, self._num_parts, self._timing))
-
-    def _write_part(self) -> None:
-        if self._buffer.columns:
-            self._store.write_part(self._index, self._num_parts, self._buffer.take())
-            self._num_parts += 1
-
-    def _finish(self) -> None:
-        self._write_part()
-        num_trials = len(self._prepared.trial_ids)
-        columns = {
-            "trial_id": list(self._prepared.trial_ids),
-            "status": list(self._outcomes.status),
-            "last_step": self._outcomes.last_step,
-            "seconds": np.full(num_trials, self._timing.run / num_trials),
-            "data_checksum": list(self._prepared.checksums),
-        }
-        about = {
-            "devices": [str(device) for device in jax.local_devices()],
-            "jax": jax.__version__,
-            "trace_seconds": self._compiled.trace_seconds,
-            "compile_seconds": self._compiled.compile_seconds,
-            "waited_seconds": self._waited,
-            **self._timing.about(),
-            "num_parts": self._num_parts,
-        }
-        self._store.write_outcome(self._index, columns, about)
-        if not self._settings.keep_checkpoints:
-            self._checkpoints.remove()
-
-    def _restore(self) -> State:
-        """Return the state of the last commit, its rows replayed; a fresh one where there is none."""
-        found = self._checkpoints.restore(self._compiled.shapes)
-        try:
-            rows = self._store.read_parts(self._index, found.num_parts) if found else None
-        except StoreError as error:
-            warnings.warn(f"{error}; pack {self._index} is trained again", DamagedPart, stacklevel=2)
-            rows = None
-        if found is None or rows is None:
-            self._store.clear_parts(self._index)
-            return self._compiled.begin()
-        state, self._num_evals, self._num_parts, self._timing = found
-        index = MappingProxyType({trial_id: k for k, trial_id in enumerate(self._prepared.trial_ids)})
-        names = [name for name in rows.columns if name not in ("trial_id", "step") and rows[name].dtype != object]
-        self._outcomes.replay(index, rows, names)
-        return self._compiled.to_devices(state)

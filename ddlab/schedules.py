@@ -1,4 +1,4 @@
-"""Learning-rate schedules as multipliers of the base learning rate; the step (a float) counts the updates made before."""
+"""Learning-rate schedules as multipliers of the base rate (the step, a float, counts the updates before), and eval points."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+
+from ddlab.config import Train
 
 Schedule = Callable[[jax.Array], jax.Array]
 
@@ -38,3 +41,12 @@ def make_schedule(name: str, steps: int, warmup_steps: int, decay_steps: int) ->
     if warmup_steps == 0:
         return schedule
     return lambda step: jnp.minimum(1.0, (step + 1) / warmup_steps) * schedule(step)
+
+
+def eval_steps(train: Train) -> np.ndarray:
+    """Return the ascending distinct eval steps: 0, the last, and `num_evals` in all where that many differ."""
+    if train.eval_spacing == "linear":
+        steps = np.linspace(0, train.steps, train.num_evals)
+    else:
+        steps = np.concatenate([[0], np.geomspace(train.steps, 1, train.num_evals - 1)])
+    return np.unique(np.rint(steps).astype(int))

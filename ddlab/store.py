@@ -208,11 +208,19 @@ class Store:
         Raises:
             StoreError: one of them is missing or damaged.
         """
+        return pd.concat([self.read_part(pack, part) for part in range(num_parts)], ignore_index=True)
+
+    def read_part(self, pack: int, part: int) -> pd.DataFrame:
+        """Return one part of a pack's curves.
+
+        Raises:
+            StoreError: it is missing or damaged.
+        """
+        path = self.part_file(pack, part)
         try:
-            tables = [_read_table(self.part_file(pack, part)) for part in range(num_parts)]
+            return _read_table(path).to_pandas()
         except (pa.ArrowException, OSError) as error:
-            raise StoreError(f"{self.part_file(pack, 0).parent}: damaged ({first_line(error)})") from error
-        return pa.concat_tables(tables).to_pandas()
+            raise StoreError(f"{path.parent}: damaged ({first_line(error)})") from error
 
     def write_outcome(self, pack: int, columns: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         """Write the outcome of a finished pack: columns of one row per trial; `about` goes into the file's metadata."""

@@ -7,7 +7,8 @@ value of a leaf axis is type-checked once, and the table is expanded in `plan`. 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields
 from functools import cache
@@ -26,19 +27,21 @@ from ddlab.config import (
     Mark,
     Science,
     build,
+    build_measures,
     check,
     declarations,
     flatten,
     load_leaves,
     one_line,
     resolved,
+    section,
     train_settings,
     typed,
 )
 from ddlab.data import Spec
 from ddlab.errors import ConfigError, suggest
-from ddlab.models import settle_width, size_of
-from ddlab.plan import Part, Size
+from ddlab.models import FeatureModel, settle_width, size_of
+from ddlab.plan import Part, Size, is_exact
 
 
 @dataclass(frozen=True)
@@ -151,13 +154,29 @@ def _make_part(config: DictConfig, composer: Composer, axes: Mapping[str, list[A
     places = {key for key, declared in declarations(base).items() if declared.mark is Mark.PLACE}
     if not places & set(leaf_axes):
         base = _frozen({**base, **{f"data.{name}": value for name, value in build(base, "data").resolve().items()}})
-    checked = {key: _check_axis(science, base, key, values) for key, values in leaf_axes.items()}
+    aliases, others = _interpolations(science, base, leaf_axes)
+    solved = [alias for alias, source in aliases.items() if source == "model.width"]
+    if solved and (base.get("model.num_params") is not None or "model.num_params" in leaf_axes):
+        raise ConfigError(f"{solved[0]}: follows model.width, which model.num_params solves for; give widths instead")
+    checked = {key: _check_axis(deepcopy(science), base, key, values) for key, values in leaf_axes.items()}
+    followed = {
+        alias: (axis, dict(zip(checked[axis], _check_axis(deepcopy(science), base, alias, list(checked[axis])), strict=True)))
+        for alias, axis in aliases.items()
+        if axis in checked
+    }
     groups = config.hydra.runtime.choices
     structural = {group: groups[group] for group in varied if group in composer.groups}
     named = {group: groups[group] for group in ("data", "model", "optimizer") if group in groups}
-    at = _resolver(science) if _has_interpolations(science) else None
-    fixed = {key: value for key, value in base.items() if key not in varied | places}
-    return Part(_frozen({**named, **structural}), _frozen(structural), base, _frozen(fixed), _frozen(checked), at)
+    fixed = {key: value for key, value in base.items() if aliases.get(key, key) not in varied and key not in varied | places}
+    return Part(
+        choices=_frozen({**named, **structural}),
+        structural=_frozen(structural),
+        base=base,
+        fixed=_frozen(fixed),
+        axes=_frozen(checked),
+        aliases=_frozen(followed),
+        at=_resolver(science) if others else None,
+    )
 
 
 def _fill_missing(config: DictConfig, axes: Mapping[str, list[Any]]) -> None:
@@ -197,10 +216,23 @@ def _check_axis(science: DictConfig, base: Leaves, key: str, values: list[Any]) 
     return tuple(converted)
 
 
-def _has_interpolations(science: DictConfig) -> bool:
+def _interpolations(science: DictConfig, base: Leaves, axes: Iterable[str]) -> tuple[dict[str, str], bool]:
+    """Return the leaves that are another leaf's value, alias -> the leaf it comes from, and whether there are others.
+
+    An axis has values of its own, whatever its interpolation says.
+    """
     unresolved = OmegaConf.to_container(science, resolve=False)
     assert isinstance(unresolved, dict)
-    return any(isinstance(value, str) and "${" in value for value in flatten(unresolved).values())  # type: ignore[arg-type]
+    flat = flatten({str(key): value for key, value in unresolved.items()})
+    found = {key: value for key, value in flat.items() if key not in axes and isinstance(value, str) and "${" in value}
+    sources = {key: match[1] for key, value in found.items() if (match := re.fullmatch(r"\$\{([\w.]+)\}", value))}
+    roots = {}
+    for alias, source in sources.items():
+        while source in sources:
+            source = sources[source]
+        if source in base:
+            roots[alias] = source
+    return roots, len(roots) < len(found)
 
 
 def _resolver(science: DictConfig) -> Callable[[Mapping[str, Any]], Leaves]:
@@ -226,14 +258,36 @@ def settle(leaves: Leaves) -> tuple[Leaves, Size]:
     leaves = {**leaves, **{f"data.{name}": value for name, value in build(leaves, "data").resolve().items()}}
     spec = build(leaves, "data").describe()
     model = build(leaves, "model")
+    _check_together(leaves, spec, model)
     if getattr(model, "num_params", None):
         model = settle_width(model, spec, model.num_params)
         leaves = {**leaves, "model.width": model.width, "model.num_params": None}
-    train = train_settings(leaves)
-    if train.batch_size is not None and train.batch_size > spec.num_train:
-        raise ConfigError(f"train.batch_size={train.batch_size}: must be at most the {spec.num_train} training examples")
     shape = {key: value for key, value in leaves.items() if key.startswith("model.")}
     return leaves, _size(json.dumps(shape, sort_keys=True), spec)
+
+
+def _check_together(leaves: Leaves, spec: Spec, model: Any) -> None:
+    """Raise `ConfigError` where data, model, optimizer, training and measures are at odds with each other."""
+    train = train_settings(leaves)
+    exact = is_exact(leaves)
+    if train.batch_size is not None and train.batch_size > spec.num_train:
+        raise ConfigError(f"train.batch_size={train.batch_size}: must be at most the {spec.num_train} training examples")
+    if spec.regression and train.loss != "mse":
+        raise ConfigError(f"train.loss={train.loss}: must be mse, for real targets")
+    if spec.test_nodes and not getattr(model, "LINEAR_IN_INPUTS", False):
+        raise ConfigError("data.num_test=null: is the exact risk of models linear in their inputs only; give a number")
+    if exact:
+        wanted = {"train.loss": "mse", "train.batch_size": None, "train.dtype": "float64"}
+        for key, value in wanted.items():
+            if leaves[key] != value:
+                raise ConfigError(f"{key}={leaves[key]}: must be {value or 'null'} for a closed-form optimizer (train=exact)")
+        if not isinstance(model, FeatureModel):
+            raise ConfigError(
+                "optimizer: a closed form needs a model linear in its parameters, such as linear or random_features"
+            )
+    for name, measure in zip(section(leaves, "measures"), build_measures(leaves), strict=True):
+        if getattr(measure, "needs_spectrum", False) and not exact:
+            raise ConfigError(f"measures.{name}: is a measure of the exact solver; measures.{name}=null turns it off")
 
 
 @cache

@@ -22,11 +22,12 @@ import optax
 from flax import nnx
 
 from ddlab.batches import batch_rows
-from ddlab.config import Leaves, Train, build, build_measures, traced_keys, train_settings
+from ddlab.config import Leaves, Train, build, build_measures, hyper_keys, train_settings
 from ddlab.data import Dataset
-from ddlab.losses import LOSSES, error
-from ddlab.measures import Snapshot
-from ddlab.measures.examples import mean, mean_and_gradient
+from ddlab.evaluate import Metrics
+from ddlab.evaluate import evaluate as evaluate_trial
+from ddlab.losses import LOSSES
+from ddlab.measures.examples import mean_and_gradient
 from ddlab.models import Constant, Init, Words, draw_words
 from ddlab.plan import MOST_EXAMPLES
 from ddlab.streams import stream
@@ -66,9 +67,6 @@ class Inputs(NamedTuple):
     keys: dict[str, Any]
 
 
-Metrics = dict[str, Any]
-
-
 @dataclass(frozen=True)
 class Program:
     """The pure functions of one pack.
@@ -86,15 +84,6 @@ class Program:
     segment: Callable[[State, Inputs, Any], tuple[State, Metrics]]
 
 
-def eval_steps(train: Train) -> np.ndarray:
-    """Return the ascending distinct eval steps: 0, the last, and `num_evals` in all where that many differ."""
-    if train.eval_spacing == "linear":
-        steps = np.linspace(0, train.steps, train.num_evals)
-    else:
-        steps = np.concatenate([[0], np.geomspace(train.steps, 1, train.num_evals - 1)])
-    return np.unique(np.rint(steps).astype(int))
-
-
 def make_inputs(trials: Sequence[Leaves], datasets: Sequence[Dataset]) -> Inputs:
     """Return the arrays of a pack, on the host.
 
@@ -104,13 +93,12 @@ def make_inputs(trials: Sequence[Leaves], datasets: Sequence[Dataset]) -> Inputs
     """
     dtype = storage_dtype(train_settings(trials[0]))
     keys = {name: np.stack([stream(leaves["seed"], name) for leaves in trials]) for name in ("init", "batches")}
-    # Those of the data set act through its arrays, the seed through the keys.
-    traced = [key for key in traced_keys(trials[0]) if key != "seed" and not key.startswith("data.")]
-    hypers = {key: _column([leaves[key] for leaves in trials], dtype) for key in traced}
+    hypers = {key: _column([leaves[key] for leaves in trials], dtype) for key in hyper_keys(trials[0])}
     shared: dict[str, Any] = {}
     own: dict[str, Any] = {}
-    for name in ("train_inputs", "train_targets", "test_inputs", "test_targets"):
-        arrays = [getattr(dataset, name) for dataset in datasets]
+    arrays_of = {id(dataset): dataset.arrays for dataset in datasets}
+    for name in datasets[0].arrays:
+        arrays = [arrays_of[id(dataset)][name] for dataset in datasets]
         distinct = {id(array): array for array in arrays}.values()
         first = arrays[0]
         if all(np.array_equal(first, array) for array in distinct):
@@ -209,34 +197,15 @@ def make_program(leaves: Leaves, dataset: Dataset, chunk: int = MOST_EXAMPLES) -
     @jax.jit  # traced once for the shapes of the metrics and for the program
     def evaluate(state: State, inputs: Inputs) -> Metrics:
         def one(params: Any, constants: Any, hypers: Any, own: Any) -> Metrics:
-            forward = outputs_fn(constants)
-            data = {**inputs.shared, **own}
-            measures = build_measures({**leaves, **hypers})
-
-            def performance(outputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
-                return loss_fn(outputs, targets), error(outputs, targets)
-
-            if any(getattr(measure, "needs_gradient", False) for measure in measures):
-                of_train, gradient = mean_and_gradient(forward, performance, params, _train_set(data), chunk)
-            else:
-                of_train, gradient = mean(forward, performance, params, _train_set(data), chunk), None
-            of_test = mean(forward, performance, params, _test_set(data), chunk)
-            metrics: Metrics = {}
-            for split, (loss, fraction) in (("train", of_train), ("test", of_test)):
-                metrics |= {f"{split}_loss": loss, f"{split}_error": fraction}
-            snapshot = Snapshot(
-                params=params,
-                gradient=gradient,
-                outputs_fn=forward,
-                mean_fn=lambda per_example, params, examples: mean(forward, per_example, params, examples, chunk),
-                loss_fn=loss_fn,
-                train=_train_set(data),
-                test=_test_set(data),
+            return evaluate_trial(
+                params,
+                outputs_fn(constants),
+                {**inputs.shared, **own},
+                build_measures({**leaves, **hypers}),
+                loss=train.loss,
                 learning_rate=component("optimizer", hypers).learning_rate_at(state.step, train.steps),
+                chunk=chunk,
             )
-            for measure in measures:
-                metrics |= measure(snapshot)
-            return metrics
 
         return jax.vmap(one)(state.params, state.constants, inputs.hypers, inputs.own)
 
@@ -259,7 +228,3 @@ def _as_compute_type(array: jax.Array, dtype: Any) -> jax.Array:
 
 def _train_set(data: Mapping[str, Any]) -> tuple[Any, Any]:
     return data["train_inputs"], data["train_targets"]
-
-
-def _test_set(data: Mapping[str, Any]) -> tuple[Any, Any]:
-    return data["test_inputs"], data["test_targets"]

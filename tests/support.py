@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import jax
@@ -15,8 +16,9 @@ from ddlab import catalog
 from ddlab.config import Leaves, build, register, resolved, typed, width_key
 from ddlab.devices import compile_pack
 from ddlab.pack import Machine
-from ddlab.prepare import load_datasets
-from ddlab.train import eval_steps, make_inputs, make_program, train_settings
+from ddlab.prepare import Loader
+from ddlab.schedules import eval_steps
+from ddlab.train import make_inputs, make_program, train_settings
 
 # Typical of two CPU cores. The tests plan with it, so that packs do not depend on where they run.
 MACHINE = Machine(
@@ -39,6 +41,7 @@ MODULAR = (
 )
 
 
+@cache
 def leaves_of(*overrides: str) -> Leaves:
     """Return the leaves of the base config with overrides."""
     register()
@@ -50,7 +53,7 @@ def make_pack(trials: list[Leaves]):
     """Return (program, host inputs) of a pack."""
     key = width_key(trials[0])
     widest = max(trials, key=lambda leaves: leaves[key])
-    datasets = load_datasets(trials)
+    datasets = Loader().load(trials)
     return make_program(widest, datasets[0]), make_inputs(trials, datasets)
 
 

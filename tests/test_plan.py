@@ -151,3 +151,17 @@ def test_trials_of_one_pack_may_differ_in_every_traced_leaf():
     }
     (pack,) = pack_trials(make_trials([part(axes)], settle), SETTINGS, MACHINE)
     assert len(pack.trials) == 16
+
+
+def test_an_alias_has_the_value_of_its_axis_in_every_trial():
+    base = leaves_of("data=gaussian", "model=linear", "train.loss=mse", "data.num_test=null")
+    aliases = {
+        "data.seed": ("seed", {1: 1, 2: 2}),
+        "data.noise_seed": ("seed", {1: 1, 2: 2}),
+        "data.num_relevant": ("model.width", {5: 5, 9: 9}),
+    }
+    part = Part({}, {}, base, base, {"model.width": (5, 9), "seed": (1, 2)}, aliases)
+    trials = [load_leaves(trial.config) for trial in make_trials([part], settle)]
+    found = [(t["model.width"], t["data.num_relevant"], t["seed"], t["data.seed"], t["data.noise_seed"]) for t in trials]
+    assert found == [(5, 5, 1, 1, 1), (5, 5, 2, 2, 2), (9, 9, 1, 1, 1), (9, 9, 2, 2, 2)]
+    assert {t["data.target_seed"] for t in trials} == {base["data.target_seed"]}

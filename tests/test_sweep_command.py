@@ -19,6 +19,7 @@ import pytest
 
 import ddlab
 import ddlab.run
+import ddlab.training
 from ddlab.cli import main
 from ddlab.devices import Compiled
 from ddlab.errors import Interrupted
@@ -134,7 +135,7 @@ def test_trials_that_have_stopped_leave_and_the_others_do_not_notice(tiny, monke
     main(["sweep", tiny, *stops, *axes, "out=leaving"])
     assert left
     assert left == sorted(left, reverse=True)
-    monkeypatch.setattr(ddlab.run, "WORTH_MOVING", 0.0)
+    monkeypatch.setattr(ddlab.training, "WORTH_MOVING", 0.0)
     left.clear()
     main(["sweep", tiny, *stops, *axes, "out=staying"])
     assert not left
@@ -365,7 +366,7 @@ def test_a_pack_compiled_ahead_is_not_taken_for_another_of_the_same_number(tiny,
         raise Interrupted("SIGINT")
 
     with monkeypatch.context() as patched:
-        patched.setattr(ddlab.run._PackRun, "run", stop)
+        patched.setattr(ddlab.training.TrainingRun, "run", stop)
         assert main(["sweep", tiny, "pack.max_trials=2", "out=a"]) == 130
     assert main(["sweep", tiny, "pack.max_trials=3", "out=a"]) == 0
     assert main(["sweep", tiny, "pack.max_trials=3", "out=b"]) == 0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from omegaconf import OmegaConf
 
 import ddlab
 from ddlab import catalog
@@ -23,6 +24,20 @@ TINY = {
         "train.steps=20",
         "seed=0",
     ],
+    "belkin2020_misspecified": ["model.width=5,50,100", "seed=0,1"],
+    "hastie2022_ridgeless": ["data.num_train=10", "data.num_features=30", "model.width=5,20,30", "seed=0,1"],
+    "mei2022_random_features": ["data.num_train=20", "data.num_features=10", "model.width=5,20,30", "seed=0,1"],
+    "advani2020_training_time": ["data.num_features=10", "model.width=10", "data.num_train=5,10", "seed=0,1"],
+    "nakkiran2020_more_data_hurts": ["data.num_features=10", "model.width=10", "data.num_train=5,10,20", "seed=0,1"],
+    "nakkiran2021_optimal_ridge": [
+        "data.num_train=10",  # the parts differ in the number of features
+        "model.width=5",
+        "optimizer.weight_decay=0.0,0.5",
+        "seed=0,1",
+    ],
+    "schaeffer2023_three_causes": ["data.num_features=10", "model.width=10", "data.num_train=5,10,20", "seed=0,1"],
+    "belkin2019_random_fourier": ["data.num_train=50", "model.width=20,50,80", "seed=0,1"],
+    "bias_variance": ["data.num_train=20", "model.width=5,20,40", "seed=0,1", "data.seed=0,1", "data.num_test=20"],
     "modular_addition_weight_decay": ["data.modulus=7", "model.width=8", "train.steps=20", "seed=0"],
 }
 
@@ -40,7 +55,7 @@ def test_the_head_of_a_sweep_says_what_it_is(name):
 @pytest.mark.parametrize("name", SWEEPS)
 def test_the_head_of_a_sweep_counts_its_trials(name, capsys, workplace):
     assert main(["plan", name]) == 0
-    assert f"{name}: {yaml.safe_load(SWEEPS[name].read_text())['trials']} trials" in capsys.readouterr().out
+    assert f"{name}: {yaml.safe_load(SWEEPS[name].read_text())['trials']:,} trials" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", SWEEPS)
@@ -54,6 +69,15 @@ def test_a_sweep_runs_tiny_from_end_to_end(name, workplace):
         assert f'src="{figure}.png"' in page
         for form in ("png", "pdf", "csv"):
             assert (report / f"{figure}.{form}").stat().st_size > 0
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_reference_results_hold_the_claims(name, capsys):
+    reference = catalog.shipped("sweeps").parent / "results" / "reference" / name
+    claims = OmegaConf.to_container(OmegaConf.load(SWEEPS[name]).claims)
+    assert ddlab.load(reference).sweep["claims"] == claims
+    assert main(["verify", str(reference)]) == 0
+    assert f"{len(claims)} pass" in capsys.readouterr().out
 
 
 def test_the_twenty_widths_of_mnist1d_width_share_at_most_six_programs(workplace, capsys):

@@ -18,8 +18,9 @@ from ddlab.devices import compile_pack
 from ddlab.measures import Measure
 from ddlab.models import Model
 from ddlab.models.mlp import MLP
-from ddlab.prepare import load_datasets
-from ddlab.train import Inputs, eval_steps, make_inputs, make_program, train_settings
+from ddlab.prepare import Loader
+from ddlab.schedules import eval_steps
+from ddlab.train import Inputs, make_inputs, make_program, train_settings
 from tests.support import MODULAR, SMALL_MNIST, leaves_of, make_pack, named_leaves, run_trials
 
 OPTIMIZERS = {
@@ -143,7 +144,7 @@ def test_a_measure_may_take_second_derivatives_over_several_chunks(kind):
     shared = (*kind, "train.dtype=float64", "model.width=8", "+measures.curvature._target_=tests.test_train.Curvature")
     trial = leaves_of(*shared)
     with jax.enable_x64(True):
-        dataset = load_datasets([trial])[0]
+        dataset = Loader().load([trial])[0]
         program = make_program(trial, dataset, 64)
         inputs = make_inputs([trial], [dataset])
         metrics = jax.device_get(program.evaluate(program.init(inputs), inputs))
@@ -289,7 +290,7 @@ def test_eval_steps_have_both_ends_and_no_repeats():
 
 def test_a_batch_taken_in_pieces_gives_the_gradient_of_the_whole():
     trial = leaves_of(*SMALL_MNIST, "train.batch_size=null", "model.width=6", "train.steps=20")
-    whole, pieces = (make_program(trial, load_datasets([trial])[0], chunk) for chunk in (1000, 70))
+    whole, pieces = (make_program(trial, Loader().load([trial])[0], chunk) for chunk in (1000, 70))
     inputs = make_pack([trial])[1]
     states = [jax.jit(program.advance)(program.init(inputs), inputs, np.int32(20)) for program in (whole, pieces)]
     for one, other in zip(*(jax.tree.leaves(state.params) for state in states), strict=True):

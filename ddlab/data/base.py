@@ -5,7 +5,8 @@ from __future__ import annotations
 import abc
 import hashlib
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -18,8 +19,10 @@ class Spec:
         num_train: N, the number of training examples.
         num_test: number of test examples.
         input_shape: shape of one input.
-        num_outputs: K, the number of classes.
+        num_outputs: K, the number of classes, or of real targets.
         alphabet: number of distinct tokens where inputs are integer tokens; None where they are real numbers.
+        regression: targets are real numbers, not classes.
+        test_nodes: as in `Dataset`.
     """
 
     num_train: int
@@ -27,6 +30,8 @@ class Spec:
     input_shape: tuple[int, ...]
     num_outputs: int
     alphabet: int | None = None
+    regression: bool = False
+    test_nodes: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,12 +39,15 @@ class Dataset:
     """Arrays of a data set.
 
     Attributes:
-        train_inputs: [N, *input_shape], float32 or int32 tokens.
-        train_targets: [N], int32 class labels, label noise included.
+        train_inputs: [N, *input_shape], floating or int32 tokens.
+        train_targets: [N], int32 class labels, label noise included; or [N, K], real numbers with their noise.
         test_inputs: [num_test, *input_shape].
-        test_targets: [num_test], int32 class labels.
+        test_targets: [num_test], int32 class labels; or [num_test, K], real numbers without noise.
         num_outputs: K.
         alphabet: as in `Spec`.
+        noise_variance: of a real target of a fresh example; None where targets are classes.
+        test_nodes: the test inputs are nodes, at which the mean square of any function linear in the inputs is its expectation
+            over fresh inputs; for models linear in their inputs only.
     """
 
     train_inputs: np.ndarray
@@ -48,16 +56,32 @@ class Dataset:
     test_targets: np.ndarray
     num_outputs: int
     alphabet: int | None = None
+    noise_variance: float | None = None
+    test_nodes: bool = False
 
     @property
     def spec(self) -> Spec:
-        return Spec(len(self.train_targets), len(self.test_targets), self.train_inputs.shape[1:], self.num_outputs, self.alphabet)
+        return Spec(
+            num_train=len(self.train_targets),
+            num_test=len(self.test_targets),
+            input_shape=self.train_inputs.shape[1:],
+            num_outputs=self.num_outputs,
+            alphabet=self.alphabet,
+            regression=self.noise_variance is not None,
+            test_nodes=self.test_nodes,
+        )
 
     @property
+    def arrays(self) -> dict[str, np.ndarray]:
+        """What training and evaluation read: the arrays by name, and `noise_variance` [] where there is one."""
+        arrays = {name: getattr(self, name) for name in ("train_inputs", "train_targets", "test_inputs", "test_targets")}
+        return arrays if self.noise_variance is None else {**arrays, "noise_variance": np.array(self.noise_variance, float)}
+
+    @cached_property
     def checksum(self) -> str:
         """Sixteen hex digits of the sha256 over all arrays."""
         digest = hashlib.sha256()
-        for array in (self.train_inputs, self.train_targets, self.test_inputs, self.test_targets):
+        for array in self.arrays.values():
             digest.update(repr((array.shape, array.dtype.str)).encode() + np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()[:16]
 
@@ -66,7 +90,12 @@ class DataSource(abc.ABC):
     """Base of data components. A user's own needs `load` only; `describe` where loading is slow.
 
     A subclass may also define `check()`, which raises `ConfigError` where its fields are at odds with each other.
+
+    Class attributes:
+        OF_TARGETS: fields that change the targets alone: trials that differ in nothing else have the same inputs.
     """
+
+    OF_TARGETS: ClassVar[frozenset[str]] = frozenset()
 
     @abc.abstractmethod
     def load(self) -> Dataset:

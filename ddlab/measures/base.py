@@ -13,6 +13,21 @@ Params = Any
 
 
 @dataclass(frozen=True)
+class Spectrum:
+    """The singular value decomposition of the training features X [N, p], and how much of each mode is learned.
+
+    Attributes:
+        singular_values: of X, [r] with r = min(N, p) of the pack, descending; exact zeros last, and for modes that are cut off.
+        learned: [r], share of the least-squares solution along each mode that the solution has.
+        test_modes: () -> [num_test, r], the components of the test features along the right singular vectors.
+    """
+
+    singular_values: jax.Array
+    learned: jax.Array
+    test_modes: Callable[[], jax.Array]
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """One trial at one eval point, inside the compiled program.
 
@@ -25,7 +40,10 @@ class Snapshot:
         loss_fn: (outputs [B, K], targets [B]) -> training loss per example [B].
         train: (inputs, targets) of the training set.
         test: (inputs, targets) of the test set.
-        learning_rate: of the next update.
+        noise_variance: of a real target of a fresh example, []; None where targets are classes.
+        learning_rate: of the next update; nan where there are no updates.
+        spectrum: of the training features, where a closed form was solved; None where a network was trained. Inputs are those
+            features then.
     """
 
     params: Params
@@ -35,7 +53,9 @@ class Snapshot:
     loss_fn: Callable[[jax.Array, jax.Array], jax.Array]
     train: tuple[jax.Array, jax.Array]
     test: tuple[jax.Array, jax.Array]
+    noise_variance: jax.Array | None
     learning_rate: jax.Array
+    spectrum: Spectrum | None
 
 
 class Measure(abc.ABC):
@@ -54,9 +74,11 @@ class Measure(abc.ABC):
 
     Class attributes:
         needs_gradient: the measure reads `snapshot.gradient`, which costs a backward pass over the training set.
+        needs_spectrum: the measure reads `snapshot.spectrum`: for the exact solver only.
     """
 
     needs_gradient: ClassVar[bool] = False
+    needs_spectrum: ClassVar[bool] = False
 
     @abc.abstractmethod
     def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:

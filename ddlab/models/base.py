@@ -106,29 +106,37 @@ class Init:
 
     def normal(self, name: str, axes: tuple[Axis, ...], std: Any) -> nnx.Param:
         """Return a parameter with entries N(0, std^2), zero beyond the active sizes."""
-        return self._parameter(axes, std * 2**0.5 * jax.lax.erf_inv(self._symmetric(name, axes)))
+        return self._parameter(axes, std * self.draw_normal(name, axes))
 
     def uniform(self, name: str, axes: tuple[Axis, ...], std: Any) -> nnx.Param:
         """Return a parameter with entries uniform in +-sqrt(3) std (variance std^2), zero beyond the active sizes."""
-        return self._parameter(axes, std * 3**0.5 * self._symmetric(name, axes))
+        return self._parameter(axes, std * 3**0.5 * self.draw_symmetric(name, axes))
 
     def zeros(self, axes: tuple[Axis, ...]) -> nnx.Param:
         """Return a parameter that starts at zero."""
         return self._parameter(axes, jnp.zeros(_shape(axes), self._dtype))
 
     def constant(self, value: Any) -> Constant:
-        """Return an untrained number."""
+        """Return untrained numbers."""
         return Constant(jnp.asarray(value, self._dtype))
 
-    def _symmetric(self, name: str, axes: tuple[Axis, ...]) -> jax.Array:
-        """Return numbers uniform in (-1, 1): the odd multiples of 2^-24, which float32 holds exactly."""
+    def live(self, axis: Axis) -> jax.Array:
+        """Return 1 for the live entries of an axis and 0 beyond, [size]."""
+        return (jnp.arange(axis.size, dtype=jnp.int32) < axis.active).astype(self._dtype)
+
+    def draw_normal(self, name: str, axes: tuple[Axis, ...]) -> jax.Array:
+        """Return numbers N(0, 1), also beyond the active sizes."""
+        return 2**0.5 * jax.lax.erf_inv(self.draw_symmetric(name, axes))
+
+    def draw_symmetric(self, name: str, axes: tuple[Axis, ...]) -> jax.Array:
+        """Return numbers uniform in (-1, 1), also beyond the active sizes: odd multiples of 2^-24, exact in float32."""
         odd = (self._words(name, _shape(axes)) >> 8).astype(jnp.int32) * 2 + (1 - 2**24)
         return (odd.astype(jnp.float32) * 2.0**-24).astype(self._dtype)
 
     def _parameter(self, axes: tuple[Axis, ...], value: jax.Array) -> nnx.Param:
         for dimension, axis in enumerate(axes):
-            live = jnp.arange(axis.size, dtype=jnp.int32) < axis.active
-            value = jnp.where(live.reshape([-1] + [1] * (len(axes) - dimension - 1)), value, 0)
+            live = self.live(axis).astype(bool).reshape([-1] + [1] * (len(axes) - dimension - 1))
+            value = jnp.where(live, value, 0)
         return nnx.Param(value.astype(self._dtype), axes=tuple(axis.name for axis in axes))
 
 
@@ -141,9 +149,11 @@ class Model(abc.ABC):
 
     Class attributes:
         PADDED: field of mark WIDTH -> name of the logical axis that it sizes, for models that may be zero-padded.
+        LINEAR_IN_INPUTS: the outputs are a linear function of the inputs.
     """
 
     PADDED: ClassVar[Mapping[str, str]] = {}
+    LINEAR_IN_INPUTS: ClassVar[bool] = False
 
     @abc.abstractmethod
     def make(self, spec: Spec, init: Init) -> nnx.Module:

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ddlab.data import Spec
-from ddlab.models.linear import lookup, matmul
+from ddlab.models.products import lookup, matmul
 
 
 def num_features(spec: Spec) -> int:

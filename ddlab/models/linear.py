@@ -1,68 +1,38 @@
-"""Products of a layer's inputs with its weight, with gradients that are fast on a CPU."""
+"""Linear regression on the first p inputs."""
 
 from __future__ import annotations
 
-from functools import partial
+import math
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
-from jax.custom_batching import sequential_vmap
 
-Pair = tuple[jax.Array, jax.Array]
-
-
-@jax.custom_jvp
-def matmul(x: jax.Array, weight: jax.Array) -> jax.Array:
-    """Return x @ weight, [B, fan_in] times [fan_in, fan_out].
-
-    The same numbers as `@`, but the gradient of a weight with fewer columns than rows is computed transposed: XLA's CPU
-    product of x^T and a gradient of few columns runs at a tenth of the speed of the transposed product.
-    """
-    return x @ weight
+from ddlab.data import Spec
+from ddlab.errors import ConfigError
+from ddlab.models.base import Axis, Constant, Init
+from ddlab.models.features import FeatureModel, Features
 
 
-@matmul.defjvp
-def _matmul_jvp(primals: Pair, tangents: Pair) -> Pair:
-    (x, weight), (dx, dweight) = primals, tangents
-    fan_in, fan_out = weight.shape
-    if fan_in <= fan_out:
-        return x @ weight, dx @ weight + x @ dweight
-    # Linear in dweight, so that its transpose is the gradient (gradient^T x)^T; without the barrier the compiler moves the
-    # transpositions back into the product.
-    columns = jax.lax.optimization_barrier(dweight.T)
-    return x @ weight, dx @ weight + jax.lax.dot_general(x, columns, (((1,), (1,)), ((), ())))
+@dataclass(frozen=True)
+class Linear(FeatureModel):
+    """f(x) = <w, x_1..p>: the features are the first p of the real inputs (Belkin, Hsu, Xu 2020)."""
+
+    LINEAR_IN_INPUTS = True
+
+    def make_features(self, spec: Spec, init: Init, width: Axis) -> Features:
+        num_inputs = math.prod(spec.input_shape)
+        if spec.alphabet is not None:
+            raise ConfigError("model: a linear model takes real inputs, not tokens")
+        if width.size > num_inputs:
+            raise ConfigError(f"model.width={width.size}: must be at most {num_inputs}, the numbers of one input")
+        return _FirstInputs(init.constant(init.live(width)))
 
 
-@jax.custom_vjp
-def lookup(table: jax.Array, tokens: jax.Array) -> jax.Array:
-    """Return the rows of a table [A, fan_out] that tokens [B] (each below A) name, [B, fan_out]: one_hot(tokens) @ table.
+class _FirstInputs(Features):
+    def __init__(self, live: Constant):
+        self.live = live
 
-    It has derivatives of any order in reverse mode (`jax.grad`, `jax.vjp`), none in forward mode (`jax.jvp`, `jax.jacfwd`).
-    """
-    return table.at[tokens.astype(jnp.uint32)].get(mode="promise_in_bounds")
-
-
-@partial(jax.custom_vjp, nondiff_argnums=(2,))
-def _sums_of_rows(rows: jax.Array, tokens: jax.Array, num_tokens: int) -> jax.Array:
-    """Return the transpose of `lookup`, [A, fan_out]: for each token the sum of its rows [B, fan_out], in at least float32."""
-    wide = rows.dtype if jnp.finfo(rows.dtype).bits >= 32 else jnp.dtype(jnp.float32)
-    if jax.default_backend() != "cpu":
-        # An accelerator adds rows in an order that differs from run to run; a product does not.
-        one_hot = jax.nn.one_hot(tokens, num_tokens, dtype=rows.dtype)
-        return jnp.matmul(one_hot.T, rows, preferred_element_type=wide).astype(rows.dtype)
-    return _add_rows(jnp.zeros((num_tokens, *rows.shape[1:]), wide), tokens, rows.astype(wide)).astype(rows.dtype)
-
-
-@sequential_vmap  # XLA's CPU adds rows fast for one trial and slowly for several at once
-def _add_rows(table: jax.Array, tokens: jax.Array, rows: jax.Array) -> jax.Array:
-    return table.at[tokens.astype(jnp.uint32)].add(rows, mode="promise_in_bounds")
-
-
-lookup.defvjp(
-    lambda table, tokens: (lookup(table, tokens), (tokens, len(table))),
-    lambda saved, gradient: (_sums_of_rows(gradient, *saved), None),
-)
-_sums_of_rows.defvjp(
-    lambda rows, tokens, num_tokens: (_sums_of_rows(rows, tokens, num_tokens), tokens),
-    lambda _num_tokens, tokens, gradient: (lookup(gradient, tokens), None),
-)
+    def __call__(self, x: jax.Array) -> jax.Array:
+        live = self.live[...]
+        return jnp.reshape(x, (x.shape[0], -1))[:, : len(live)] * live

@@ -16,7 +16,7 @@ from ddlab.config import Mark, leaf
 from ddlab.data import Spec
 from ddlab.models.base import Axis, Init, Model
 from ddlab.models.inputs import num_features, project
-from ddlab.models.linear import matmul
+from ddlab.models.products import matmul
 
 # Every activation maps 0 to 0, so that zero-padded units stay dead.
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {

@@ -11,7 +11,7 @@ from ddlab.config import Mark, leaf
 from ddlab.data import Spec
 from ddlab.models.base import Init, Model
 from ddlab.models.inputs import num_features, project
-from ddlab.models.linear import matmul
+from ddlab.models.products import matmul
 
 
 @dataclass(frozen=True)

@@ -16,9 +16,11 @@ LABELS = {
     "params_per_sample": "parameters per training example P/N",
     "params_per_sample_output": "parameters per training example and output P/(N K)",
     "num_params": "parameters P",
-    "num_train": "training examples  N",
+    "num_train": "training examples N",
+    "data.num_train": "training examples N",
     "model.width": "width",
     "step": "optimizer steps",
+    "time": "time (learning rate x steps)",
     "data.train_fraction": "fraction of the data trained on",
     "optimizer.weight_decay": "weight decay",
     "data.label_noise": "label noise",
@@ -28,10 +30,19 @@ LABELS = {
     "test_loss": "test loss",
     "weight_norm": "weight norm",
     "gradient_norm": "gradient norm",
+    "excess_risk": "excess risk",
+    "data.signal": "signal",
+    "data.noise_variance": "noise variance",
+    "condition_number": "condition number",
+    "smallest_singular_value": "smallest singular value",
+    "degrees_of_freedom": "degrees of freedom",
+    "ensemble_risk": "risk of the ensemble",
+    "variance_over_features": "variance over features",
 }
 
 # What may differ among trials that a figure averages, and what follows from the config rather than being chosen.
-SEEDS = ("seed", "data.seed")
+SEEDS = ("seed", "data.seed", "data.noise_seed", "data.target_seed")
+ALONG_CURVES = ("step", "time")
 DERIVED = ("num_params", "num_train", "num_outputs", "params_per_sample", "params_per_sample_output")
 
 
@@ -42,7 +53,7 @@ def label(name: str) -> str:
 
 def text(value: Any) -> str:
     """Return a value of a column as text."""
-    return f"{value:g}" if isinstance(value, int | float | np.number) else str(value)
+    return f"{value:g}" if isinstance(value, int | float | np.number) else str(value).replace("_", " ")
 
 
 def loss_name(trials: pd.DataFrame) -> str:
@@ -59,9 +70,7 @@ def selected(results: Results, where: Mapping[str, Any], finished: bool = False)
         ConfigError: a column that does not exist, or nothing is left to draw.
     """
     trials = results.trials.assign(params_per_sample_output=results.trials["params_per_sample"] / results.trials["num_outputs"])
-    for key, value in where.items():
-        require(trials, key, "where", numeric=False)
-        trials = trials[trials[key] == value]
+    trials = matching(trials, where)
     begun = trials["trial_id"].isin(set(results.curves["trial_id"]))
     trials = trials[begun & (trials["status"] != DIVERGED)]
     if finished:
@@ -69,6 +78,18 @@ def selected(results: Results, where: Mapping[str, Any], finished: bool = False)
     if trials.empty:
         chosen = " with " + ", ".join(f"{key}={value}" for key, value in where.items()) if where else ""
         raise ConfigError(f"no stored trial{chosen} {'has finished without diverging' if finished else 'can be drawn'}")
+    return trials
+
+
+def matching(trials: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
+    """Return the trials whose columns have the wanted values; null matches what has none.
+
+    Raises:
+        ConfigError: a column that does not exist.
+    """
+    for key, value in where.items():
+        require(trials, key, "where", numeric=False)
+        trials = trials[trials[key].isna() if value is None else trials[key] == value]
     return trials
 
 
@@ -111,14 +132,25 @@ def metric_table(results: Results, trials: pd.DataFrame, metric: str) -> pd.Data
     return table
 
 
-def final_metrics(results: Results, where: Mapping[str, Any], x: str) -> pd.DataFrame:
-    """Return one row per finished trial with its columns and the metrics of its last step, to be averaged at each `x`.
+def final_metrics(results: Results, where: Mapping[str, Any], by: Sequence[str]) -> pd.DataFrame:
+    """Return one row per finished trial, its columns and the metrics of its last step, to be averaged over seeds at each `by`.
 
-    A trial whose last part is damaged is left out: an earlier eval point is not a final one.
+    The first of `by` is an axis: numbers.
+
+    With "step" or "time" (learning rate x step) among `by`: a row for each eval point. A trial whose last part is damaged is left
+    out: an earlier eval point is not a final one.
     """
     trials = selected(results, where, finished=True)
-    require(trials, x, "x")
-    require_seeds_only(trials, [x])
+    of_trials = [column for column in by if column not in ALONG_CURVES]
+    for column in of_trials:
+        require(trials, column, "x", numeric=column == by[0])
+    require_seeds_only(trials, of_trials)
+    if set(by) & set(ALONG_CURVES):
+        rows = trials.merge(results.curves, on="trial_id")
+        if "time" in by:
+            require(rows, "optimizer.learning_rate", "time: learning rate")
+            rows["time"] = rows["optimizer.learning_rate"] * rows["step"]
+        return rows
     final = trials.merge(results.curves, left_on=["trial_id", "last_step"], right_on=["trial_id", "step"])
     if final.empty:
         raise ConfigError("the last eval point of every trial is missing or damaged")

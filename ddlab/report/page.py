@@ -18,6 +18,7 @@ from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
 from ddlab.errors import ConfigError, suggest
+from ddlab.report.claims import Verdict, verify
 from ddlab.report.figures import Recipe, make_recipe
 from ddlab.store import Results, Store, write_atomically
 
@@ -51,7 +52,7 @@ def make_report(root: Path, overrides: Sequence[str] = ()) -> str:
     for reason in missing.values():
         print(f"ddlab: not drawn: {reason}", file=sys.stderr)
     page = store.report_directory / "index.html"
-    write_atomically(page, render_page(results, specs, made, missing, store.read_provenance()).encode())
+    write_atomically(page, render_page(results, specs, made, missing, list(verify(results)), store.read_provenance()).encode())
     lines = [f"{store.report_directory / name}.png\n    {caption}" for name, caption in made.items()]
     return "\n".join([*lines, str(page)])
 
@@ -101,12 +102,15 @@ figure { margin: 1.5rem 0; } img { max-width: min(100%, 36rem); display: block; 
 figcaption { color: #333; max-width: 44rem; font-size: .95rem; }
 pre, table { font-size: .8rem; } pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; }
 table { border-collapse: collapse; } td, th { padding: .15rem .6rem; text-align: right; border-bottom: 1px solid #ddd; }
+.claims td, .claims th { text-align: left; vertical-align: top; }
+.pass { color: #00674f; } .fail { color: #b3261e; font-weight: bold; }
 details { margin: .8rem 0; } summary { cursor: pointer; }
 </style></head><body>
 <h1>$title</h1>
 <p class="paper">$paper</p>
 <p>$shows$counts.</p>
 $figures
+$claims
 <h2>Run</h2>
 <pre>$command</pre>
 <details><summary>Axes and base config</summary><pre>$config</pre></details>
@@ -121,9 +125,10 @@ def render_page(
     specs: Mapping[str, Any],
     captions: Mapping[str, str],
     missing: Mapping[str, str],
+    verdicts: Sequence[Verdict],
     runs: Sequence[Mapping[str, Any]],
 ) -> str:
-    """Return the HTML page: the figures with their captions, and a line for each that could not be drawn."""
+    """Return the HTML page: the figures with their captions, a line for each that could not be drawn, and the claims."""
     sweep = results.sweep
     figures = "\n".join(
         f'<figure><img src="{name}.png" alt="{escape(name)}"><figcaption><b>{escape(name)}</b>: {escape(caption)} '
@@ -142,7 +147,20 @@ def render_page(
         "options": yaml.safe_dump(dict(specs), sort_keys=False),
         "versions": json.dumps(last, indent=1),
     }
-    return PAGE.substitute(figures=figures, **{name: escape(text) for name, text in texts.items()})
+    return PAGE.substitute(figures=figures, claims=_claims(verdicts), **{name: escape(text) for name, text in texts.items()})
+
+
+def _claims(verdicts: Sequence[Verdict]) -> str:
+    """Return the table of the claims; nothing where there is none."""
+    if not verdicts:
+        return ""
+    lines = [
+        "".join(f"<td>{escape(cell)}</td>" for cell in (verdict.claim, verdict.says, *verdict.cells, verdict.source))
+        + f'<td class="{verdict.status.split()[0]}">{escape(verdict.outcome)}</td>'
+        for verdict in verdicts
+    ]
+    head = "".join(f"<th>{text}</th>" for text in ("claim", "what", "measured", "95 %", "bound", "source", "verdict"))
+    return f'<h2>Claims</h2>\n<table class="claims"><tr>{head}</tr>' + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
 
 def _sentence(text: str) -> str:

@@ -1,10 +1,11 @@
 """Runs the benchmarks, prints a table and writes results/bench.json.
 
-    make bench                     all of them (about 40 minutes on 2 cores)
+    make bench                     all of them (about 50 minutes on 2 cores)
     make bench BENCH="1 3"         some of them
 
 Whole processes are timed from outside; ddlab and its peers take turns, and medians of three rounds are compared. Peers: T
-(torch_loop.py), V (torch_vmap.py), J (jax_loop.py). All make the same steps and evaluate at the same points.
+(torch_loop.py), V (torch_vmap.py), J (jax_loop.py), which make the same steps and evaluate at the same points; and for the exact
+solver sklearn_ridge.py.
 """
 
 from __future__ import annotations
@@ -24,10 +25,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import yaml
 
 from ddlab.config import Leaves, train_settings
+from ddlab.schedules import eval_steps
 from ddlab.store import Store
-from ddlab.train import eval_steps
 from tests.benchmarks import problem
 from tests.support import dataset_of, leaves_of
 
@@ -275,7 +277,60 @@ def growth(workplace: Path) -> dict[str, Any]:
     return found
 
 
-BENCHMARKS = {"1": whole_sweep, "2": one_width, "3": modular_addition, "4": growth}
+def exact_solver(workplace: Path) -> dict[str, Any]:
+    """5. mei2022_random_features, whole processes: ddlab against scikit-learn's Ridge and NumPy's lstsq called at each point."""
+    sweep = yaml.safe_load((ROOT / "sweeps" / "mei2022_random_features.yaml").read_text())
+    axes, data = sweep["axes"], sweep["data"]
+    common = {
+        "d": data["num_features"],
+        "n": data["num_train"],
+        **{key: data[key] for key in ("num_test", "signal", "noise_variance")},
+        "widths": [int(width) for width in axes["model.width"].split(",")],
+        "penalties": [float(penalty) for penalty in axes["optimizer.weight_decay"].split(",")],
+        "seeds": int(axes["seed"].removeprefix("range(").removesuffix(")")),
+    }
+    paths, tried = {}, {}
+    for name, shared in (("shared", True), ("alone", False)):
+        for threads in (1, os.cpu_count()):
+            path = workplace / f"{name}{threads}.json"
+            path.write_text(json.dumps({**common, "shared": shared, "threads": threads}))
+            tried[name, threads] = peer("sklearn_ridge", path).wall
+            if tried[name, threads] <= min(seconds for (other, _), seconds in tried.items() if other == name):
+                paths[name] = path
+
+    def cold() -> Run:
+        clear_compiled(workplace)
+        return ours(workplace, "mei2022_random_features")
+
+    peers = {name: partial(peer, "sklearn_ridge", path) for name, path in paths.items()}
+    found = rounds({"cold": cold, "warm": partial(ours, workplace, "mei2022_random_features"), **peers})
+    solving = median(found["warm"], lambda run: run.report["run_seconds"])
+    operations = sum(solve_operations(common, width) for width in common["widths"]) * common["seeds"]
+    peak = json.loads(process([sys.executable, "-m", "tests.benchmarks.limits"], PYTHONPATH=str(ROOT))[2])["matmul64_gflops"]
+    walls = {name: median(runs, wall) for name, runs in found.items()}
+    return {
+        **{f"{name}_s": seconds for name, seconds in walls.items()},
+        **{f"{name}_with_{threads}_threads_s": seconds for (name, threads), seconds in tried.items()},
+        "shared_solvers_alone_s": median(found["shared"], lambda run: run.report["solver_seconds"]),
+        "solving_s": solving,
+        "shared_over_cold": walls["shared"] / walls["cold"],
+        "shared_over_warm": walls["shared"] / walls["warm"],
+        "shared_over_solving": median(found["shared"], lambda run: run.report["seconds"]) / solving,
+        "alone_over_cold": walls["alone"] / walls["cold"],
+        "share_of_matmul_peak": operations / solving / 1e9 / peak,
+        "matmul64_gflops": peak,
+    }
+
+
+def solve_operations(problem: dict[str, Any], width: int) -> float:
+    """Return the operations of one problem: features, Gram matrix, eigendecomposition (22/3 r^3), solutions and predictions."""
+    n, examples, modes = problem["n"], problem["n"] + problem["num_test"], min(problem["n"], width)
+    columns = 2 * len(problem["penalties"])
+    features, gram = 2 * examples * problem["d"] * width, 2 * n * width * modes
+    return features + gram + 22 / 3 * modes**3 + columns * 2 * width * (examples + n)
+
+
+BENCHMARKS = {"1": whole_sweep, "2": one_width, "3": modular_addition, "4": growth, "5": exact_solver}
 
 
 def rows(found: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -289,7 +344,7 @@ def rows(found: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 def main() -> None:
     """Run the benchmarks that the command line names, all by default."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("benchmarks", nargs="*", metavar="NUMBER", help="1, 2, 3, 4; default: all")
+    parser.add_argument("benchmarks", nargs="*", metavar="NUMBER", help="1 to 5; default: all")
     chosen = parser.parse_args().benchmarks or list(BENCHMARKS)
     if unknown := set(chosen) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; known: {', '.join(BENCHMARKS)}")

@@ -16,7 +16,7 @@ from ddlab.devices import use_cpu_cores
 
 
 def limits() -> dict[str, float]:
-    """Return the rate of products of 512 x 512 matrices, and the bandwidth of a triad over 256 MiB a device."""
+    """Return the rates of products of 512 x 512 matrices, and the bandwidth of a triad over 256 MiB a device."""
     use_cpu_cores(None)
     devices = jax.local_device_count()
     mesh = jax.make_mesh((devices,), ("d",), axis_types=(AxisType.Auto,))
@@ -30,13 +30,21 @@ def limits() -> dict[str, float]:
             seconds.append(time.monotonic() - start)
         return min(seconds[1:])
 
-    def ones(*shape: int) -> Any:
-        return jax.device_put(np.full(shape, 1e-3, np.float32), split)
+    def ones(*shape: int, dtype: Any = np.float32) -> Any:
+        return jax.device_put(np.full(shape, 1e-3, dtype), split)
 
-    product = best(lambda a, b: jnp.einsum("tij,tjk->tik", a, b), ones(8 * devices, 512, 512), ones(8 * devices, 512, 512))
+    def multiply(dtype: Any) -> float:
+        size = (8 * devices, 512, 512)
+        seconds = best(lambda a, b: jnp.einsum("tij,tjk->tik", a, b), ones(*size, dtype=dtype), ones(*size, dtype=dtype))
+        return 8 * devices * 2 * 512**3 / seconds / 1e9
+
+    product = multiply(np.float32)
+    with jax.enable_x64(True):
+        product64 = multiply(np.float64)
     triad = best(lambda a, b: a + 2 * b, ones(devices, 2**26), ones(devices, 2**26))
     return {
-        "matmul_gflops": 8 * devices * 2 * 512**3 / product / 1e9,
+        "matmul_gflops": product,
+        "matmul64_gflops": product64,
         "memory_gb_per_second": 3 * devices * 2**28 / triad / 1e9,
     }
 

@@ -9,16 +9,20 @@ from typing import Any
 
 from ddlab.errors import ConfigError, suggest
 from ddlab.report.figures.base import Recipe
+from ddlab.report.figures.bias_variance import BiasVariance
 from ddlab.report.figures.double_descent import DoubleDescent
 from ddlab.report.figures.grokking import Grokking
 from ddlab.report.figures.grokking_delay import GrokkingDelay
 from ddlab.report.figures.heatmap import Heatmap
+from ddlab.report.figures.risk_curve import RiskCurve
 
 RECIPES: dict[str, type[Recipe]] = {
+    "bias_variance": BiasVariance,
     "double_descent": DoubleDescent,
     "grokking": Grokking,
     "grokking_delay": GrokkingDelay,
     "heatmap": Heatmap,
+    "risk_curve": RiskCurve,
 }
 
 

@@ -19,6 +19,7 @@ from ddlab.store import Results
 
 # Okabe and Ito: told apart with any colour vision, and in grey.
 TRAIN, TEST, MARK = "#0072B2", "#D55E00", "#595959"
+CATEGORIES = (TEST, TRAIN, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ def plain_log_ticks(axes: Axes, which: str) -> None:
 
     def minor(value: float, _: int) -> str:
         low, high = axis.get_view_interval()
-        crowded = np.log10(high / low) > 1.2 or round(value / 10 ** np.floor(np.log10(value))) not in (2, 3, 5, 7)
-        return "" if crowded else f"{value:g}"
+        decades, digit = np.log10(high / low), round(value / 10 ** np.floor(np.log10(value)))
+        shown = (2, 3, 5, 7) if decades < 1.2 else (2, 5) if decades < 2 else ()
+        return f"{value:g}" if digit in shown else ""
 
     axis.set_minor_formatter(FuncFormatter(minor))
 

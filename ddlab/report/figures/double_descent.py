@@ -14,6 +14,9 @@ from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, percent, plain_
 from ddlab.report.frames import final_metrics, label, loss_name, over_seeds
 from ddlab.store import Results
 
+# On a log scale, train loss below this share of the least test loss is not shown: it falls to rounding errors.
+LEAST_LOSS = 1e-3
+
 METRICS = ("train_error", "test_error", "train_loss", "test_loss")
 
 
@@ -25,10 +28,12 @@ class DoubleDescent(Recipe):
 
     Options:
         x: params_per_sample, params_per_sample_output, num_params, model.width, or any other numeric column of the trials.
+        x_label: of the axis; empty: the column's own.
         loss_scale: "linear" or "log".
     """
 
     x: str = "params_per_sample"
+    x_label: str = ""
     loss_scale: str = "linear"
 
     def check(self, name: str) -> None:
@@ -37,7 +42,7 @@ class DoubleDescent(Recipe):
             raise ConfigError(f"figures.{name}.loss_scale={self.loss_scale}: must be linear or log")
 
     def frame(self, results: Results) -> pd.DataFrame:
-        trials = final_metrics(results, self.where, self.x)
+        trials = final_metrics(results, self.where, [self.x])
         return over_seeds(trials, self.x, METRICS).assign(loss=loss_name(trials))
 
     def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
@@ -52,7 +57,9 @@ class DoubleDescent(Recipe):
         lower.set_yscale(self.loss_scale)
         if self.loss_scale == "linear":
             lower.set_ylim(bottom=0)
-        lower.set_xlabel(label(self.x))
+        else:
+            lower.set_ylim(bottom=LEAST_LOSS * frame.loc[frame["metric"] == "test_loss", "mean"].min())
+        lower.set_xlabel(self._x_label)
         lower.set_xscale("log")
         plain_log_ticks(lower, "x")
         threshold = interpolation_threshold(frame, self.x)
@@ -77,9 +84,13 @@ class DoubleDescent(Recipe):
         low, high = int(frame["trials"].min()), int(frame["trials"].max())
         seeds = f"{high} seeds" if low == high else f"{low} to {high} seeds"
         return (
-            f"Final metrics against {label(self.x)}{self.selection}; mean of {seeds}, band: one standard deviation. "
+            f"Final metrics against {self._x_label}{self.selection}; mean of {seeds}, band: one standard deviation. "
             f"Measured: {peaks[0]}, {peaks[1]}, {reached}."
         )
+
+    @property
+    def _x_label(self) -> str:
+        return self.x_label or label(self.x)
 
     def _peak(self, frame: pd.DataFrame, name: str) -> str:
         rows = frame[frame["metric"] == f"test_{name}"]

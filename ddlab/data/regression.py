@@ -1,0 +1,75 @@
+"""Regression on drawn inputs: what the Gaussian, spherical and interval problems share."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ddlab.config import Mark, leaf
+from ddlab.data.base import Dataset, DataSource, Spec, generator
+from ddlab.errors import ConfigError
+
+Target = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Regression(DataSource):
+    """y = f(x) + e on random inputs x, with noise e ~ N(0, noise_variance); test targets are without noise.
+
+    The first n of a larger training set are the training set of size n. Noise levels share their draws: the noise is a
+    standard normal number times its standard deviation.
+    """
+
+    num_train: int = leaf("training examples n", low=1, high=10**7)
+    num_test: int | None = leaf("test examples", low=1, high=10**7)
+    noise_variance: float = leaf("variance of the noise of a target", Mark.TRACED, low=0)
+    seed: int = leaf("seed of the training inputs", Mark.TRACED, low=0, high=2**32 - 1)
+    noise_seed: int = leaf("seed of the noise", Mark.TRACED, low=0, high=2**32 - 1)
+    target_seed: int = leaf("seed of the target function and of the test inputs", Mark.TRACED, low=0, high=2**32 - 1)
+
+    OF_TARGETS = frozenset({"noise_variance", "signal", "noise_seed"})
+
+    @property
+    @abc.abstractmethod
+    def num_inputs(self) -> int:
+        """Numbers of one input."""
+
+    @abc.abstractmethod
+    def inputs(self, num: int, random: np.random.Generator) -> np.ndarray:
+        """Draw inputs [num, num_inputs], float64."""
+
+    @abc.abstractmethod
+    def target(self, random: np.random.Generator) -> Target:
+        """Draw the target function: inputs [num, num_inputs] -> [num]."""
+
+    def test_inputs(self, train_inputs: np.ndarray) -> np.ndarray:
+        """Return test inputs [num_test, num_inputs]; the training inputs [n, num_inputs] are there for those who need them."""
+        del train_inputs
+        assert self.num_test is not None
+        return self.inputs(self.num_test, generator(self.target_seed, "test"))
+
+    def check(self) -> None:
+        if self.num_test is None:
+            raise ConfigError("data.num_test=null: must be a number of test examples")
+
+    def describe(self) -> Spec:
+        assert self.num_test is not None
+        return Spec(self.num_train, self.num_test, (self.num_inputs,), 1, regression=True)
+
+    def load(self) -> Dataset:
+        inputs = self.inputs(self.num_train, generator(self.seed, "inputs"))
+        test_inputs = self.test_inputs(inputs)
+        target = self.target(generator(self.target_seed, "target"))
+        noise = self.noise_variance**0.5 * generator(self.noise_seed, "noise").standard_normal(self.num_train)
+        return Dataset(
+            train_inputs=inputs,
+            train_targets=(target(inputs) + noise)[:, None],
+            test_inputs=test_inputs,
+            test_targets=target(test_inputs)[:, None],
+            num_outputs=1,
+            noise_variance=self.noise_variance,
+            test_nodes=self.describe().test_nodes,
+        )

@@ -1,0 +1,27 @@
+"""What a network says at fixed points, from which a report takes bias and variance."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+
+from ddlab.config import leaf
+from ddlab.losses import as_real
+from ddlab.measures.base import Measure, Snapshot
+
+
+@dataclass(frozen=True)
+class Predictions(Measure):
+    """predictions and prediction_targets: outputs and targets of the first test examples, [points K] each.
+
+    Bias and variance over trials need the same test examples in each: `data.target_seed` or `data.seed` pinned.
+    """
+
+    points: int = leaf("test examples", low=1, high=10_000)
+
+    def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
+        inputs, targets = (array[: self.points] for array in snapshot.test)
+        outputs = snapshot.outputs_fn(snapshot.params, inputs)
+        real = as_real(targets, outputs.shape[-1], outputs.dtype)
+        return {"predictions": outputs.ravel(), "prediction_targets": real.ravel()}

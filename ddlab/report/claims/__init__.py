@@ -1,0 +1,71 @@
+"""Claims of the papers, checked by machine.
+
+A claim is a number computed from stored metrics, such as where a curve peaks, and the bounds that it must lie in. How far the
+number moves when the seeds are drawn again is shown beside it (percentile bootstrap; Efron, Tibshirani 1993, chapter 13).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from typing import Any
+
+from ddlab.errors import ConfigError, suggest
+from ddlab.report.claims.base import FAIL, NOT_ENOUGH, PASS, Claim, Verdict
+from ddlab.report.claims.curves import (
+    ClassicalMinimum,
+    LastOverLeast,
+    MatchesTheory,
+    Monotone,
+    PeakHeight,
+    PeakLocation,
+    SecondDescent,
+)
+from ddlab.report.claims.groups import FirstCrossing, Ordering, Ratio, Value
+from ddlab.store import Results
+
+KINDS: dict[str, type[Claim]] = {
+    "peak_location": PeakLocation,
+    "peak_height": PeakHeight,
+    "second_descent": SecondDescent,
+    "classical_minimum": ClassicalMinimum,
+    "last_over_least": LastOverLeast,
+    "monotone": Monotone,
+    "matches_theory": MatchesTheory,
+    "value": Value,
+    "ordering": Ordering,
+    "ratio": Ratio,
+    "first_crossing": FirstCrossing,
+}
+
+
+def make_claim(name: str, options: Mapping[str, Any]) -> Claim:
+    """Return the claim `name` from its entry in the sweep's `claims`.
+
+    Raises:
+        ConfigError: an unknown kind or option, or one that is missing; the line lists the known ones.
+    """
+    if not isinstance(options, Mapping):
+        raise ConfigError(f"claims.{name}={options}: must be a mapping with a kind, one of {', '.join(KINDS)}")
+    options = dict(options)
+    kind = options.pop("kind", None)
+    if kind not in KINDS:
+        raise ConfigError(f"claims.{name}.kind={kind}: no such kind. {suggest(str(kind), KINDS)}")
+    known = {option.name: option for option in fields(KINDS[kind])}
+    if unknown := sorted(set(options) - set(known)):
+        raise ConfigError(f"claims.{name}.{unknown[0]}: no such option of {kind}. {suggest(unknown[0], known)}")
+    needed = [option for option in ("metric", "x", "theory", "order", "at_most", "between", "source") if option in known]
+    if missing := [option for option in needed if option not in options]:
+        raise ConfigError(f"claims.{name}: {kind} needs {', '.join(needed)}; there is no {missing[0]}")
+    claim = KINDS[kind](**options)
+    claim.check(name)
+    return claim
+
+
+def verify(results: Results) -> Iterator[Verdict]:
+    """Yield the verdict on each claim of the stored sweep."""
+    for name, options in results.sweep.get("claims", {}).items():
+        yield make_claim(name, options).verdict(name, results)
+
+
+__all__ = ["FAIL", "KINDS", "NOT_ENOUGH", "PASS", "Claim", "Verdict", "make_claim", "verify"]

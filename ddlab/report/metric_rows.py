@@ -1,0 +1,38 @@
+"""The rows of a metric: what curves and claims are computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from ddlab.errors import ConfigError
+from ddlab.report.ensembles import ENSEMBLE_METRICS, ensemble_rows
+from ddlab.report.frames import ALONG_CURVES, final_metrics, require
+from ddlab.store import Results
+
+
+def metric_rows(
+    results: Results, where: Mapping[str, Any], metric: str, by: Sequence[str] = (), best_over: str | None = None
+) -> pd.DataFrame:
+    """Return the rows of `final_metrics`, with a metric in them.
+
+    Args:
+        results: stored metrics.
+        where: trials taken, by their columns.
+        metric: a column of the curves, or one of `ensembles.ENSEMBLE_METRICS`: then a row is an ensemble.
+        by: x of the curves, if any, and the columns that tell curves apart.
+        best_over: a column of the trials; at each point of `by` only its value of least mean metric is kept.
+    """
+    rows = final_metrics(results, where, [*by, *([best_over] if best_over else [])])
+    if metric in ENSEMBLE_METRICS:
+        if best_over:
+            raise ConfigError(f"best_over={best_over}: is for metrics of trials, not for {metric}")
+        return ensemble_rows(rows, by)
+    require(rows, metric, "metric")
+    if best_over:
+        means = rows.groupby([*by, best_over])[metric].mean()
+        best = means.groupby(list(by)).idxmin()
+        rows = rows.set_index([*by, best_over]).loc[list(best)].reset_index()
+    return rows[rows[by[0]] > 0] if by and by[0] in ALONG_CURVES else rows

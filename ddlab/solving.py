@@ -1,0 +1,165 @@
+"""A pack that is solved in closed form, problem by problem.
+
+While the devices solve some problems, the host draws the data of the next. Every `pack.checkpoint_seconds` what is solved is
+written as a part of whole problems; a pack that was interrupted goes on behind its last part.
+"""
+
+from __future__ import annotations
+
+import time
+import warnings
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from ddlab.config import hyper_keys
+from ddlab.devices import one_thread_a_device
+from ddlab.errors import Interrupted, StoreError
+from ddlab.evaluate import Metrics
+from ddlab.exact import make_problem
+from ddlab.job import Job
+from ddlab.outcome import Outcomes
+from ddlab.prepare import Loader, PreparedSolver
+from ddlab.profile import Profile
+from ddlab.rows import Rows
+from ddlab.schedules import eval_steps
+from ddlab.store import DamagedPart
+
+
+class _Chunk(NamedTuple):
+    """Problems [n, L] that the devices work on, and their metrics, not yet there."""
+
+    problems: np.ndarray
+    metrics: Metrics
+
+
+class SolvingRun:
+    """One pack from its first problem, or the first that is not stored, to its outcome."""
+
+    def __init__(self, job: Job, prepared: PreparedSolver):
+        self._job, self._prepared = job, prepared
+        num_trials = len(prepared.trial_ids)
+        self._steps = [int(step) for step in eval_steps(prepared.train)]
+        self._rows, self._num_parts = Rows(), 0
+        self._solved = np.zeros(num_trials, bool)
+        self._status = np.full(num_trials, "", object)
+        self._last_step = np.zeros(num_trials, int)
+        self._checksums = np.full(num_trials, "", object)
+        self._traced = hyper_keys(prepared.trials[0])
+        self._solving = 0.0
+
+    def run(self) -> None:
+        started = time.monotonic()
+        self._restore()
+        with one_thread_a_device(), Profile(self._job.store.profile_directory(self._job.pack)) as profile:
+            self._solve_all(profile if self._job.settings.profile else None)
+        self._write_part()
+        if self._solved.all():
+            self._finish(time.monotonic() - started)
+        if self._job.signals.received:
+            raise Interrupted(self._job.signals.received.name)
+
+    def _solve_all(self, profile: Profile | None) -> None:
+        problems, at_once = self._prepared.problems, self._prepared.solver.num_problems
+        loader, waiting, written = Loader(), None, time.monotonic()
+        for start in range(0, len(problems), at_once):
+            if profile is not None:
+                profile.follow()
+            chunk = self._dispatch(problems[start : start + at_once], loader)
+            if waiting is not None:
+                self._record(waiting)
+            waiting = chunk
+            if time.monotonic() - written >= self._job.settings.checkpoint_seconds:
+                self._write_part()
+                written = time.monotonic()
+            if self._job.signals.received:
+                break
+        if waiting is not None:
+            self._record(waiting)
+
+    def _dispatch(self, problems: np.ndarray, loader: Loader) -> _Chunk | None:
+        """Load the data of some problems [n, L] and hand those that are not solved to the devices."""
+        trials = [self._prepared.trials[index] for index in problems.ravel()]
+        datasets = loader.load(trials)
+        self._checksums[problems.ravel()] = [dataset.checksum for dataset in datasets]
+        num_trials = problems.shape[1]
+        wanted = np.flatnonzero(~self._solved[problems].all(axis=1))
+        members = [slice(k * num_trials, (k + 1) * num_trials) for k in wanted]
+        made = [make_problem(trials[own], datasets[own], self._traced) for own in members]
+        if not made:
+            return None
+        start = time.monotonic()
+        chunk = _Chunk(problems[wanted], self._prepared.solver.solve(made))
+        self._solving += time.monotonic() - start  # CPU devices solve before the call returns
+        return chunk
+
+    def _record(self, chunk: _Chunk) -> None:
+        """Take the metrics of some problems; waits until the devices have them."""
+        start = time.monotonic()
+        host = {name: np.asarray(array) for name, array in chunk.metrics.items()}
+        self._solving += time.monotonic() - start
+        trials, places = np.unique(chunk.problems, return_index=True)  # a problem may repeat some of its trials
+        metrics = {name: array.reshape(-1, *array.shape[2:])[places] for name, array in host.items()}
+        outcomes = Outcomes(self._prepared.train, len(trials))
+        for k, step in enumerate(self._steps):
+            at_step = {name: array[:, k] for name, array in metrics.items()}
+            self._rows.add(self._prepared.trial_ids[trials], step, at_step, outcomes.update(step, at_step))
+        self._take(trials, outcomes)
+        losses = metrics["train_loss"][:, -1]
+        num_solved = int(self._solved.sum())
+        self._job.progress.update(num_solved, num_solved, (float(losses.min()), float(losses.max())))
+
+    def _take(self, trials: np.ndarray, outcomes: Outcomes) -> None:
+        self._solved[trials] = True
+        self._status[trials], self._last_step[trials] = outcomes.status, outcomes.last_step
+
+    def _write_part(self) -> None:
+        if self._rows.columns:
+            self._job.store.write_part(self._job.pack, self._num_parts, self._rows.take())
+            self._num_parts += 1
+
+    def _restore(self) -> None:
+        """Take what is stored of the pack; where a part is damaged it is solved again from the start."""
+        store, pack = self._job.store, self._job.pack
+        places = {trial_id: place for place, trial_id in enumerate(self._prepared.trial_ids)}
+        while store.part_file(pack, self._num_parts).exists():
+            try:
+                rows = store.read_part(pack, self._num_parts)
+            except StoreError as error:
+                warnings.warn(f"{error}; pack {pack} is solved again", DamagedPart, stacklevel=2)
+                self._num_parts = 0
+                self._solved[:] = False
+                break
+            ids = list(dict.fromkeys(rows["trial_id"]))
+            outcomes = Outcomes(self._prepared.train, len(ids))
+            names = [name for name in rows.columns if name not in ("trial_id", "step") and rows[name].dtype != object]
+            outcomes.replay({trial_id: place for place, trial_id in enumerate(ids)}, rows, names)
+            self._take(np.array([places[trial_id] for trial_id in ids]), outcomes)
+            self._num_parts += 1
+        if not self._num_parts:
+            store.clear_parts(pack)
+
+    def _finish(self, seconds: float) -> None:
+        num_trials = len(self._prepared.trial_ids)
+        columns = {
+            "trial_id": list(self._prepared.trial_ids),
+            "status": list(self._status),
+            "last_step": self._last_step,
+            "seconds": np.full(num_trials, seconds / num_trials),
+            "data_checksum": list(self._checksums),
+        }
+        about = {
+            "devices": [str(device) for device in jax.local_devices()],
+            "jax": jax.__version__,
+            "trace_seconds": self._prepared.solver.trace_seconds,
+            "compile_seconds": self._prepared.solver.compile_seconds,
+            "waited_seconds": self._job.waited,
+            "run_seconds": seconds,
+            "step_seconds": self._solving,
+            "eval_seconds": 0.0,
+            "host_seconds": seconds - self._solving,
+            "trial_steps": num_trials * self._prepared.train.steps,
+            "num_parts": self._num_parts,
+        }
+        self._job.store.write_outcome(self._job.pack, columns, about)

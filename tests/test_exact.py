@@ -1,0 +1,210 @@
+"""The exact solver against NumPy's least squares, ridge regression by its normal equations, and training."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import jax
+import numpy as np
+import pytest
+
+from ddlab.config import build, hyper_keys
+from ddlab.devices import compile_solver, one_thread_a_device
+from ddlab.exact import GRAM_CONDITION, decompose, make_problem, make_solver
+from ddlab.models import Init, draw_words
+from ddlab.prepare import Loader
+from ddlab.streams import stream
+from tests.support import leaves_of, run_trials
+
+EXACT = ("train=exact", "measures=exact", "optimizer=ridge")
+GAUSSIAN = (*EXACT, "data=gaussian", "model=linear", "data.num_train=20", "data.num_features=40", "data.noise_variance=0.1")
+SPHERE = (*EXACT, "data=sphere", "model=random_features", "data.num_train=20", "data.num_features=6", "data.num_test=30")
+INTERVAL = (*EXACT, "data=interval", "model=legendre", "data.num_test=30", "data.noise_variance=0.1")
+
+
+@pytest.fixture(autouse=True)
+def float64():
+    with jax.enable_x64(True):
+        yield
+
+
+@cache
+def solver_of(leaves, spec):
+    return jax.jit(make_solver(dict(leaves), spec))
+
+
+def solve(trials, widest=None):
+    """Return the metrics of trials of one problem, name -> [L, E]."""
+    widest = widest or trials[0]
+    datasets = Loader().load(trials)
+    solver = solver_of(tuple(widest.items()), datasets[0].spec)
+    return {name: np.asarray(x) for name, x in solver(make_problem(trials, datasets, hyper_keys(widest))).items()}
+
+
+def features_of(leaves):
+    """Return (training features, test features, data set) of a trial, from its network."""
+    dataset = Loader().load([leaves])[0]
+    key = stream(leaves["seed"], "init")
+    init = Init(lambda name, shape: draw_words(key, {name: shape})[name], dtype=np.float64)
+    network = build(leaves, "model").make(dataset.spec, init)
+    return np.asarray(network.features(dataset.train_inputs)), np.asarray(network.features(dataset.test_inputs)), dataset
+
+
+CASES = {
+    "linear, fewer features": (*GAUSSIAN, "model.width=12"),
+    "linear, as many": (*GAUSSIAN, "model.width=20"),
+    "linear, more": (*GAUSSIAN, "model.width=33"),
+    "relu": (*SPHERE, "model.width=50"),
+    "erf": (*SPHERE, "model.width=15", "model.activation=erf", "model.weights=sphere"),
+    "fourier": (*SPHERE, "model.width=25", "model.activation=fourier", "model.bandwidth=0.7"),
+    "legendre": (*INTERVAL, "model.width=10", "data.num_train=15"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_whole_ridge_path_is_that_of_the_normal_equations(case):
+    base = leaves_of(*CASES[case])
+    penalties = [0.0, 1e-3, 0.1, 3.0]
+    metrics = solve([{**base, "optimizer.weight_decay": penalty} for penalty in penalties])
+    x, test_x, dataset = features_of(base)
+    y, n = dataset.train_targets, len(x)
+    for k, penalty in enumerate(penalties):
+        w = np.linalg.solve(x.T @ x + n * penalty * np.eye(x.shape[1]), x.T @ y) if penalty else np.linalg.lstsq(x, y)[0]
+        risk = np.mean((test_x @ w - dataset.test_targets) ** 2)
+        expected = {
+            "train_loss": np.mean((x @ w - y) ** 2),
+            "excess_risk": risk,
+            "test_loss": risk + dataset.noise_variance,
+            "weight_norm": np.linalg.norm(w),
+            "degrees_of_freedom": np.trace(x @ np.linalg.pinv(x.T @ x + n * penalty * np.eye(x.shape[1])) @ x.T),
+        }
+        for name, value in expected.items():
+            # Squaring X squares its condition, up to 1e4 here.
+            np.testing.assert_allclose(metrics[name][k, 1], value, rtol=1e-6, atol=1e-13, err_msg=f"{name} at {penalty}")
+        assert metrics["excess_risk"][k, 0] == pytest.approx(np.mean(dataset.test_targets**2))
+    values = np.linalg.svd(x, compute_uv=False)
+    np.testing.assert_allclose(metrics["smallest_singular_value"][0], values[-1], rtol=1e-6)
+    np.testing.assert_allclose(metrics["condition_number"][0], values[0] / values[-1], rtol=1e-6)
+
+
+def test_classes_are_one_hot_targets():
+    base = leaves_of(
+        *EXACT, "data=digits", "model=random_features", "model.width=80", "data.num_train=100", "data.label_noise=0.1"
+    )
+    metrics = solve([base])
+    x, test_x, dataset = features_of(base)
+    outputs = [features @ np.linalg.lstsq(x, np.eye(10)[dataset.train_targets])[0] for features in (x, test_x)]
+    for split, output, targets in zip(("train", "test"), outputs, (dataset.train_targets, dataset.test_targets), strict=True):
+        assert metrics[f"{split}_loss"][0, 1] == pytest.approx(np.mean((output - np.eye(10)[targets]) ** 2), rel=1e-6)
+        assert metrics[f"{split}_error"][0, 1] == pytest.approx(np.mean(output.argmax(1) != targets), abs=1e-12)
+    assert "excess_risk" not in metrics
+
+
+def test_noise_variance_is_what_redrawing_the_noise_gives():
+    base = leaves_of(
+        *GAUSSIAN,
+        "model.width=12",
+        "optimizer.weight_decay=0.05",
+        "+measures.noise._target_=ddlab.measures.spectrum.NoiseVariance",
+    )
+    metrics = solve([base])
+    x, test_x, _dataset = features_of(base)
+    fit = np.linalg.solve(x.T @ x + len(x) * 0.05 * np.eye(12), x.T)
+    expected = 0.1 * np.mean(np.square(test_x @ fit).sum(axis=1))  # E over e of mean (test_x fit e)^2
+    assert metrics["variance_noise"][0, 1] == pytest.approx(expected, rel=1e-9)
+    assert metrics["variance_noise"][0, 0] == 0
+
+
+def test_the_cutoff_leaves_small_singular_values_out():
+    base = leaves_of(*GAUSSIAN, "model.width=20", "optimizer.cutoff=0.25")
+    metrics = solve([base])
+    x, test_x, dataset = features_of(base)
+    w = np.linalg.lstsq(x, dataset.train_targets, rcond=0.25)[0]
+    assert np.linalg.matrix_rank(x, tol=0.25 * np.linalg.norm(x, 2)) < 20
+    assert metrics["excess_risk"][0, 1] == pytest.approx(np.mean((test_x @ w - dataset.test_targets) ** 2), rel=1e-9)
+
+
+@pytest.mark.parametrize("width", [5, 20, 39])
+def test_a_padded_problem_is_the_problem_alone(width):
+    base = leaves_of(*GAUSSIAN, "model.init_scale=0.5", "optimizer.weight_decay=0.01")
+    widest, trial = {**base, "model.width": 40}, {**base, "model.width": width}
+    for name, value in solve([trial]).items():
+        np.testing.assert_allclose(solve([trial], widest)[name], value, rtol=1e-8, atol=1e-12, err_msg=name)
+
+
+def test_features_are_nested_in_their_number():
+    narrow, wide = (features_of(leaves_of(*SPHERE, f"model.width={width}"))[0] * width**0.5 for width in (10, 25))
+    np.testing.assert_allclose(narrow, wide[:, :10], rtol=1e-12)
+
+
+def test_trials_of_other_targets_share_a_problem():
+    base = leaves_of(*GAUSSIAN, "model.width=30")
+    trials = [{**base, "data.noise_variance": s2, "data.signal": r2} for s2, r2 in [(0.1, 1.0), (0.0, 1.0), (0.5, 3.0)]]
+    together = solve(trials)
+    for k, trial in enumerate(trials):
+        for name, value in solve([trial]).items():
+            np.testing.assert_allclose(together[name][k], value[0], rtol=1e-9, atol=1e-13, err_msg=name)
+    np.testing.assert_allclose(together["test_loss"] - together["excess_risk"], [[0.1] * 2, [0.0] * 2, [0.5] * 2], atol=1e-9)
+
+
+@pytest.mark.parametrize("shape", [(60, 60), (60, 90), (90, 60)])
+@pytest.mark.parametrize("condition", [1e2, 1e5, 1e10])
+def test_the_modes_are_the_singular_value_decomposition_at_any_condition(shape, condition):
+    """Below 1 / GRAM_CONDITION squared singular values are right to eps cond^2 = 1e-8, above the svd's own to eps cond."""
+    random = np.random.default_rng(0)
+    left, right = (np.linalg.qr(random.normal(size=(size, 60)))[0] for size in shape)
+    values = np.geomspace(1, 1 / condition, 60)
+    x = left * values @ right.T
+    modes = jax.jit(decompose)(x, np.int32(60))
+    tolerance = 1e-7 if condition < 1 / GRAM_CONDITION else 1e-14 * condition
+    np.testing.assert_allclose(modes.values, values, rtol=tolerance)
+    np.testing.assert_allclose(modes.left * modes.values @ modes.right.T, x, atol=1e-12)
+    y = np.ones((shape[0], 1))
+    expected = right / values @ (left.T @ y)
+    np.testing.assert_allclose(modes.combine(modes.left.T @ y, modes.values), expected, atol=tolerance * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("n", [15, 40])
+def test_polynomials_are_fitted_as_well_as_by_least_squares_and_whatever_their_pack(n):
+    """n = p: a condition of 1e7 at least, so that half of the digits would not do."""
+    base = leaves_of(*INTERVAL, f"model.width={n}", f"data.num_train={n}")
+    x, _, dataset = features_of(base)
+    condition = np.linalg.cond(x)
+    assert condition > 1e5
+    norm = np.linalg.norm(np.linalg.lstsq(x, dataset.train_targets, rcond=1e-15)[0])
+    alone, packed = solve([base]), solve([base], {**base, "model.width": n + 30})
+    for metrics in (alone, packed):
+        assert metrics["degrees_of_freedom"][0, 1] == pytest.approx(n)
+        assert metrics["condition_number"][0, 0] == pytest.approx(condition, rel=1e-14 * condition)
+        assert metrics["weight_norm"][0, 1] == pytest.approx(norm, rel=1e-14 * condition)
+
+
+TRAINED = ("train.dtype=float64", "train.loss=mse", "train.batch_size=null", "train.steps=200", "train.num_evals=12")
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.05])
+@pytest.mark.parametrize("problem", [(*GAUSSIAN, "model.width=30"), (*SPHERE, "model.width=9")])
+def test_gradient_descent_that_is_trained_takes_the_exact_trajectory(problem, weight_decay):
+    common = ("model.init_scale=0.7", f"optimizer.weight_decay={weight_decay}", "optimizer.learning_rate=0.1", *TRAINED)
+    exact = solve([leaves_of(*problem, "optimizer=gradient_descent", *common)])
+    sgd = leaves_of(
+        *problem, "optimizer=sgd", "optimizer.momentum=0.0", *common, "measures=default", "train.matmul_precision=highest"
+    )
+    _, trained, _, _ = run_trials([sgd])
+    assert trained["train_loss"][-1, 0] < 0.6 * trained["train_loss"][0, 0]
+    for name in ("train_loss", "test_loss", "excess_risk", "weight_norm"):
+        np.testing.assert_allclose(exact[name][0], trained[name][:, 0], rtol=1e-9, err_msg=name)
+
+
+def test_several_problems_on_several_devices_are_each_one_alone():
+    base = leaves_of(*GAUSSIAN, "model.width=25")
+    trials = [{**base, "seed": seed, "data.seed": seed, "data.noise_seed": seed, "data.target_seed": seed} for seed in range(5)]
+    problems = [make_problem([trial], Loader().load([trial]), hyper_keys(base)) for trial in trials]
+    solver = compile_solver(make_solver(base, Loader().load([base])[0].spec), problems[0], 5, 1e3)
+    assert solver.num_problems == 6
+    with one_thread_a_device():
+        together = {name: np.asarray(array)[:5] for name, array in solver.solve(problems).items()}
+    for k, trial in enumerate(trials):
+        for name, value in solve([trial]).items():
+            np.testing.assert_allclose(together[name][k], value, rtol=1e-9, atol=1e-13, err_msg=name)
+    assert len(np.unique(together["excess_risk"][:, 0, 1])) == 5

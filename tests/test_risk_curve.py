@@ -1,0 +1,165 @@
+"""The curve of a metric with the theory's line: its frame, and what it shows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from ddlab import theory
+from ddlab.errors import ConfigError
+from ddlab.report.figures import make_recipe
+from ddlab.report.figures.risk_curve import median_deviation
+from ddlab.report.theories import THEORIES, predicted
+from ddlab.store import Results
+
+N, S2 = 20, 0.5
+COMPONENTS = {
+    "data._target_": "ddlab.data.gaussian.Gaussian",
+    "model._target_": "ddlab.models.linear.Linear",
+    "optimizer._target_": "ddlab.filters.Ridge",
+}
+ASSUMED = {**COMPONENTS, "data.eigenvalues": None, "data.test_cutoff": 0.0, "optimizer.cutoff": 0.0, "model.init_scale": 0.0}
+WIDTHS = (5, 10, 40, 80)
+
+
+@pytest.fixture
+def results():
+    """Risks of two seeds at four widths and two signals: the exact theory, times 0.9 and 1.2 (mean 1.05)."""
+    trials, curves = [], []
+    for signal in (1.0, 4.0):
+        for p in WIDTHS:
+            for seed, factor in enumerate((0.9, 1.2)):
+                trial = f"{signal}-{p}-{seed}"
+                sizes = {"num_train": N, "num_params": p, "num_outputs": 1, "params_per_sample": p / N, "model.width": p}
+                data = {"data.num_features": 80, "data.num_relevant": p, "data.signal": signal, "data.noise_variance": S2}
+                more = {"status": "completed", "last_step": 1, "seed": seed, "optimizer.weight_decay": 0.0, **ASSUMED}
+                trials.append({"trial_id": trial, **sizes, **data, **more})
+                risk = factor * float(theory.ridgeless_exact(p, N, signal, S2))
+                curves += [{"trial_id": trial, "step": step, "excess_risk": risk, "test_loss": risk + S2} for step in (0, 1)]
+    return Results(pd.DataFrame(trials), pd.DataFrame(curves), {})
+
+
+def recipe(**options):
+    return make_recipe("f", {"recipe": "risk_curve", "metric": "excess_risk", "x": "model.width", **options})
+
+
+def test_the_frame_holds_simulation_and_theory_of_each_group(results):
+    frame = recipe(group="data.signal", theory="ridgeless").frame(results)
+    simulation = frame[(frame["kind"] == "simulation") & (frame["curve"] == "4")]
+    exact = theory.ridgeless_exact(np.array(WIDTHS), N, 4.0, S2)
+    np.testing.assert_allclose(simulation["theory"], exact)
+    np.testing.assert_allclose(simulation["mean"], 1.05 * exact)
+    np.testing.assert_allclose(simulation["sem"], 0.15 * exact)
+    assert simulation["seeds"].tolist() == [2] * 4
+    line = frame[(frame["kind"] == "theory") & (frame["curve"] == "4")]
+    assert line["model.width"].min() == 5
+    assert line["model.width"].max() == 80
+    np.testing.assert_allclose(line["mean"], theory.ridgeless_exact(line["model.width"], N, 4.0, S2))
+    assert np.isinf(line["mean"]).any()  # at the threshold
+    assert median_deviation(frame) == pytest.approx(0.05)
+    assert "median relative deviation of the means 5.00%" in recipe(group="data.signal", theory="ridgeless").caption(frame)
+
+
+def test_curves_have_their_own_selection_and_theory(results):
+    curves = [
+        {"label": "weak", "where": {"data.signal": 1.0}, "theory": "ridgeless"},
+        {"label": "strong", "where": {"data.signal": 4.0}},
+    ]
+    frame = recipe(curves=curves).frame(results)
+    assert list(dict.fromkeys(frame["curve"])) == ["weak", "strong"]
+    assert set(frame.loc[frame["kind"] == "theory", "curve"]) == {"weak"}
+    strong = frame[frame["curve"] == "strong"]
+    np.testing.assert_allclose(strong["mean"], 1.05 * theory.ridgeless_exact(np.array(WIDTHS), N, 4.0, S2))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"group": "data.signal", "theory": "ridgeless"}, {"where": {"data.signal": 1.0}, "y_scale": "linear", "threshold": 20}],
+)
+def test_what_is_drawn_is_the_frame(results, options):
+    made = recipe(title="T", **options)
+    frame, figure = made.frame(results), Figure()
+    made.draw(frame, figure)
+    (axes,) = figure.axes
+    simulation = frame[frame["kind"] == "simulation"]
+    drawn = {tuple(np.round(np.asarray(line.get_ydata(), float), 6)) for line in axes.get_lines()}
+    for _, rows in simulation.groupby("curve"):
+        assert tuple(np.round(rows["mean"], 6)) in drawn
+    low, high = axes.get_ylim()
+    assert low < simulation["mean"].min()
+    assert simulation["mean"].max() < high < 2 * simulation["high"].max()
+    assert ("median deviation 5.0%" in axes.get_title()) == ("theory" in options)
+    legend = axes.get_legend()
+    assert ([text.get_text() for text in legend.get_texts()] if legend else []) == (["1", "4"] if "group" in options else [])
+
+
+def test_along_time_every_eval_point_but_the_first_counts(results):
+    results.trials["optimizer.learning_rate"] = 0.5
+    chosen = {"data.signal": 1.0, "model.width": 5}
+    frame = recipe(x="time", where=chosen).frame(results)
+    assert frame["time"].tolist() == [0.5]
+
+
+MISTAKES = {
+    "theory": ({"theory": "rigdeless"}, "did you mean 'ridgeless'"),
+    "metric": ({"theory": "ridge", "metric": "train_loss"}, "not train_loss"),
+    "scale": ({"x_scale": "logg"}, "x_scale=logg"),
+    "group and curves": ({"group": "data.signal", "curves": [{"label": "a"}]}, "one of the two"),
+    "label": ({"curves": [{"where": {}}]}, "label"),
+    "option": ({"curves": [{"label": "a", "thoery": "ridge"}]}, "did you mean 'theory'"),
+    "theory of a curve": ({"curves": [{"label": "a", "theory": "rige"}]}, "did you mean 'ridge'"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_that_names_it(mistake):
+    options, words = MISTAKES[mistake]
+    with pytest.raises(ConfigError, match=words) as caught:
+        recipe(**options)
+    assert str(caught.value).startswith("figures.f.")
+
+
+def test_a_theory_that_lacks_a_column_says_which(results):
+    bare = Results(results.trials.drop(columns="data.signal"), results.curves, {})
+    with pytest.raises(ConfigError, match=r"theory=ridgeless: the trials have no data\.signal"):
+        recipe(theory="ridgeless", where={"seed": 0}).frame(bare)
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "value"),
+    [
+        ("ridgeless", "data.eigenvalues", (1.0, 2.0)),
+        ("ridgeless", "optimizer.weight_decay", 0.1),
+        ("ridge", "model.init_scale", 1.0),
+        ("ridge", "data.test_cutoff", 0.2),
+        ("misspecified", "data.num_relevant", 5),
+        ("ridge", "optimizer._target_", "ddlab.filters.GradientFlow"),
+        ("ridgeless", "model._target_", "ddlab.models.random_features.RandomFeatures"),
+    ],
+)
+def test_a_theory_is_not_drawn_where_its_assumptions_do_not_hold(results, name, column, value):
+    rows = results.trials.assign(**{"data.num_relevant": None})
+    predicted(name, "excess_risk", rows)
+    with pytest.raises(ConfigError, match=f"theory={name}: assumes {column}="):
+        predicted(name, "excess_risk", rows.assign(**{column: [value] * len(rows)}))
+
+
+def test_theories_agree_with_each_other_where_they_say_the_same():
+    """Random-direction beta on all D features: least squares on p of them is both `ridgeless` and `misspecified`."""
+    rows = pd.DataFrame(
+        {"model.width": [5, 15, 30, 60, 95], "num_train": 40, "data.num_features": 100, "data.num_relevant": None}
+    )
+    rows = rows.assign(**{"data.signal": 1.3, "data.noise_variance": 0.2, "optimizer.weight_decay": 0.0, **ASSUMED})
+    np.testing.assert_allclose(
+        predicted("ridgeless", "test_loss", rows), predicted("misspecified", "test_loss", rows), rtol=1e-12
+    )
+    large = rows.assign(**{"model.width": rows["model.width"] * 1000, "num_train": 40000, "data.num_features": 100000})
+    np.testing.assert_allclose(predicted("ridge", "test_loss", large), predicted("ridgeless", "test_loss", large), rtol=2e-3)
+    small = large.assign(**{"optimizer.weight_decay": 1e-9})
+    np.testing.assert_allclose(predicted("ridge", "test_loss", small), predicted("ridge", "test_loss", large), rtol=1e-3)
+    best = predicted("optimal_ridge", "test_loss", rows)
+    for penalty in (0.01, 0.3, 1.0, 5.0):
+        assert (predicted("ridge", "test_loss", rows.assign(**{"optimizer.weight_decay": penalty})) >= best - 1e-12).all()
+    assert set(THEORIES) == {"ridgeless", "ridge", "optimal_ridge", "misspecified", "random_features", "training_time"}
