@@ -64,11 +64,10 @@ def find_results(name: str) -> Path:
     for path in candidates:
         if (path / "sweep.yaml").is_file():
             return path
-    stored = [path.parent.name for path in stored_sweeps()]
-    raise ConfigError(
-        f"no stored results for '{name}' (looked in {candidates[0]} and {candidates[1]}). {suggest(name, stored)} "
-        f"(ddlab sweep NAME makes them)"
-    )
+    missing = f"no stored results for '{name}' (looked in {candidates[0]} and {candidates[1]})"
+    if name in sweep_files():
+        raise ConfigError(f"{missing}; ddlab sweep {name} makes them")
+    raise ConfigError(f"{missing}. {suggest(name, [path.parent.name for path in stored_sweeps()])}".rstrip())
 
 
 def stored_sweeps() -> Iterator[Path]:

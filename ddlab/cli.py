@@ -97,8 +97,12 @@ results/NAME/report. Overrides change a figure's options, or add one:
                                                                           params_per_sample_output
   ddlab report mnist1d_quick +figures.map.recipe=heatmap +figures.map.metric=test_loss
 
+  ddlab report mnist1d_quick figures.double_descent.where.seed=1          some trials, by any of their columns
+
 Recipes: double_descent, grokking, grokking_delay, heatmap, risk_curve (with the theory's line), bias_variance. An unknown
 option's error lists the known ones. The page shows the claims, too (ddlab verify).
+
+Exit status: 0 all figures are drawn; 1 one could not be; 2 a mistake in the command, or none could be.
 """,
     "verify": """\
 usage: ddlab verify NAME|DIR
@@ -127,6 +131,14 @@ Kinds, and what their number is:
   ordering          least ratio of medians from one selection of trials to the next, in an order
   ratio             median of the last selection over that of the first
   first_crossing    median step, on a log scale, from which the metric is at most a level
+
+All take metric, between: [least, greatest] (null: open), source, and may take where: {column: value}, seeds: the fewest.
+The kinds down to matches_theory take x and may take best_over: a column whose value of least mean is taken; monotone takes trend;
+matches_theory theory; ordering and ratio order: [{column: value}, {column: value}]; first_crossing at_most, sustained.
+
+A verdict goes by the measured number. The interval is that of the number when the seeds are drawn again; a peak's location is
+one of the x that were run, and a deviation's interval lies above it, as what is drawn again deviates by its own noise, too.
+The claims are those of the sweep when it was last run: `ddlab sweep NAME` takes new ones, and trains nothing that is stored.
 
 Exit status: 0 no claim fails; 1 one fails; 2 a mistake in the command.
 """,
@@ -302,8 +314,7 @@ def _report(arguments: Sequence[str]) -> int:
     from ddlab.report import make_report
 
     name, overrides = _name(arguments, "report")
-    print(make_report(catalog.find_results(name), overrides))
-    return 0
+    return make_report(catalog.find_results(name), overrides)
 
 
 def _verify(arguments: Sequence[str]) -> int:

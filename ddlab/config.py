@@ -108,7 +108,7 @@ DTYPES = ("bfloat16", "float32", "float64")
 class Train:
     """How a trial is trained and when it is evaluated."""
 
-    steps: int = leaf("optimizer steps", low=1)
+    steps: int = leaf("optimizer steps", low=1, high=2**31 - 1)
     batch_size: int | None = leaf("examples per step; null: full batch", low=1)
     loss: str = leaf("training loss", choices=("cross_entropy", "mse"))
     num_evals: int = leaf("eval points, step 0 and the last step included", low=2)

@@ -22,14 +22,13 @@ from ddlab.cache import cache_directory
 from ddlab.evaluate import Metrics
 from ddlab.exact import Problem
 from ddlab.layout import SPLIT, WHOLE, Layout
+from ddlab.plan import PROBLEMS_OF_WORK
 from ddlab.train import NOT_BEGUN, Inputs, Program, State
 
 CACHE_SIZE_FILE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")  # Linux; such as "1024K"
 DEFAULT_CACHE_BYTES = 2**20
 CACHES_OF_WORK = 2
 
-# Bytes of the problems handed to a device at once, in units of what it works on best.
-PROBLEMS_OF_WORK = 8
 ACCELERATOR_BYTES = 2**29
 
 # LLVM's first level compiles a fifth faster than its second, and what it makes is no slower here (make bench).
@@ -193,7 +192,7 @@ class CompiledSolver:
     _split: NamedSharding
 
     def solve(self, problems: Sequence[Problem]) -> Metrics:
-        """Return the metrics of at most `num_problems` problems, name -> [num_problems, L, E]; does not wait for the devices."""
+        """Return the metrics of at most `num_problems` problems, name -> [num_problems, W, L, E]; waits for CPU devices only."""
         filled = [*problems, *[problems[0]] * (self.num_problems - len(problems))]
         stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *filled)
         return self._executable(jax.device_put(stacked, self._split))
@@ -202,7 +201,8 @@ class CompiledSolver:
 def compile_solver(solve: Callable[[Problem], Metrics], example: Problem, num_problems: int, num_bytes: float) -> CompiledSolver:
     """Compile the solver of one problem for as many as a device should be handed at once.
 
-    An accelerator works on all of them together, a CPU core on one after the other: there only their inputs count.
+    An accelerator works on all of them together, a CPU core on one after the other: there a call should end soon, for progress
+    to be seen, so each width counts.
 
     Args:
         solve: as `ddlab.exact.make_solver` gives it.
@@ -213,12 +213,13 @@ def compile_solver(solve: Callable[[Problem], Metrics], example: Problem, num_pr
     start = time.monotonic()
     devices = jax.local_devices()[:num_problems]
     in_turn = jax.default_backend() == "cpu"
-    size = sum(np.asarray(x).nbytes for x in jax.tree.leaves(example)) if in_turn else num_bytes
-    at_once = max(1, int(PROBLEMS_OF_WORK * working_bytes() / size))
-    of_device = min(at_once, math.ceil(num_problems / len(devices)))
+    work = num_bytes * (len(example.widths) if in_turn else 1)
+    of_device = max(1, int(PROBLEMS_OF_WORK * working_bytes() / work))
+    num_calls = math.ceil(num_problems / (of_device * len(devices)))
+    of_device = math.ceil(num_problems / (num_calls * len(devices)))
     mesh = jax.make_mesh((len(devices),), (SPLIT[0],), axis_types=(AxisType.Auto,), devices=devices)
     split = NamedSharding(mesh, SPLIT)
-    # One after the other on a CPU: a batch of decompositions on each of several CPU devices can wait for each other forever.
+    # One after the other on a CPU: a batch of decompositions can wait for itself forever.
     many = partial(jax.lax.map, solve) if in_turn else jax.vmap(solve)
     on_devices = jax.shard_map(many, mesh=mesh, in_specs=SPLIT, out_specs=SPLIT, check_vma=False)
     total = of_device * len(devices)

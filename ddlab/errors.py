@@ -37,6 +37,6 @@ def suggest(word: str, known: Iterable[str], most: int = 12) -> str:
         tail = difflib.get_close_matches(word.rsplit(".", 1)[-1], tails, n=1, cutoff=0.7)
         near = [tails[name] for name in tail]
     parts = [f"did you mean '{near[0]}'?"] if near else []
-    if len(known) <= most:
+    if len(known) <= (most if near else 2 * most):
         parts.append(f"known: {', '.join(known)}")
     return " ".join(parts)

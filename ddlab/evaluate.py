@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 
+from ddlab.errors import ConfigError
 from ddlab.losses import LOSSES, error
 from ddlab.measures import Measure, Snapshot, Spectrum
 from ddlab.measures.examples import mean, mean_and_gradient
@@ -36,6 +37,9 @@ def evaluate(
         learning_rate: of the next update.
         chunk: examples that go through the network at once.
         spectrum: of the exact solver.
+
+    Raises:
+        ConfigError: two measures give one name.
     """
     loss_fn = LOSSES[loss]
     regression = "noise_variance" in data
@@ -69,5 +73,8 @@ def evaluate(
         spectrum=spectrum,
     )
     for measure in measures:
-        metrics |= measure(snapshot)
+        found = measure(snapshot)
+        if taken := sorted(found.keys() & (metrics.keys() | {"trial_id", "step"})):
+            raise ConfigError(f"measures: {type(measure).__name__} gives {taken[0]}, which is another column's name")
+        metrics |= found
     return metrics

@@ -1,10 +1,11 @@
 """The exact solver: the closed-form counterpart of `ddlab.train` for models that are linear in their parameters.
 
-A *problem* is a set of training features: trials with the same inputs, features and initial readout, which may differ in
-targets, noise and optimizer. One singular value decomposition of the features gives every penalty and every step of the
-trajectory of all of them (`ddlab.filters`).
+A *problem* is a set of training inputs and a draw of the model: trials with the same inputs and draws, which may differ in
+width, targets, noise and optimizer. Features are nested, so those of a problem's widest trial serve all its widths; at each
+width one singular value decomposition (`ddlab.modes`) gives every penalty and every step of the trajectory of all its trials
+(`ddlab.filters`).
 
-Shapes: L trials of a problem, E eval points, N training examples, p features (padded), K outputs, r = min(N, p) modes.
+Shapes: W widths of a problem, L trials at each, E eval points, N training and T test examples, p features (padded), K outputs.
 """
 
 from __future__ import annotations
@@ -22,56 +23,70 @@ from ddlab.data import Dataset, Spec
 from ddlab.evaluate import Metrics, evaluate
 from ddlab.losses import as_real
 from ddlab.measures import Spectrum
-from ddlab.models import Init, draw_words
-from ddlab.plan import MOST_EXAMPLES
+from ddlab.models import FeatureNetwork, Init, draw_words, record_draws
+from ddlab.modes import Modes, inverse, nested
+from ddlab.plan import MOST_EXAMPLES, WIDTH
 from ddlab.schedules import eval_steps
 from ddlab.streams import stream
 
-# Smallest over largest singular value from which on the Gram matrix is used.
-GRAM_CONDITION = 1e-4
+INPUTS = ("train_inputs", "test_inputs")
 
 
 class Problem(NamedTuple):
     """The arrays of one problem.
 
     Attributes:
-        inputs: name -> array, train_inputs and test_inputs.
-        targets: name -> [L, ...], the other arrays of the data sets.
-        model: leaf -> [], the traced leaves of the model.
-        trials: leaf -> [L], the other traced leaves.
+        inputs: name -> array, those of INPUTS.
         key: [2] uint32, of the stream "init".
+        model: leaf -> [], the traced leaves of the model but for the width.
+        widths: [W], ascending.
+        targets: name -> [W, L, ...], the other arrays of the data sets.
+        trials: leaf -> [W, L], the other traced leaves.
     """
 
     inputs: dict[str, Any]
-    targets: dict[str, Any]
-    model: dict[str, Any]
-    trials: dict[str, Any]
     key: Any
+    model: dict[str, Any]
+    widths: Any
+    targets: dict[str, Any]
+    trials: dict[str, Any]
 
 
-def make_problem(trials: Sequence[Leaves], datasets: Sequence[Dataset], traced: Sequence[str]) -> Problem:
+def make_problem(trials: Sequence[Leaves], datasets: Sequence[Dataset], traced: Sequence[str], num_widths: int = 1) -> Problem:
     """Return the arrays of one problem, on the host.
 
     Args:
-        trials: leaves of each trial.
+        trials: leaves of each of the W L trials, width by width, ascending.
         datasets: of each trial.
         traced: as `hyper_keys`.
+        num_widths: W.
+
+    Raises:
+        ValueError: the widths do not ascend.
     """
-    first = trials[0]
-    of_model = [key for key in traced if key.startswith("model.")]
-    arrays = [_as_float64(dataset.arrays) for dataset in datasets]
-    inputs = {name: arrays[0][name] for name in ("train_inputs", "test_inputs")}
+    first, arrays = trials[0], datasets[0].arrays
+    widths = [leaves[WIDTH] for leaves in trials[:: len(trials) // num_widths]]
+    if widths != sorted(widths):
+        raise ValueError(f"the widths of a problem must ascend: {widths}")
+
+    def by_width(numbers: Sequence[np.ndarray]) -> np.ndarray:
+        return np.stack(numbers).reshape(num_widths, -1, *np.shape(numbers[0]))
+
+    of_model = [key for key in traced if key.startswith("model.") and key != WIDTH]
+    of_trial = [key for key in traced if not key.startswith("model.")]
+    of_targets = [name for name in arrays if name not in INPUTS]
     return Problem(
-        inputs=inputs,
-        targets={name: np.stack([array[name] for array in arrays]) for name in arrays[0] if name not in inputs},
-        model={key: _number(first[key]) for key in of_model},
-        trials={key: np.stack([_number(leaves[key]) for leaves in trials]) for key in traced if key not in of_model},
+        inputs={name: _as_float64(arrays[name]) for name in INPUTS},
         key=stream(first["seed"], "init"),
+        model={key: _number(first[key]) for key in of_model},
+        widths=np.stack([_number(width) for width in widths]),
+        targets={name: by_width([_as_float64(dataset.arrays[name]) for dataset in datasets]) for name in of_targets},
+        trials={key: by_width([_number(leaves[key]) for leaves in trials]) for key in of_trial},
     )
 
 
-def _as_float64(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    return {name: array.astype(float) if array.dtype.kind == "f" else array for name, array in arrays.items()}
+def _as_float64(array: np.ndarray) -> np.ndarray:
+    return np.asarray(array, float) if array.dtype.kind == "f" else array
 
 
 def _number(value: Any) -> np.ndarray:
@@ -79,117 +94,84 @@ def _number(value: Any) -> np.ndarray:
 
 
 def make_solver(leaves: Leaves, spec: Spec) -> Callable[[Problem], Metrics]:
-    """Return the function that solves one problem: metrics by name, [L, E] (or [L, E, n]).
+    """Return the function that solves one problem: metrics by name, [W, L, E] (or [W, L, E, n]).
 
     Args:
         leaves: of the widest trial of the pack; its traced leaves are replaced by each trial's own.
         spec: sizes of the data.
     """
-    train = train_settings(leaves)
-    steps = eval_steps(train)
     model = build(leaves, "model")
     padded = {axis: leaves[f"model.{name}"] for name, axis in model.PADDED.items()}
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def record(name: str, shape: tuple[int, ...]) -> jax.Array:
-        shapes[name] = shape
-        return jnp.zeros(shape, jnp.uint32)
-
-    nnx.eval_shape(lambda: model.make(spec, Init(record, padded, jnp.float64)))
+    recording, shapes = record_draws()
+    nnx.eval_shape(lambda: model.make(spec, Init(recording, padded, jnp.float64)))
 
     def solve(problem: Problem) -> Metrics:
         words = draw_words(problem.key, shapes)
-        active = build({**leaves, **problem.model}, "model")
-        network = active.make(spec, Init(lambda name, _shape: words[name], padded, jnp.float64))
-        params = nnx.state(network, nnx.Param)
-        start = network.readout[...]
-        features, test_features = map(network.features, (problem.inputs["train_inputs"], problem.inputs["test_inputs"]))
-        modes = decompose(features, jnp.minimum(spec.num_train, active.width))
 
-        def of_trial(targets: Mapping[str, jax.Array], hypers: Mapping[str, jax.Array]) -> Metrics:
-            trial = {**leaves, **problem.model, **hypers}
-            optimizer = build(trial, "optimizer")
-            data = {**targets, "train_inputs": features, "test_inputs": test_features}
-            real = as_real(targets["train_targets"], spec.num_outputs, features.dtype)
-            values = jnp.where(modes.values >= optimizer.cutoff * modes.values[0], modes.values, 0)
-            of_targets, of_start = modes.left.T @ real, modes.left.T @ (features @ start)
+        def make_network(width: jax.Array) -> FeatureNetwork:
+            active = build({**leaves, **problem.model, WIDTH: width}, "model")
+            return active.make(spec, Init(lambda name, _shape: words[name], padded, jnp.float64))
 
-            def at_step(step: jax.Array) -> Metrics:
-                mu = jnp.square(values) / spec.num_train
-                learned, kept = optimizer.learned_and_kept(mu, spec.num_outputs, step)
-                _, kept_beyond = optimizer.learned_and_kept(jnp.zeros(()), spec.num_outputs, step)
-                change = learned[:, None] * of_targets + (kept - kept_beyond)[:, None] * of_start
-                solution = kept_beyond * start + modes.combine(change, values)
-                return evaluate(
-                    jax.tree.map(lambda _: solution, params),
-                    lambda params, x: x @ jax.tree.leaves(params)[0],
-                    data,
-                    build_measures(trial),
-                    loss=train.loss,
-                    learning_rate=jnp.asarray(optimizer.learning_rate),
-                    chunk=MOST_EXAMPLES,
-                    spectrum=Spectrum(values, learned, lambda: test_features @ modes.right),
-                )
+        widest = make_network(problem.widths[-1])
+        columns = jnp.concatenate([widest.columns(problem.inputs[name]) for name in INPUTS])
+        begin, step = nested(columns[: spec.num_train])
 
-            return jax.vmap(at_step)(jnp.asarray(steps, jnp.int32))
+        def at_width(carry: Any, own: tuple[Any, Any, Any]) -> tuple[Any, Metrics]:
+            width, targets, trials = own
+            network = make_network(width)
+            carry, modes = step(carry, width, network.scale[...])
 
-        return jax.vmap(of_trial)(problem.targets, problem.trials)
+            def of_trial(targets: Mapping[str, jax.Array], hypers: Mapping[str, jax.Array]) -> Metrics:
+                return _trajectory(columns, network, modes, targets, {**leaves, **hypers}, spec)
+
+            return carry, jax.vmap(of_trial)(targets, trials)
+
+        return jax.lax.scan(at_width, begin, (problem.widths, problem.targets, problem.trials))[1]
 
     return solve
 
 
-class Modes(NamedTuple):
-    """The singular value decomposition X = left diag(values) right' of features [N, p].
-
-    Attributes:
-        left: [N, r].
-        values: [r], descending; exact zeros beyond the rank.
-        right: [p, r].
-    """
-
-    left: jax.Array
-    values: jax.Array
-    right: jax.Array
-
-    def combine(self, components: jax.Array, values: jax.Array) -> jax.Array:
-        """Return right diag(1 / values) components [r, K], [p, K]; modes of value 0 do not count."""
-        return self.right @ (_inverse(values)[:, None] * components)
-
-
-def decompose(features: jax.Array, rank: jax.Array) -> Modes:
-    """Return the modes of features [N, p].
-
-    The eigenvectors of the smaller Gram matrix are the fastest way, but squaring costs half of the digits: where the condition
-    is above 1 / GRAM_CONDITION, the decomposition is made of the features themselves. Either way the modes are right to
-    1e-6 or better, and singular values below max(N, p) eps of the largest count as zero.
+def _trajectory(
+    columns: jax.Array, network: FeatureNetwork, modes: Modes, targets: Mapping[str, jax.Array], trial: Leaves, spec: Spec
+) -> Metrics:
+    """Return the metrics of one trial, [E].
 
     Args:
-        features: float64.
-        rank: [] at most so many values are not zero; known, where features are zero-padded.
+        columns: [N + T, p], of the training examples first.
+        network: at its start.
+        modes: of the training features.
+        targets: name -> array, the data set without its inputs.
+        trial: leaves.
+        spec: sizes of the data.
     """
-    by_gram = _by_gram(features, rank)
-    least = jnp.take(by_gram.values, rank - 1)
-    return jax.lax.cond(least > GRAM_CONDITION * by_gram.values[0], lambda: by_gram, lambda: _by_svd(features, rank))
+    train, optimizer, measures = train_settings(trial), build(trial, "optimizer"), build_measures(trial)
+    scale, start = network.scale[...], network.readout[...]
+    data = {**targets, "train_inputs": columns[: spec.num_train], "test_inputs": columns[spec.num_train :]}
+    values = jnp.where(modes.values >= optimizer.cutoff * modes.values[0], modes.values, 0)
 
+    def forward(params: Mapping[str, jax.Array], columns: jax.Array) -> jax.Array:
+        return columns @ (scale[:, None] * params["readout"])
 
-def _by_gram(features: jax.Array, rank: jax.Array) -> Modes:
-    num_train, width = features.shape
-    of_examples = num_train < width
-    eigenvalues, vectors = jnp.linalg.eigh(features @ features.T if of_examples else features.T @ features)
-    values, vectors = jnp.sqrt(jnp.maximum(eigenvalues[::-1], 0)), vectors[:, ::-1]
-    values = jnp.where(jnp.arange(len(values), dtype=jnp.int32) < rank, values, 0)
-    if of_examples:
-        return Modes(vectors, values, features.T @ vectors * _inverse(values))
-    return Modes(features @ vectors * _inverse(values), values, vectors)
+    def test_modes() -> jax.Array:
+        return forward({"readout": modes.along_right(jnp.eye(len(values), dtype=values.dtype))}, data["test_inputs"])
 
+    of_targets = modes.left.T @ as_real(targets["train_targets"], spec.num_outputs, columns.dtype)
+    of_start = modes.left.T @ forward({"readout": start}, data["train_inputs"])
 
-def _by_svd(features: jax.Array, rank: jax.Array) -> Modes:
-    left, values, right = jnp.linalg.svd(features, full_matrices=False)
-    floor = jnp.maximum(features.shape[0], rank).astype(values.dtype) * jnp.finfo(values.dtype).eps * values[0]
-    live = (jnp.arange(len(values), dtype=jnp.int32) < rank) & (values > floor)
-    return Modes(left, jnp.where(live, values, 0), right.T)
+    def at_step(step: jax.Array) -> Metrics:
+        mu = jnp.square(values) / spec.num_train
+        learned, kept = optimizer.learned_and_kept(mu, spec.num_outputs, step)
+        _, kept_beyond = optimizer.learned_and_kept(jnp.zeros(()), spec.num_outputs, step)
+        change = learned[:, None] * of_targets + (kept - kept_beyond)[:, None] * of_start
+        return evaluate(
+            {"readout": kept_beyond * start + modes.along_right(inverse(values)[:, None] * change)},
+            forward,
+            data,
+            measures,
+            loss=train.loss,
+            learning_rate=jnp.asarray(optimizer.learning_rate),
+            chunk=MOST_EXAMPLES,
+            spectrum=Spectrum(values, learned, test_modes),
+        )
 
-
-def _inverse(values: jax.Array) -> jax.Array:
-    """Return 1 / values, 0 where a value is 0."""
-    return jnp.where(values > 0, 1 / jnp.where(values > 0, values, 1), 0)
+    return jax.vmap(at_step)(jnp.asarray(eval_steps(train), jnp.int32))

@@ -239,7 +239,9 @@ def describe(name: str, sweep: Sweep, stored_parts: Sequence[Mapping[str, Any]])
 
 def _describe_part(part: Part) -> dict[str, Any]:
     axes = {key: list(values) for key, values in part.axes.items()}
-    return {"structural": dict(part.structural), "choices": dict(part.choices), "axes": axes, "base": _listed(part.fixed)}
+    follows = {alias: axis for alias, (axis, _) in part.aliases.items()}
+    choices = {"structural": dict(part.structural), "choices": dict(part.choices)}
+    return {**choices, "axes": axes, "follows": follows, "base": _listed(part.fixed)}
 
 
 def _listed(leaves: Leaves) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ddlab.config import PackSettings
-from ddlab.plan import Shape, Trial, problem_bytes, step_bytes, tiling
+from ddlab.plan import PROBLEMS_OF_WORK, Shape, Trial, problem_bytes, step_bytes, tiling
 
 # Of the exact solver: seconds of a trial beside its arithmetic, and most trials of a pack, whose configs are kept in memory.
 EXACT_SECONDS = 5e-4
@@ -76,7 +76,7 @@ class Machine:
     def num_bytes(self, shape: Shape, num_trials: int) -> float:
         """Return the bytes of a pack: its data on each device, what its trials keep, and a step of the tiles at work."""
         if shape.exact:
-            return self.num_devices * max(self.working_bytes, problem_bytes(shape.size))
+            return self.num_devices * max(PROBLEMS_OF_WORK * self.working_bytes, problem_bytes(shape.size))
         shared = self.num_devices * shape.data_bytes
         at_work = min(num_trials, self._most_at_work(shape))
         return shared + num_trials * shape.num_bytes + at_work * step_bytes(shape.size, shape.train)

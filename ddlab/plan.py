@@ -35,6 +35,12 @@ MOST_EXAMPLES, LEAST_EXAMPLES = 1024, 128
 # A step of a single wide network takes as long as that of two: XLA's CPU product for its first layer's gradient is a slow one.
 LEAST_TILE = 2
 
+# The number of features of a model that is linear in its parameters.
+WIDTH = "model.width"
+
+# What the exact solver hands to a device at once, in units of what it works on best.
+PROBLEMS_OF_WORK = 8
+
 # Of an eigendecomposition of n x n numbers of type float64, in n^3 operations at the speed of a product in float32.
 EIGEN_FLOPS = 24.0
 
@@ -148,11 +154,14 @@ class Shape:
         modes = min(size.num_train, width)
         examples = size.num_train + size.num_test
         features = 2.0 * size.num_products * examples
-        decomposition = 2.0 * size.num_train * width * modes + EIGEN_FLOPS * modes**3
+        products = 2.0 * size.num_train * width * modes
+        decomposition = EIGEN_FLOPS * modes**3 + 2.0 * examples * modes**2
         of_eval = 2.0 * size.num_params * (examples + 2 * size.num_train)
-        own = [values for key, values in self.part.axes.items() if key not in shared_by_problem(self.leaves)]
-        sharing = math.prod(len(values) for values in own)
-        return (features + decomposition) / sharing + min(self.train.num_evals, self.train.steps + 1) * of_eval
+        axes = {key: len(values) for key, values in self.part.axes.items()}
+        num_trials = math.prod(axes[key] for key in axes.keys() - shared_by_problem(self.leaves).keys())
+        at_width = num_trials / axes.get(WIDTH, 1)
+        of_evals = min(self.train.num_evals, self.train.steps + 1) * of_eval
+        return (features + products) / num_trials + decomposition / at_width + of_evals
 
     @cached_property
     def num_bytes(self) -> float:
@@ -179,17 +188,18 @@ def is_exact(leaves: Leaves) -> bool:
 
 
 def shared_by_problem(leaves: Leaves) -> dict[str, Any]:
-    """Return what the trials of one problem of the exact solver have in common: all leaves but those of targets and optimizer."""
+    """Return what the trials of one problem of the exact solver have in common: all but the width, targets and optimizer."""
     of_targets: frozenset[str] = getattr(component_class("data", leaves["data._target_"]), "OF_TARGETS", frozenset())
-    own = {f"data.{name}" for name in of_targets}
+    own = {WIDTH, *(f"data.{name}" for name in of_targets)}
     return {key: value for key, value in leaves.items() if key not in own and not key.startswith("optimizer.")}
 
 
 def problem_bytes(size: Size) -> float:
-    """Return the bytes of one problem of the exact solver: inputs, features, and the decomposition."""
+    """Return the bytes of one problem of the exact solver: inputs, columns, inner products, and the decomposition."""
     width = size.num_params // size.num_outputs
     examples, modes = size.num_train + size.num_test, min(size.num_train, width)
-    return 8.0 * (examples * (size.num_inputs + width) + modes * (size.num_train + width + 2 * modes))
+    of_decomposition = 2 * size.num_train * width + modes * (size.num_train + width + 2 * modes)
+    return 8.0 * (examples * (size.num_inputs + 2 * width) + of_decomposition)
 
 
 def itemsize(train: Train) -> int:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -16,7 +17,7 @@ from ddlab.data import Dataset
 from ddlab.devices import Compiled, CompiledSolver, compile_pack, compile_solver, working_bytes
 from ddlab.exact import make_problem, make_solver
 from ddlab.models import size_of
-from ddlab.plan import is_exact, problem_bytes, shared_by_problem, tiling
+from ddlab.plan import WIDTH, is_exact, problem_bytes, shared_by_problem, tiling
 from ddlab.store import Store
 from ddlab.train import make_inputs, make_program
 
@@ -53,8 +54,8 @@ class PreparedSolver:
         trial_ids: [T].
         trials: leaves of each trial.
         train: training settings, the same for all trials.
-        problems: [problems, L], the trials of each by their index, some repeated so that all have as many; those with the same
-            data side by side.
+        problems: [problems, W, L], the trials of each by their index, widths ascending, some repeated so that all have as many;
+            problems with the same data side by side.
         solver: the compiled program.
     """
 
@@ -85,20 +86,40 @@ def _prepare_training(trial_ids: np.ndarray, trials: Sequence[Leaves]) -> Prepar
 
 def _prepare_solver(trial_ids: np.ndarray, trials: Sequence[Leaves]) -> PreparedSolver:
     train, widest = train_settings(trials[0]), _widest(trials)
-    members: dict[Any, list[int]] = defaultdict(list)
-    for index, leaves in enumerate(trials):
-        members[tuple(shared_by_problem(leaves).items())].append(index)
-    most = max(map(len, members.values()))
-    problems = np.stack([np.resize(indices, most) for indices in members.values()])
-    problems = problems[sorted(range(len(problems)), key=lambda k: _data_of(trials[problems[k, 0]]))]
-    first = [trials[index] for index in problems[0]]
+    problems = deal(trials, jax.local_device_count())
+    first = [trials[index] for index in problems[0].ravel()]
     datasets = Loader().load(first)
     spec = datasets[0].spec
     with precision(train):
-        example = make_problem(first, datasets, hyper_keys(widest))
+        example = make_problem(first, datasets, hyper_keys(widest), len(problems[0]))
         size = problem_bytes(size_of(build(widest, "model"), spec))
         solver = compile_solver(make_solver(widest, spec), example, len(problems), size)
     return PreparedSolver(trial_ids, trials, train, problems, solver)
+
+
+def deal(trials: Sequence[Leaves], num_devices: int) -> np.ndarray:
+    """Return the problems of a pack, [problems, W, L], as `PreparedSolver` has them.
+
+    The widths of one set of inputs are dealt to several problems where that keeps more devices at work or needs less repeating.
+    """
+    members: dict[Any, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+    for index, leaves in enumerate(trials):
+        members[tuple(shared_by_problem(leaves).items())][leaves[WIDTH]].append(index)
+    counts = [len(by_width) for by_width in members.values()]
+    most_trials = max(len(indices) for by_width in members.values() for indices in by_width.values())
+
+    def rounds(size: int) -> int:
+        """Return the widths that a device solves one after the other; to make the columns takes as long as one of them."""
+        return math.ceil(sum(math.ceil(count / size) for count in counts) / num_devices) * (size + 1)
+
+    size = min(range(1, max(counts) + 1), key=rounds)
+    problems = []
+    for key in sorted(members, key=lambda key: _data_of(dict(key))):
+        widths = sorted(members[key])
+        for start in range(0, len(widths), size):
+            chosen = np.sort(np.resize(widths[start : start + size], size))
+            problems.append([np.resize(members[key][width], most_trials) for width in chosen])
+    return np.array(problems)
 
 
 def _widest(trials: Sequence[Leaves]) -> Leaves:
@@ -110,8 +131,19 @@ def _data_of(leaves: Leaves) -> str:
     return repr(sorted((key, value) for key, value in leaves.items() if key.startswith("data.")))
 
 
+def _inputs_of(leaves: Leaves) -> str:
+    return _data_of(shared_by_problem(leaves))
+
+
+def _with_inputs(dataset: Dataset, other: Dataset) -> Dataset:
+    """Return a data set with the input arrays of another, which are equal."""
+    if dataset.train_inputs is other.train_inputs:
+        return dataset
+    return replace(dataset, train_inputs=other.train_inputs, test_inputs=other.test_inputs)
+
+
 class Loader:
-    """Loads data sets; equal configs share one object, also with the call before."""
+    """Loads data sets; equal configs share one object, also with the call before, and configs of equal inputs those arrays."""
 
     def __init__(self) -> None:
         self._loaded: dict[str, Dataset] = {}
@@ -120,7 +152,9 @@ class Loader:
         """Return each trial's data set; those of earlier calls are forgotten, but for those wanted again."""
         configs = [_data_of(leaves) for leaves in trials]
         known, self._loaded = self._loaded, {}
+        inputs: dict[str, Dataset] = {}
         for config, leaves in zip(configs, trials, strict=True):
             if config not in self._loaded:
-                self._loaded[config] = known[config] if config in known else build(leaves, "data").load()
+                dataset = known[config] if config in known else build(leaves, "data").load()
+                self._loaded[config] = _with_inputs(dataset, inputs.setdefault(_inputs_of(leaves), dataset))
         return [self._loaded[config] for config in configs]

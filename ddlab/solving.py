@@ -1,7 +1,8 @@
 """A pack that is solved in closed form, problem by problem.
 
-While the devices solve some problems, the host draws the data of the next. Every `pack.checkpoint_seconds` what is solved is
-written as a part of whole problems; a pack that was interrupted goes on behind its last part.
+An accelerator solves some problems while the host draws the data of the next; CPU devices solve them before the call returns.
+Every `pack.checkpoint_seconds` what is solved is written as a part of whole problems; a pack that was interrupted goes on behind
+its last part.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from ddlab.store import DamagedPart
 
 
 class _Chunk(NamedTuple):
-    """Problems [n, L] that the devices work on, and their metrics, not yet there."""
+    """Problems [n, W, L] that the devices work on, and their metrics, not yet there."""
 
     problems: np.ndarray
     metrics: Metrics
@@ -79,14 +80,14 @@ class SolvingRun:
             self._record(waiting)
 
     def _dispatch(self, problems: np.ndarray, loader: Loader) -> _Chunk | None:
-        """Load the data of some problems [n, L] and hand those that are not solved to the devices."""
-        trials = [self._prepared.trials[index] for index in problems.ravel()]
-        datasets = loader.load(trials)
-        self._checksums[problems.ravel()] = [dataset.checksum for dataset in datasets]
-        num_trials = problems.shape[1]
-        wanted = np.flatnonzero(~self._solved[problems].all(axis=1))
-        members = [slice(k * num_trials, (k + 1) * num_trials) for k in wanted]
-        made = [make_problem(trials[own], datasets[own], self._traced) for own in members]
+        """Load the data of some problems [n, W, L] and hand those that are not solved to the devices."""
+        wanted, made = ~self._solved[problems].all(axis=(1, 2)), []
+        for indices, is_wanted in zip(problems, wanted, strict=True):
+            trials = [self._prepared.trials[index] for index in indices.ravel()]
+            datasets = loader.load(trials)
+            self._checksums[indices.ravel()] = [dataset.checksum for dataset in datasets]
+            if is_wanted:
+                made.append(make_problem(trials, datasets, self._traced, len(indices)))
         if not made:
             return None
         start = time.monotonic()
@@ -99,8 +100,10 @@ class SolvingRun:
         start = time.monotonic()
         host = {name: np.asarray(array) for name, array in chunk.metrics.items()}
         self._solving += time.monotonic() - start
-        trials, places = np.unique(chunk.problems, return_index=True)  # a problem may repeat some of its trials
-        metrics = {name: array.reshape(-1, *array.shape[2:])[places] for name, array in host.items()}
+        trials, places = np.unique(chunk.problems, return_index=True)  # a problem may repeat some of its trials, and ...
+        new = ~self._solved[trials]  # ... hold some that are stored, where other devices dealt them otherwise
+        trials, places = trials[new], places[new]
+        metrics = {name: array.reshape(-1, *array.shape[3:])[places] for name, array in host.items()}
         outcomes = Outcomes(self._prepared.train, len(trials))
         for k, step in enumerate(self._steps):
             at_step = {name: array[:, k] for name, array in metrics.items()}

@@ -47,8 +47,8 @@ def print_status(root: Path) -> None:
     console.print(table)
     console.print(
         "Estimate and actual: seconds; trial-steps/s: of the steps alone. Shares of the actual, rounded: compile is waiting for"
-        " the program, eval the metrics, host what the devices waited for else. A program made in the meantime slows down the"
-        " pack that runs."
+        " the program, eval the metrics, host any other time that the devices were idle. While the next pack's program is"
+        " compiled, the pack that runs is slower."
     )
     counts = trials["status"].value_counts()
     console.print(f"{len(trials):,} trials: {', '.join(f'{count:,} {status}' for status, count in counts.items())}")

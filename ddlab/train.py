@@ -28,7 +28,7 @@ from ddlab.evaluate import Metrics
 from ddlab.evaluate import evaluate as evaluate_trial
 from ddlab.losses import LOSSES
 from ddlab.measures.examples import mean_and_gradient
-from ddlab.models import Constant, Init, Words, draw_words
+from ddlab.models import Constant, Init, Words, draw_words, record_draws
 from ddlab.plan import MOST_EXAMPLES
 from ddlab.streams import stream
 
@@ -137,15 +137,8 @@ def make_program(leaves: Leaves, dataset: Dataset, chunk: int = MOST_EXAMPLES) -
         return component("model", hypers).make(spec, Init(words, padded, dtype))
 
     # The structure of the network, and what it draws, are the same for every trial of the pack.
-    shapes: dict[str, tuple[int, ...]] = {}
-
-    def record(name: str, shape: tuple[int, ...]) -> jax.Array:
-        if name in shapes:
-            raise ValueError(f"two parameters of the network draw under one name, '{name}'")
-        shapes[name] = shape
-        return jnp.zeros(shape, jnp.uint32)
-
-    graph = nnx.split(nnx.eval_shape(lambda: make_network({}, record)), nnx.Param, Constant)[0]
+    recording, shapes = record_draws()
+    graph = nnx.split(nnx.eval_shape(lambda: make_network({}, recording)), nnx.Param, Constant)[0]
 
     def outputs_fn(constants: Any) -> Callable[[Any, jax.Array], jax.Array]:
         def forward(params: Any, inputs: jax.Array) -> jax.Array:

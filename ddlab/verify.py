@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
 
-import rich.box
 from rich.console import Console
-from rich.table import Table
 
 from ddlab.report.claims import FAIL, NOT_ENOUGH, PASS, verify
 from ddlab.store import Store
@@ -18,18 +17,23 @@ def print_verdicts(root: Path) -> int:
     """Print each claim with its measured value, interval, bound, source and verdict; return 1 where one fails, else 0."""
     results = Store(root).load()
     verdicts = list(verify(results))
-    console = Console()
+    console = Console(highlight=False)
     if not verdicts:
         console.print(f"{results.sweep['name']} in {root}: makes no claims")
         return 0
-    table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_lines=False)
-    for heading in ("claim", "what", "measured", "95 %", "bound", "source", "verdict"):
-        table.add_column(heading, overflow="fold")
-    for verdict in verdicts:
-        outcome = f"[{STYLES[verdict.status]}]{verdict.outcome}[/]"
-        table.add_row(verdict.claim, verdict.says, *verdict.cells, verdict.source, outcome)
-    console.print(f"{results.sweep['name']} in {root}")
-    console.print(table)
+    console.print(f"{results.sweep['name']} in {root}\n")
+    lines = [[verdict.status, verdict.claim, *verdict.cells] for verdict in verdicts]
+    lines.insert(0, ["verdict", "claim", "measured", "95 % interval", "bound"])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    for line, verdict in zip(lines, [None, *verdicts], strict=True):
+        first, *rest = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        console.print(first, style=STYLES[verdict.status] if verdict else "bold", end="  ")
+        console.print("  ".join(rest).rstrip(), style=None if verdict else "bold", soft_wrap=True)
+        if verdict:
+            about = ". ".join(filter(None, [verdict.reason, verdict.says, verdict.source]))
+            indent = " " * (widths[0] + 2)
+            console.print(textwrap.fill(about, console.width, initial_indent=indent, subsequent_indent=indent), style="dim")
+    console.print()
     counts = {status: sum(verdict.status == status for verdict in verdicts) for status in STYLES}
     console.print(", ".join(f"{count} {status}" for status, count in counts.items() if count))
     return int(counts[FAIL] > 0)

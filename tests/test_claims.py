@@ -176,14 +176,30 @@ def test_not_enough_data_says_why():
     assert (found.status, found.reason) == (NOT_ENOUGH, "4 of 5 seeds")
     found = verdict(results_of({1: 1.0, 2: 2.0}), kind="peak_location", x="model.width", between=[0, 9])
     assert (found.status, found.reason) == (NOT_ENOUGH, "a curve needs three values of model.width")
-    found = verdict(results_of(PEAK), kind="value", metric="lost", where={"model.width": 4}, between=[0, 9])
-    assert found.status == NOT_ENOUGH
-    assert "did you mean 'loss'" in found.reason
     pending = results_of(PEAK)
     pending.trials.loc[0, "status"] = "pending"
     found = verdict(pending, kind="value", where={"model.width": 1}, between=[0, 99])
     assert (found.status, found.reason) == (NOT_ENOUGH, "1 trials are pending")
     assert verdict(pending, kind="value", where={"model.width": 4}, between=[0, 99]).status == PASS
+
+
+@pytest.mark.parametrize("mistaken", [{"metric": "lost"}, {"where": {"model.with": 4}}])
+def test_a_column_that_does_not_exist_fails(mistaken):
+    found = verdict(results_of(PEAK), **{"kind": "value", "where": {"model.width": 4}, "between": [0, 9], **mistaken})
+    assert found.status == FAIL
+    assert "did you mean" in found.reason
+
+
+def test_a_trial_that_stopped_early_keeps_its_last_value():
+    """Two of four seeds stop at step 10, at the value that the others have there, and never get worse."""
+    results = results_of({1: [3.0, 2.0, 1.0, 3.0]}, steps=(0, 5, 10, 20))
+    short = results.trials["trial_id"].isin(["0-2", "0-3"])
+    results.trials.loc[short, ["status", "last_step"]] = ["stopped", 10]
+    gone = results.curves["trial_id"].isin(["0-2", "0-3"]) & (results.curves["step"] > 10)
+    found = verdict(Results(results.trials, results.curves[~gone], {}), kind="last_over_least", x="step", between=[0, 9])
+    steps = {step: results.curves[results.curves["step"] == step].set_index("trial_id")["loss"] for step in (10, 20)}
+    last = [steps[20]["0-0"], steps[20]["0-1"], steps[10]["0-2"], steps[10]["0-3"]]
+    assert found.measured == pytest.approx(np.mean(last) / steps[10].mean())
 
 
 def test_trials_that_are_missing_or_have_diverged_are_not_passed_over():
@@ -241,6 +257,7 @@ def test_the_most_prominent_peak_stands_out_on_both_sides(means, peak):
     assert most_prominent(pd.Series(means, dtype=float)) == peak
 
 
+OF_CURVE = {"kind": "peak_location", "metric": "m", "x": "a", "between": [0, 1], "source": "s"}
 MISTAKES = {
     "no kind": ({}, "kind=None"),
     "unknown kind": ({"kind": "peak_locatoin"}, "did you mean 'peak_location'"),
@@ -263,6 +280,24 @@ MISTAKES = {
         "not train_loss",
     ),
     "no mapping": ("peak", "must be a mapping"),
+    "kind is no name": ({"kind": ["value"]}, "no such kind"),
+    "x is no name": ({**OF_CURVE, "x": 5}, "x=5: must be text"),
+    "x is null": ({**OF_CURVE, "x": None}, "x=None: must be text"),
+    "best over what": ({**OF_CURVE, "best_over": ["a"]}, "must be text or null"),
+    "seeds are no number": ({**OF_CURVE, "seeds": True}, "seeds=True: must be a whole number"),
+    "several values": ({**OF_CURVE, "where": {"model.width": [5, 10]}}, "where.model.width=[5, 10]: must be one value"),
+    "nested selection": (
+        {**OF_CURVE, "where": {"optimizer": {"weight_decay": 0.0}}},
+        "must be one value of the column optimizer",
+    ),
+    "sustained": (
+        {"kind": "first_crossing", "metric": "m", "between": [0, 1], "source": "s", "at_most": 1, "sustained": "no"},
+        "sustained=no: must be true or false",
+    ),
+    "optimum of nothing": (
+        {**OF_CURVE, "kind": "matches_theory", "metric": "excess_risk", "theory": "optimal_ridge"},
+        "needs best_over: optimizer.weight_decay",
+    ),
 }
 
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cache
 
 import jax
 import numpy as np
 import pytest
+import scipy.linalg
 
 from ddlab.config import build, hyper_keys
 from ddlab.devices import compile_solver, one_thread_a_device
-from ddlab.exact import GRAM_CONDITION, decompose, make_problem, make_solver
+from ddlab.exact import make_problem, make_solver
 from ddlab.models import Init, draw_words
+from ddlab.modes import BLOCK, GRAM_CONDITION, inverse, nested
 from ddlab.prepare import Loader
 from ddlab.streams import stream
 from tests.support import leaves_of, run_trials
@@ -34,20 +37,36 @@ def solver_of(leaves, spec):
 
 
 def solve(trials, widest=None):
-    """Return the metrics of trials of one problem, name -> [L, E]."""
-    widest = widest or trials[0]
-    datasets = Loader().load(trials)
+    """Return the metrics of trials of one problem and one width, name -> [L, E]."""
+    return {name: values[0] for name, values in solve_widths([trials], widest or trials[0]).items()}
+
+
+def solve_widths(trials, widest):
+    """Return the metrics of the trials of one problem at several widths, name -> [W, L, E]."""
+    flat = list(itertools.chain(*trials))
+    datasets = Loader().load(flat)
     solver = solver_of(tuple(widest.items()), datasets[0].spec)
-    return {name: np.asarray(x) for name, x in solver(make_problem(trials, datasets, hyper_keys(widest))).items()}
+    problem = make_problem(flat, datasets, hyper_keys(widest), len(trials))
+    return {name: np.asarray(x) for name, x in solver(problem).items()}
+
+
+def network_of(leaves, spec):
+    key = stream(leaves["seed"], "init")
+    init = Init(lambda name, shape: draw_words(key, {name: shape})[name], dtype=np.float64)
+    return build(leaves, "model").make(spec, init)
+
+
+def start_of(leaves, spec):
+    """Return the initial readout of a trial."""
+    return np.asarray(network_of(leaves, spec).readout[...])
 
 
 def features_of(leaves):
     """Return (training features, test features, data set) of a trial, from its network."""
     dataset = Loader().load([leaves])[0]
-    key = stream(leaves["seed"], "init")
-    init = Init(lambda name, shape: draw_words(key, {name: shape})[name], dtype=np.float64)
-    network = build(leaves, "model").make(dataset.spec, init)
-    return np.asarray(network.features(dataset.train_inputs)), np.asarray(network.features(dataset.test_inputs)), dataset
+    network = network_of(leaves, dataset.spec)
+    features = (network.features(inputs.astype(float)) for inputs in (dataset.train_inputs, dataset.test_inputs))
+    return *map(np.asarray, features), dataset
 
 
 CASES = {
@@ -132,6 +151,71 @@ def test_a_padded_problem_is_the_problem_alone(width):
         np.testing.assert_allclose(solve([trial], widest)[name], value, rtol=1e-8, atol=1e-12, err_msg=name)
 
 
+@pytest.mark.parametrize("case", [(*GAUSSIAN, "model.init_scale=0.5"), (*SPHERE, "data.num_train=80"), SPHERE])
+def test_the_widths_of_a_problem_are_each_one_alone(case):
+    """Widths on both sides of N and of a block of columns, one of them twice."""
+    base = leaves_of(*case, "measures=exact", "+measures.noise._target_=ddlab.measures.spectrum.NoiseVariance")
+    most = 40 if base["data._target_"].endswith("Gaussian") else BLOCK + 10
+    trials = [
+        [{**base, "model.width": width, "optimizer.weight_decay": penalty} for penalty in (0.0, 0.1)]
+        for width in (1, 7, 20, 35, 35, most)
+    ]
+    together = solve_widths(trials, trials[-1][0])
+    for k, at_width in enumerate(trials):
+        for name, value in solve(at_width).items():
+            np.testing.assert_allclose(together[name][k], value, rtol=1e-7, atol=1e-11, err_msg=f"{name} at {k}")
+    assert len(np.unique(together["excess_risk"][:, 0, 1])) == 5
+
+
+@pytest.mark.parametrize("optimizer", ["ridge", "gradient_flow", "gradient_descent"])
+def test_widths_with_dead_features_are_those_of_numpy(optimizer):
+    """Linear on digits, ten classes: pixels that are always zero, so that some widths are rank-deficient and others are not."""
+    rate = () if optimizer == "ridge" else ("optimizer.learning_rate=0.01", "train.steps=50")
+    words = ("data=digits", "model=linear", "data.num_train=40", "model.init_scale=0.5", "optimizer.weight_decay=0.1")
+    base = leaves_of(*EXACT[:2], *words, f"optimizer={optimizer}", *rate)
+    widths = (2, 5, 12, 30, 45, 64)
+    together = solve_widths([[{**base, "model.width": width}] for width in widths], {**base, "model.width": 64})
+    assert (together["condition_number"][:, 0, -1] > 0).all()
+    for k, width in enumerate(widths):
+        x, test_x, dataset = features_of({**base, "model.width": width})
+        start = start_of({**base, "model.width": width}, dataset.spec)
+        hessian, pull = x.T @ x / 40, x.T @ np.eye(10)[dataset.train_targets] / 40
+        if optimizer != "ridge":
+            hessian, pull = 2 / 10 * hessian, 2 / 10 * pull
+        hessian = hessian + 0.1 * np.eye(width)
+        goal = np.linalg.solve(hessian, pull)
+        kept = {
+            "ridge": np.zeros((width, width)),
+            "gradient_flow": scipy.linalg.expm(-0.01 * 50 * hessian),
+            "gradient_descent": np.linalg.matrix_power(np.eye(width) - 0.01 * hessian, 50),
+        }[optimizer]
+        solution = goal + kept @ (start - goal)
+        error = np.mean((test_x @ solution).argmax(axis=1) != dataset.test_targets)
+        assert together["test_error"][k, 0, -1] == pytest.approx(error, abs=1e-12)
+        assert together["weight_norm"][k, 0, -1] == pytest.approx(np.linalg.norm(solution), rel=1e-7)
+        loss = np.mean((test_x @ solution - np.eye(10)[dataset.test_targets]) ** 2)
+        assert together["test_loss"][k, 0, -1] == pytest.approx(loss, rel=1e-7)
+
+
+def test_a_batch_of_problems_is_solved_as_one_alone():
+    """As on an accelerator, where both ways to modes are computed and one is taken."""
+    base = leaves_of(*GAUSSIAN, "model.width=40")
+    trials = [{**base, "model.width": width} for width in (10, 20, 40)]
+    datasets = Loader().load(trials)
+    problem = make_problem(trials, datasets, hyper_keys(base), 3)
+    solve = make_solver(base, datasets[0].spec)
+    batched = jax.jit(jax.vmap(solve))(jax.tree.map(lambda array: np.asarray(array)[None], problem))
+    for name, value in jax.jit(solve)(problem).items():
+        np.testing.assert_allclose(batched[name][0], value, rtol=1e-9, atol=1e-13, err_msg=name)
+
+
+def test_widths_that_do_not_ascend_are_refused():
+    base = leaves_of(*GAUSSIAN, "model.width=40")
+    trials = [{**base, "model.width": width} for width in (20, 10)]
+    with pytest.raises(ValueError, match="must ascend"):
+        make_problem(trials, Loader().load(trials), hyper_keys(base), 2)
+
+
 def test_features_are_nested_in_their_number():
     narrow, wide = (features_of(leaves_of(*SPHERE, f"model.width={width}"))[0] * width**0.5 for width in (10, 25))
     np.testing.assert_allclose(narrow, wide[:, :10], rtol=1e-12)
@@ -150,18 +234,26 @@ def test_trials_of_other_targets_share_a_problem():
 @pytest.mark.parametrize("shape", [(60, 60), (60, 90), (90, 60)])
 @pytest.mark.parametrize("condition", [1e2, 1e5, 1e10])
 def test_the_modes_are_the_singular_value_decomposition_at_any_condition(shape, condition):
-    """Below 1 / GRAM_CONDITION squared singular values are right to eps cond^2 = 1e-8, above the svd's own to eps cond."""
+    """Below GRAM_CONDITION squared singular values are right to eps cond^2 = 1e-8, above the svd's own to eps cond."""
     random = np.random.default_rng(0)
     left, right = (np.linalg.qr(random.normal(size=(size, 60)))[0] for size in shape)
     values = np.geomspace(1, 1 / condition, 60)
     x = left * values @ right.T
-    modes = jax.jit(decompose)(x, np.int32(60))
-    tolerance = 1e-7 if condition < 1 / GRAM_CONDITION else 1e-14 * condition
-    np.testing.assert_allclose(modes.values, values, rtol=tolerance)
-    np.testing.assert_allclose(modes.left * modes.values @ modes.right.T, x, atol=1e-12)
     y = np.ones((shape[0], 1))
+
+    @jax.jit
+    def modes_of(columns, width, scale):
+        begin, step = nested(columns)
+        return step(begin, width, scale)[1]
+
+    scale = np.full(shape[1], 0.5)
+    modes = modes_of(x / scale, np.int32(shape[1]), scale)
+    tolerance = 1e-7 if condition < GRAM_CONDITION else 1e-14 * condition
+    np.testing.assert_allclose(modes.values, values, rtol=tolerance)
+    np.testing.assert_allclose(modes.left * modes.values @ modes.along_right(np.eye(60)).T, x, atol=1e-12)
+    solution = modes.along_right(inverse(modes.values)[:, None] * (modes.left.T @ y))
     expected = right / values @ (left.T @ y)
-    np.testing.assert_allclose(modes.combine(modes.left.T @ y, modes.values), expected, atol=tolerance * np.abs(expected).max())
+    np.testing.assert_allclose(solution, expected, atol=tolerance * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("n", [15, 40])
@@ -206,5 +298,5 @@ def test_several_problems_on_several_devices_are_each_one_alone():
         together = {name: np.asarray(array)[:5] for name, array in solver.solve(problems).items()}
     for k, trial in enumerate(trials):
         for name, value in solve([trial]).items():
-            np.testing.assert_allclose(together[name][k], value, rtol=1e-9, atol=1e-13, err_msg=name)
-    assert len(np.unique(together["excess_risk"][:, 0, 1])) == 5
+            np.testing.assert_allclose(together[name][k, 0], value, rtol=1e-9, atol=1e-13, err_msg=name)
+    assert len(np.unique(together["excess_risk"][:, 0, 0, 1])) == 5

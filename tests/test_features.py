@@ -77,7 +77,7 @@ def test_features_of_normal_preactivations_have_their_mean_square(activation, me
 
 
 def test_weights_on_the_sphere_have_its_radius():
-    weight = network("model=random_features", "model.weights=sphere", "model.width=5").features.weight[...]
+    weight = network("model=random_features", "model.weights=sphere", "model.width=5").columns.weight[...]
     np.testing.assert_allclose(np.linalg.norm(weight * 8**0.5, axis=0), 8**0.5, rtol=1e-6)
 
 

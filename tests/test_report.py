@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -126,7 +127,7 @@ def test_diverged_trials_are_not_averaged_in(results):
         ({}, "no such recipe"),
         ({"recipe": "heatmap", "metrik": "x"}, "did you mean 'metric'"),
         ({"recipe": "grokking", "accuracy": "high"}, "must be a number"),
-        ({"recipe": "grokking", "group": 3}, "must be a str"),
+        ({"recipe": "grokking", "group": 3}, "must be text"),
         ({"recipe": "double_descent", "loss_scale": "lin"}, "must be linear or log"),
     ],
 )
@@ -151,14 +152,29 @@ def test_columns_that_do_not_exist_are_named(results, spec, message):
 
 def test_overrides_change_and_add_figures():
     figures = {"a": {"recipe": "double_descent", "x": "num_params"}}
-    changed = figure_specs(figures, ["figures.a.x=model.width", "+figures.b.recipe=heatmap", "figures.a.where.seed=0"])
-    assert changed == {
-        "a": {"recipe": "double_descent", "x": "model.width", "where": {"seed": 0}},
+    words = [
+        "figures.a.x=model.width",
+        "+figures.b.recipe=heatmap",
+        "figures.a.where.seed=0",
+        "figures.a.where.data.label_noise=0.2",
+    ]
+    assert figure_specs(figures, words) == {
+        "a": {"recipe": "double_descent", "x": "model.width", "where": {"seed": 0, "data.label_noise": 0.2}},
         "b": {"recipe": "heatmap"},
     }
-    for word in ("figures.c.x=1", "model.width=3", "figures.a"):
+    for word in ("figures.c.x=1", "model.width=3", "figures.a", "figures.a.recipe.x=1"):
         with pytest.raises(ConfigError):
             figure_specs(figures, [word])
+
+
+def test_a_selection_is_of_single_values():
+    with pytest.raises(ConfigError, match=r"figures\.a\.where\.data=.*: must be one value of the column data"):
+        make_recipe("a", {"recipe": "heatmap", "where": {"data": {"label_noise": 0.2}}})
+
+
+def test_an_option_that_is_nothing_like_the_known_ones_lists_them():
+    with pytest.raises(ConfigError, match=r"no such option of risk_curve\. known: .*theory"):
+        make_recipe("a", {"recipe": "risk_curve", "nonsense": 1})
 
 
 def test_every_recipe_documents_its_options():
@@ -178,6 +194,17 @@ def test_reference_results_redraw_without_jax(name, tmp_path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
     assert (directory / "report" / "index.html").exists()
+
+
+def test_a_figure_that_cannot_be_drawn_is_status_1_and_the_others_are_drawn(tmp_path, capsys):
+    directory = tmp_path / "quickstart"
+    shutil.copytree(REFERENCE / "quickstart", directory)
+    assert make_report(directory) == 0
+    drawn = sorted(path.name for path in (directory / "report").glob("*.png"))
+    shutil.rmtree(directory / "report")
+    assert make_report(directory, ["+figures.empty.recipe=heatmap", "+figures.empty.where.seed=77"]) == 1
+    assert "not drawn: figures.empty: no stored trial with seed=77" in capsys.readouterr().err
+    assert sorted(path.name for path in (directory / "report").glob("*.png")) == drawn
 
 
 def test_the_page_escapes_what_it_shows_and_names_the_run(tmp_path):

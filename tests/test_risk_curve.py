@@ -62,6 +62,43 @@ def test_the_frame_holds_simulation_and_theory_of_each_group(results):
     assert "median relative deviation of the means 5.00%" in recipe(group="data.signal", theory="ridgeless").caption(frame)
 
 
+def test_where_the_theory_is_zero_nothing_is_compared(results):
+    """Without noise least squares on more examples than features is exact: no relative deviation, and no warning."""
+    results.trials["data.noise_variance"] = 0.0
+    results.trials["data.num_relevant"] = None
+    exact = theory.ridgeless_exact(results.trials["model.width"].to_numpy(), N, 1.0, 0.0)
+    risk = dict(zip(results.trials["trial_id"], exact, strict=True))
+    results.curves["excess_risk"] = results.curves["trial_id"].map(risk)
+    results.trials["data.num_features"] = results.trials["model.width"]
+    made = recipe(theory="ridgeless", where={"data.signal": 1.0}, y_scale="linear")
+    frame = made.frame(results)
+    assert median_deviation(frame) == 0
+    made.draw(frame, Figure())
+    below = frame[frame["model.width"] < N]
+    assert np.isnan(median_deviation(below))
+    assert "nan" not in made.caption(below)
+    made.draw(below, Figure())
+
+
+def test_a_metric_without_a_finite_value_is_not_drawn_and_others_are(results):
+    results.curves["smallest"] = np.inf
+    with pytest.raises(ConfigError, match="metric=smallest: has no finite mean above 0"):
+        recipe(metric="smallest", where={"data.signal": 1.0}).frame(results)
+    results.curves.loc[results.curves["trial_id"].isin(["1.0-5-0", "1.0-5-1"]), "smallest"] = 1.0
+    made, figure = recipe(metric="smallest", where={"data.signal": 1.0}), Figure()
+    made.draw(made.frame(results), figure)
+    low, high = figure.axes[0].get_ylim()
+    assert 0.5 < low < 1 < high < 2
+
+
+def test_the_best_of_a_column_is_taken_in_every_group(results):
+    results.trials["data.num_relevant"] = np.where(results.trials["data.signal"] == 1.0, 5.0, np.nan)
+    frame = recipe(group="data.num_relevant", best_over="data.signal").frame(results)
+    assert set(frame["curve"]) == {"5", "null"}
+    with pytest.raises(ConfigError, match="best_over=seed: must be another column"):
+        recipe(best_over="seed").frame(results)
+
+
 def test_curves_have_their_own_selection_and_theory(results):
     curves = [
         {"label": "weak", "where": {"data.signal": 1.0}, "theory": "ridgeless"},
@@ -90,9 +127,8 @@ def test_what_is_drawn_is_the_frame(results, options):
     low, high = axes.get_ylim()
     assert low < simulation["mean"].min()
     assert simulation["mean"].max() < high < 2 * simulation["high"].max()
-    assert ("median deviation 5.0%" in axes.get_title()) == ("theory" in options)
-    legend = axes.get_legend()
-    assert ([text.get_text() for text in legend.get_texts()] if legend else []) == (["1", "4"] if "group" in options else [])
+    legends = [[text.get_text() for text in legend.get_texts()] for legend in figure.legends]
+    assert legends == ([["mean of seeds", "theory (median deviation 5.0%)"], ["1", "4"]] if "group" in options else [])
 
 
 def test_along_time_every_eval_point_but_the_first_counts(results):

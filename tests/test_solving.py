@@ -7,12 +7,17 @@ import signal
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import ddlab
+import ddlab.prepare
 import ddlab.solving
 from ddlab.cli import main
+from ddlab.config import build
+from ddlab.prepare import Loader, deal
 from ddlab.store import Store
+from tests.support import leaves_of
 
 SWEEP = """\
 defaults: [ddlab, override data: gaussian, override model: linear, override optimizer: ridge, override train: exact,
@@ -55,7 +60,8 @@ def test_every_trial_is_stored_with_its_own_data(sweep):
 
 
 def test_an_interrupted_pack_goes_on_behind_what_is_stored(sweep, monkeypatch):
-    assert main(["sweep", sweep, "out=whole"]) == 0
+    seeds = "seed=range(10)"
+    assert main(["sweep", sweep, seeds, "out=whole"]) == 0
     solve, calls = ddlab.solving.SolvingRun._record, []
 
     def interrupted(self, chunk):
@@ -66,14 +72,58 @@ def test_an_interrupted_pack_goes_on_behind_what_is_stored(sweep, monkeypatch):
 
     monkeypatch.setattr(ddlab.devices, "PROBLEMS_OF_WORK", 1e-6)  # one problem at a time on each device
     monkeypatch.setattr(ddlab.solving.SolvingRun, "_record", interrupted)
-    assert main(["sweep", sweep]) == 130
+    assert main(["sweep", sweep, seeds]) == 130
     stored = len(metrics("results/s"))
-    assert 0 < stored < 96
-    assert main(["sweep", sweep]) == 0
-    assert sum(calls) == 24  # of the 24 problems none was solved twice
+    assert 0 < stored < 160
+    assert main(["sweep", sweep, seeds]) == 0
+    assert sum(calls) == 10  # of the problems, one of each seed, none was solved twice
     for name, column in metrics("whole").items():
         np.testing.assert_array_equal(metrics("results/s")[name], column, err_msg=str(name))
     assert set(ddlab.load("results/s").trials["status"]) == {"completed"}
+
+
+def test_a_pack_goes_on_where_other_devices_deal_its_widths_otherwise(sweep, monkeypatch):
+    seeds = "seed=range(5)"
+    assert main(["sweep", sweep, seeds, "out=whole"]) == 0
+    record, calls = ddlab.solving.SolvingRun._record, []
+
+    def interrupted(self, chunk):
+        record(self, chunk)
+        calls.append(chunk)
+        if len(calls) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ddlab.devices, "PROBLEMS_OF_WORK", 1e-6)
+        patched.setattr(ddlab.prepare, "deal", lambda trials, _: deal(trials, 16))  # each width is a problem
+        patched.setattr(ddlab.solving.SolvingRun, "_record", interrupted)
+        assert main(["sweep", sweep, seeds]) == 130
+    before = metrics("results/s")
+    assert 0 < len(before) < 80
+    assert main(["sweep", sweep, seeds]) == 0
+    stored = pd.concat(pd.read_parquet(part) for part in Path("results/s/curves").rglob("*.parquet"))
+    assert len(stored) == 80
+    after = metrics("results/s")
+    kept = after[after["trial_id"].isin(set(before["trial_id"]))].reset_index(drop=True)
+    pd.testing.assert_frame_equal(kept, before)
+    for name, column in metrics("whole").items():
+        if column.dtype.kind == "f":
+            np.testing.assert_allclose(after[name], column, rtol=1e-9, atol=1e-13, err_msg=str(name))
+
+
+def test_data_sets_of_equal_inputs_share_their_arrays():
+    base = leaves_of("data=gaussian", "model=linear", "optimizer=ridge", "train=exact", "measures=exact")
+    trials = [{**base, "data.noise_variance": noise, "seed": seed} for noise in (0.1, 0.2) for seed in (0, 1)]
+    trials += [{**base, "data.num_train": 7}]
+    loader = Loader()
+    one, _, two, _, other = loader.load(trials)
+    assert one.train_inputs is two.train_inputs
+    assert one.test_inputs is two.test_inputs
+    assert not np.array_equal(one.train_targets, two.train_targets)
+    assert other.train_inputs is not one.train_inputs
+    assert loader.load(trials)[2] is two
+    alone = build(trials[2], "data").load()
+    assert two.checksum == alone.checksum
 
 
 @pytest.mark.filterwarnings("ignore::ddlab.store.DamagedPart")
@@ -144,3 +194,42 @@ def test_a_network_is_trained_on_regression_data_as_on_any(sweep):
     assert (final["train_loss"] < 0.1).all()
     np.testing.assert_allclose(final["test_loss"], final["excess_risk"] + 0.25, rtol=1e-6)
     assert results.trials["data_checksum"].nunique() == 2
+
+
+def test_the_widths_of_few_problems_are_dealt_to_all_devices(sweep):
+    assert main(["sweep", sweep, "out=many"]) == 0
+    assert main(["sweep", sweep, "seed=4", "model.width=2,8,40"]) == 0  # of two devices one solves two widths, one the third
+    alone = metrics("results/s")
+    together = metrics("many").query("trial_id in @alone.trial_id").reset_index(drop=True)
+    assert len(alone) == len(together) == 12
+    for name, column in alone.items():
+        if column.dtype.kind == "f":
+            np.testing.assert_allclose(column, together[name], rtol=1e-9, atol=1e-13, err_msg=str(name))
+
+
+@pytest.mark.parametrize(("num_devices", "shape"), [(1, (3, 4, 2)), (2, (6, 2, 2)), (16, (12, 1, 2))])
+def test_problems_are_dealt_evenly_with_widths_ascending(num_devices, shape):
+    base = leaves_of("data=gaussian", "model=linear", "optimizer=ridge", "train=exact", "measures=exact")
+    trials = [
+        {**base, "seed": seed, "model.width": width, "optimizer.weight_decay": penalty}
+        for width in (8, 2, 40, 20)
+        for seed in range(3)
+        for penalty in (0.0, 0.1)
+    ]
+    problems = deal(trials, num_devices)
+    assert problems.shape == shape
+    assert sorted(problems.ravel()) == list(range(24))
+    for problem in problems:
+        assert len({trials[index]["seed"] for index in problem.ravel()}) == 1
+        widths = [{trials[index]["model.width"] for index in row} for row in problem]
+        assert [len(width) for width in widths] == [1] * len(widths)
+        assert sorted(widths, key=min) == widths
+
+
+def test_few_trials_are_repeated_where_some_inputs_have_more_widths():
+    base = leaves_of("data=gaussian", "model=linear", "optimizer=ridge", "train=exact", "measures=exact")
+    one_width = [{**base, "seed": seed, "model.width": 7} for seed in range(30)]
+    all_widths = [{**base, "seed": 30, "model.width": width} for width in range(1, 21)]
+    problems = deal([*one_width, *all_widths], 2)
+    assert set(problems.ravel()) == set(range(50))
+    assert problems.size <= 60

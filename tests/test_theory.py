@@ -53,11 +53,13 @@ def test_ridgeless_is_exact_for_finite_samples(p):
 def test_ridgeless_is_the_limit_of_many_examples_and_of_no_penalty(g):
     limit = theory.ridgeless(g, SIGNAL, NOISE)
     assert theory.ridgeless_exact(g * 1e7, 1e7, SIGNAL, NOISE) == pytest.approx(limit, rel=1e-5)
-    assert theory.ridge(g, 1e-7, SIGNAL, NOISE) == pytest.approx(limit, rel=1e-3)
+    for lam in (0, 1e-16, 1e-12, 1e-7):
+        assert theory.ridge(g, lam, SIGNAL, NOISE) == pytest.approx(limit, rel=1e-12 + 1e4 * lam)
 
 
 def test_without_penalty_the_risk_is_infinite_at_the_threshold_alone():
-    np.testing.assert_array_equal(np.isinf(theory.ridgeless([0.99, 1, 1.01], SIGNAL, NOISE)), [False, True, False])
+    for risk in (theory.ridgeless([0.99, 1, 1.01], SIGNAL, NOISE), theory.ridge([0.99, 1, 1.01], 0, SIGNAL, NOISE)):
+        np.testing.assert_array_equal(np.isinf(risk), [False, True, False])
     exact = theory.ridgeless_exact([8, 9, 10, 11, 12], 10, SIGNAL, NOISE)
     np.testing.assert_array_equal(np.isinf(exact), [False, True, True, True, False])
 
@@ -111,8 +113,7 @@ def test_general_covariance_is_that_of_a_simulation(p, lam):
 def test_equal_eigenvalues_give_the_isotropic_formulas(g, lam):
     p = round(1000 * g)
     ours = theory.ridge_covariance(np.ones(p), np.full(p, p**-0.5), 1000, lam, NOISE)
-    isotropic = theory.ridge(g, lam, SIGNAL, NOISE) if lam else theory.ridgeless(g, SIGNAL, NOISE)
-    assert ours == pytest.approx(isotropic, rel=1e-6)
+    assert ours == pytest.approx(theory.ridge(g, lam, SIGNAL, NOISE), rel=1e-6)
 
 
 @pytest.mark.parametrize(("psi1", "risk"), [(1.5, 0.870), (2.5, 2.318), (6, 0.503), (12, 0.240)])

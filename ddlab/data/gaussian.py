@@ -40,8 +40,8 @@ class Gaussian(Regression):
         return self.num_features
 
     def check(self) -> None:
-        if self.eigenvalues is not None and (not self.eigenvalues or min(self.eigenvalues) < 0):
-            raise ConfigError(f"data.eigenvalues={list(self.eigenvalues)}: must be numbers of at least 0")
+        if self.eigenvalues is not None and not (self.eigenvalues and all(0 <= value < np.inf for value in self.eigenvalues)):
+            raise ConfigError(f"data.eigenvalues={list(self.eigenvalues)}: must be finite numbers of at least 0")
 
     def describe(self) -> Spec:
         num_test = self.num_features if self.num_test is None else self.num_test

@@ -42,8 +42,8 @@ class Snapshot:
         test: (inputs, targets) of the test set.
         noise_variance: of a real target of a fresh example, []; None where targets are classes.
         learning_rate: of the next update; nan where there are no updates.
-        spectrum: of the training features, where a closed form was solved; None where a network was trained. Inputs are those
-            features then.
+        spectrum: of the training features, where a closed form was solved; None where a network was trained. Inputs are then
+            the features of the widest trial of the pack, before scaling; `outputs_fn` scales them.
     """
 
     params: Params

@@ -17,13 +17,13 @@ def _spectrum(snapshot: Snapshot) -> Spectrum:
 
 @dataclass(frozen=True)
 class Conditioning(Measure):
-    """smallest_singular_value (not zero) of the training features, and condition_number, the largest over the smallest."""
+    """smallest_singular_value (not zero) of the training features, and condition_number, the largest over it; nan if all are 0"""
 
     needs_spectrum = True
 
     def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
         values = _spectrum(snapshot).singular_values
-        smallest = jnp.min(jnp.where(values > 0, values, jnp.inf))
+        smallest = jnp.min(jnp.where(values > 0, values, jnp.where(values[0] > 0, jnp.inf, jnp.nan)))
         return {"smallest_singular_value": smallest, "condition_number": values.max() / smallest}
 
 

@@ -1,15 +1,15 @@
 """Networks: each is a component with `make(spec, init) -> flax.nnx.Module`."""
 
-from ddlab.models.base import Axis, Constant, Init, Model, Words, count, draw_words, settle_width, size_of
-from ddlab.models.features import FeatureModel, FeatureNetwork, Features
+from ddlab.models.base import Axis, Constant, Init, Model, Words, count, draw_words, record_draws, settle_width, size_of
+from ddlab.models.features import Columns, FeatureModel, FeatureNetwork
 from ddlab.models.products import lookup, matmul
 
 __all__ = [
     "Axis",
+    "Columns",
     "Constant",
     "FeatureModel",
     "FeatureNetwork",
-    "Features",
     "Init",
     "Model",
     "Words",
@@ -17,6 +17,7 @@ __all__ = [
     "draw_words",
     "lookup",
     "matmul",
+    "record_draws",
     "settle_width",
     "size_of",
 ]

@@ -67,6 +67,19 @@ def draw_words(key: jax.Array, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
     return {name: piece.reshape(shape) for (name, shape), piece in zip(shapes.items(), pieces, strict=True)}
 
 
+def record_draws() -> tuple[Words, dict[str, tuple[int, ...]]]:
+    """Return words that are all zero, and a dictionary that takes the name and shape of each parameter drawn with them."""
+    shapes: dict[str, tuple[int, ...]] = {}
+
+    def words(name: str, shape: tuple[int, ...]) -> jax.Array:
+        if name in shapes:
+            raise ValueError(f"two parameters of the network draw under one name, '{name}'")
+        shapes[name] = shape
+        return jnp.zeros(shape, jnp.uint32)
+
+    return words, shapes
+
+
 def _counters(shape: tuple[int, ...]) -> jax.Array:
     """Return the counter [entries, 2] of each entry: its last index, and the others side by side in 32 bits."""
     *rows, _ = indices = [jax.lax.broadcasted_iota(jnp.uint32, shape, axis).ravel() for axis in range(len(shape))]

@@ -11,27 +11,26 @@ import jax.numpy as jnp
 from ddlab.data import Spec
 from ddlab.errors import ConfigError
 from ddlab.models.base import Axis, Constant, Init
-from ddlab.models.features import FeatureModel, Features
+from ddlab.models.features import Columns, FeatureModel
 
 
 @dataclass(frozen=True)
 class Legendre(FeatureModel):
     """features_j(x) = sqrt(2 j + 1) P_j(x), j = 0..p-1, P_j the Legendre polynomials: orthonormal for x uniform in [-1, 1]."""
 
-    def make_features(self, spec: Spec, init: Init, width: Axis) -> Features:
+    def make_columns(self, spec: Spec, init: Init, width: Axis) -> Columns:
         if spec.alphabet is not None or math.prod(spec.input_shape) != 1:
             raise ConfigError("model: polynomial features take one real number as input; data: interval has it")
-        return _Legendre(init.constant(init.live(width)))
+        return _Legendre(init.constant(jnp.arange(width.size)))
 
 
-class _Legendre(Features):
-    def __init__(self, live: Constant):
-        self.live = live
+class _Legendre(Columns):
+    def __init__(self, degrees: Constant):
+        self.degrees = degrees
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        live = self.live[...]
-        x = jnp.reshape(x, -1).astype(live.dtype)
-        degrees = jnp.arange(len(live), dtype=live.dtype)
+        degrees = self.degrees[...]
+        x = jnp.reshape(x, -1).astype(degrees.dtype)
 
         def step(carry: tuple[jax.Array, jax.Array], degree: jax.Array) -> tuple[tuple[jax.Array, jax.Array], jax.Array]:
             before, now = carry
@@ -39,4 +38,4 @@ class _Legendre(Features):
             return (now, after), now
 
         _, values = jax.lax.scan(step, (jnp.zeros_like(x), jnp.ones_like(x)), degrees)
-        return values.T * live * jnp.sqrt(2 * degrees + 1)
+        return values.T * jnp.sqrt(2 * degrees + 1)

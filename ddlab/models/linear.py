@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from ddlab.data import Spec
 from ddlab.errors import ConfigError
-from ddlab.models.base import Axis, Constant, Init
-from ddlab.models.features import FeatureModel, Features
+from ddlab.models.base import Axis, Init
+from ddlab.models.features import Columns, FeatureModel
 
 
 @dataclass(frozen=True)
@@ -20,19 +20,21 @@ class Linear(FeatureModel):
 
     LINEAR_IN_INPUTS = True
 
-    def make_features(self, spec: Spec, init: Init, width: Axis) -> Features:
+    def make_columns(self, spec: Spec, init: Init, width: Axis) -> Columns:
+        del init  # nothing is drawn
         num_inputs = math.prod(spec.input_shape)
         if spec.alphabet is not None:
             raise ConfigError("model: a linear model takes real inputs, not tokens")
         if width.size > num_inputs:
-            raise ConfigError(f"model.width={width.size}: must be at most {num_inputs}, the numbers of one input")
-        return _FirstInputs(init.constant(init.live(width)))
+            raise ConfigError(
+                f"model.width={width.size}: must be at most {num_inputs}, the numbers of one input (data.num_features)"
+            )
+        return _FirstInputs(width.size)
 
 
-class _FirstInputs(Features):
-    def __init__(self, live: Constant):
-        self.live = live
+class _FirstInputs(Columns):
+    def __init__(self, num_columns: int):
+        self.num_columns = num_columns
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        live = self.live[...]
-        return jnp.reshape(x, (x.shape[0], -1))[:, : len(live)] * live
+        return jnp.reshape(x, (x.shape[0], -1))[:, : self.num_columns]

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from ddlab.config import Mark, leaf
 from ddlab.data import Spec
 from ddlab.models.base import Axis, Constant, Init
-from ddlab.models.features import FeatureModel, Features
+from ddlab.models.features import Columns, FeatureModel
 from ddlab.models.inputs import num_features, project
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
@@ -33,23 +33,22 @@ class RandomFeatures(FeatureModel):
     weights: str = leaf("distribution of w: N(0, I), or uniform on the sphere of radius sqrt(d)", choices=("gaussian", "sphere"))
     bandwidth: float = leaf("length scale of the features, in units of sqrt(d)", Mark.TRACED, above=0)
 
-    def make_features(self, spec: Spec, init: Init, width: Axis) -> Features:
+    def make_columns(self, spec: Spec, init: Init, width: Axis) -> Columns:
         inputs = init.axis("inputs", num_features(spec))
         weight = init.draw_normal("features.weight", (inputs, width))
         if self.weights == "sphere":
             weight *= jnp.sqrt(init.length(inputs) / jnp.sum(jnp.square(weight), axis=0))
         weight /= self.bandwidth * jnp.sqrt(init.length(inputs))
         phase = jnp.pi * init.draw_symmetric("features.phase", (width,)) if self.activation == "fourier" else 0.0
-        scale = init.live(width) / jnp.sqrt(init.length(width))
-        numbers = init.constant(weight), init.constant(phase), init.constant(scale)
-        return _RandomFeatures(*numbers, ACTIVATIONS[self.activation], spec)
+        return _RandomFeatures(init.constant(weight), init.constant(phase), ACTIVATIONS[self.activation], spec)
+
+    def factor(self, width: jax.Array) -> jax.Array:
+        return 1 / jnp.sqrt(width)
 
 
-class _RandomFeatures(Features):
-    def __init__(
-        self, weight: Constant, phase: Constant, scale: Constant, activation: Callable[[jax.Array], jax.Array], spec: Spec
-    ):
-        self.weight, self.phase, self.scale, self.activation, self.spec = weight, phase, scale, activation, spec
+class _RandomFeatures(Columns):
+    def __init__(self, weight: Constant, phase: Constant, activation: Callable[[jax.Array], jax.Array], spec: Spec):
+        self.weight, self.phase, self.activation, self.spec = weight, phase, activation, spec
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        return self.activation(project(x, self.weight[...], self.spec) + self.phase[...]) * self.scale[...]
+        return self.activation(project(x, self.weight[...], self.spec) + self.phase[...])

@@ -40,6 +40,11 @@ LABELS = {
     "variance_over_features": "variance over features",
 }
 
+
+class NoSuchColumn(ConfigError):
+    """A column that the trials or curves do not have."""
+
+
 # What may differ among trials that a figure averages, and what follows from the config rather than being chosen.
 SEEDS = ("seed", "data.seed", "data.noise_seed", "data.target_seed")
 ALONG_CURVES = ("step", "time")
@@ -53,6 +58,8 @@ def label(name: str) -> str:
 
 def text(value: Any) -> str:
     """Return a value of a column as text."""
+    if value is None or value != value:
+        return "null"
     return f"{value:g}" if isinstance(value, int | float | np.number) else str(value).replace("_", " ")
 
 
@@ -93,10 +100,19 @@ def matching(trials: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
     return trials
 
 
+def check_selection(option: str, selection: Any) -> None:
+    """Raise `ConfigError` for a selection of trials, column -> value, that is none."""
+    if not isinstance(selection, Mapping):
+        raise ConfigError(f"{option}={selection}: must be a mapping, column: value")
+    for key, value in selection.items():
+        if not isinstance(value, str | int | float | None):
+            raise ConfigError(f"{option}.{key}={value}: must be one value of the column {key}")
+
+
 def require(frame: pd.DataFrame, column: str, option: str, numeric: bool = True) -> None:
-    """Raise `ConfigError` where a column that a figure's option names does not exist, or holds no numbers."""
+    """Raise `ConfigError` where a column that an option names does not exist (`NoSuchColumn`), or holds no numbers."""
     if column not in frame:
-        raise ConfigError(f"{option}={column}: no such column. {suggest(column, map(str, frame.columns))}".rstrip())
+        raise NoSuchColumn(f"{option}={column}: no such column. {suggest(column, map(str, frame.columns))}".rstrip())
     if numeric and not pd.api.types.is_numeric_dtype(frame[column]):
         raise ConfigError(f"{option}={column}: must be a column of numbers")
 
@@ -116,7 +132,7 @@ def require_seeds_only(trials: pd.DataFrame, by: Sequence[str]) -> None:
         values = ", ".join(str(value) for value in sorted(trials[leaves[0]].unique(), key=str)[:4])
         raise ConfigError(
             f"trials that differ in {', '.join(leaves[:2])}{' and more' if len(leaves) > 2 else ''} would be averaged as if they"
-            f" were seeds; select some with figures.FIGURE.where.{leaves[0]}=VALUE ({values})"
+            f" were seeds; select some: where.{leaves[0]}=VALUE ({values})"
         )
 
 
@@ -137,7 +153,8 @@ def final_metrics(results: Results, where: Mapping[str, Any], by: Sequence[str])
 
     The first of `by` is an axis: numbers.
 
-    With "step" or "time" (learning rate x step) among `by`: a row for each eval point. A trial whose last part is damaged is left
+    With "step" or "time" (learning rate x step) among `by`: a row for each eval point; a trial that stopped early keeps its last
+    values. A trial whose last part is damaged is left
     out: an earlier eval point is not a final one.
     """
     trials = selected(results, where, finished=True)
@@ -146,7 +163,7 @@ def final_metrics(results: Results, where: Mapping[str, Any], by: Sequence[str])
         require(trials, column, "x", numeric=column == by[0])
     require_seeds_only(trials, of_trials)
     if set(by) & set(ALONG_CURVES):
-        rows = trials.merge(results.curves, on="trial_id")
+        rows = _carried_on(trials.merge(results.curves, on="trial_id"))
         if "time" in by:
             require(rows, "optimizer.learning_rate", "time: learning rate")
             rows["time"] = rows["optimizer.learning_rate"] * rows["step"]
@@ -155,6 +172,13 @@ def final_metrics(results: Results, where: Mapping[str, Any], by: Sequence[str])
     if final.empty:
         raise ConfigError("the last eval point of every trial is missing or damaged")
     return final
+
+
+def _carried_on(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of trials at their eval points, with the last one of those that stopped early repeated at all later steps."""
+    last = rows[(rows["status"] == STOPPED) & (rows["step"] == rows["last_step"])]
+    later = last.drop(columns="step").merge(rows[["step"]].drop_duplicates(), how="cross")
+    return pd.concat([rows, later[later["step"] > later["last_step"]]], ignore_index=True)
 
 
 def over_seeds(frame: pd.DataFrame, by: str, metrics: Sequence[str]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from ddlab.errors import ConfigError
 from ddlab.report.ensembles import ENSEMBLE_METRICS, ensemble_rows
-from ddlab.report.frames import ALONG_CURVES, final_metrics, require
+from ddlab.report.frames import ALONG_CURVES, SEEDS, final_metrics, require
 from ddlab.store import Results
 
 
@@ -25,6 +25,8 @@ def metric_rows(
         by: x of the curves, if any, and the columns that tell curves apart.
         best_over: a column of the trials; at each point of `by` only its value of least mean metric is kept.
     """
+    if best_over in (*SEEDS, *by):
+        raise ConfigError(f"best_over={best_over}: must be another column than {', '.join((*SEEDS, *by))}")
     rows = final_metrics(results, where, [*by, *([best_over] if best_over else [])])
     if metric in ENSEMBLE_METRICS:
         if best_over:
@@ -32,7 +34,7 @@ def metric_rows(
         return ensemble_rows(rows, by)
     require(rows, metric, "metric")
     if best_over:
-        means = rows.groupby([*by, best_over])[metric].mean()
-        best = means.groupby(list(by)).idxmin()
-        rows = rows.set_index([*by, best_over]).loc[list(best)].reset_index()
+        means = rows.groupby([*by, best_over], dropna=False)[metric].mean().rename("mean").reset_index()
+        best = means.sort_values("mean").drop_duplicates(list(by))
+        rows = rows.merge(best[[*by, best_over]], on=[*by, best_over])
     return rows[rows[by[0]] > 0] if by and by[0] in ALONG_CURVES else rows

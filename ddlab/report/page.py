@@ -25,8 +25,8 @@ from ddlab.store import Results, Store, write_atomically
 STYLE = Path(__file__).with_name("ddlab.mplstyle")
 
 
-def make_report(root: Path, overrides: Sequence[str] = ()) -> str:
-    """Draw every figure of a stored sweep; return a text that says what was made.
+def make_report(root: Path, overrides: Sequence[str] = ()) -> int:
+    """Draw every figure of a stored sweep and print what was made; return 1 where one could not be drawn, else 0.
 
     Args:
         root: results directory.
@@ -53,28 +53,34 @@ def make_report(root: Path, overrides: Sequence[str] = ()) -> str:
         print(f"ddlab: not drawn: {reason}", file=sys.stderr)
     page = store.report_directory / "index.html"
     write_atomically(page, render_page(results, specs, made, missing, list(verify(results)), store.read_provenance()).encode())
-    lines = [f"{store.report_directory / name}.png\n    {caption}" for name, caption in made.items()]
-    return "\n".join([*lines, str(page)])
+    for name, caption in made.items():
+        print(f"{store.report_directory / name}.png\n    {caption}")
+    print(page)
+    return int(bool(missing))
 
 
 def figure_specs(figures: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """Return the figures' options with the command line's overrides applied."""
-    specs = OmegaConf.create(dict(figures))
+    specs: dict[str, Any] = OmegaConf.to_container(OmegaConf.create(dict(figures)), resolve=True)  # type: ignore[assignment]
     for word in overrides:
         match = re.fullmatch(r"(\+{0,2})figures\.(\w+)\.([\w.]+)=(.*)", word)
         if match is None:
             raise ConfigError(f"'{word}': a report takes figures.KEY.OPTION=value")
         plus, name, option, text = match.groups()
         if not plus and name not in specs:
-            raise ConfigError(f"{word}: no figure '{name}'. {suggest(name, map(str, specs))} (+ adds one)")
+            raise ConfigError(f"{word}: no figure '{name}'. {suggest(name, specs)} (+ adds one)")
         try:
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"{word}: the value cannot be read ({str(error).splitlines()[0]})") from error
-        OmegaConf.update(specs, f"{name}.{option}", value, force_add=True)
-    container = OmegaConf.to_container(specs, resolve=True)
-    assert isinstance(container, dict)
-    return {str(name): spec for name, spec in container.items()}
+        option, _, key = option.partition(".")
+        inside = specs.setdefault(name, {})
+        if key:
+            inside = inside.setdefault(option, {})
+            if not isinstance(inside, dict):
+                raise ConfigError(f"{word}: {option} holds no other options")
+        inside[key or option] = value
+    return specs
 
 
 def draw_figure(name: str, recipe: Recipe, results: Results, directory: Path) -> str:
@@ -143,7 +149,11 @@ def render_page(
         "shows": _sentence(str(sweep["shows"])) if sweep["shows"] else "",
         "counts": _counts(results.trials),
         "command": last["command"],
-        "config": yaml.safe_dump([{k: part[k] for k in ("axes", "base")} for part in sweep["parts"]], sort_keys=False),
+        "config": yaml.safe_dump(
+            [{k: part[k] for k in ("axes", "follows", "base") if part.get(k)} for part in sweep["parts"]],
+            sort_keys=False,
+            default_flow_style=None,
+        ),
         "options": yaml.safe_dump(dict(specs), sort_keys=False),
         "versions": json.dumps(last, indent=1),
     }

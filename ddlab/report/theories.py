@@ -13,15 +13,7 @@ from ddlab.errors import ConfigError, suggest
 
 Columns = Mapping[str, np.ndarray]
 
-
-def _assume(name: str, rows: Columns, wanted: Mapping[str, Any]) -> None:
-    """Raise `ConfigError` where a column has not the one value that a theory assumes."""
-    for key, value in wanted.items():
-        found = next((other for other in rows[key] if other != value and not (value is None and pd.isna(other))), value)
-        if found is not value:
-            raise ConfigError(f"theory={name}: assumes {key}={'null' if value is None else value}; there are trials with {found}")
-
-
+# What theories assume of the trials: column -> its one value.
 GAUSSIAN, SPHERE = "ddlab.data.gaussian.Gaussian", "ddlab.data.sphere.Sphere"
 LINEAR, RANDOM_FEATURES = "ddlab.models.linear.Linear", "ddlab.models.random_features.RandomFeatures"
 RIDGE, FLOW = "ddlab.filters.Ridge", "ddlab.filters.GradientFlow"
@@ -33,6 +25,14 @@ OF_LINEAR = {
     "optimizer.cutoff": 0.0,
 }
 LEAST_SQUARES = {**OF_LINEAR, "optimizer._target_": RIDGE, "model.init_scale": 0.0}
+
+
+def _assume(name: str, rows: Columns, wanted: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` where a column has not the one value that a theory assumes."""
+    for key, value in wanted.items():
+        found = next((other for other in rows[key] if other != value and not (value is None and pd.isna(other))), value)
+        if found is not value:
+            raise ConfigError(f"theory={name}: assumes {key}={'null' if value is None else value}; there are trials with {found}")
 
 
 def _seen(name: str, rows: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -56,10 +56,7 @@ def _ridgeless(rows: Columns) -> np.ndarray:
 
 def _ridge(rows: Columns) -> np.ndarray:
     signal, noise, rest = _seen("ridge", rows)
-    g, lam = rows["model.width"] / rows["num_train"], rows["optimizer.weight_decay"]
-    with np.errstate(divide="ignore", invalid="ignore"):
-        risk = np.where(lam > 0, theory.ridge(g, lam, signal, noise), theory.ridgeless(g, signal, noise))
-    return risk + rest
+    return theory.ridge(rows["model.width"] / rows["num_train"], rows["optimizer.weight_decay"], signal, noise) + rest
 
 
 def _optimal_ridge(rows: Columns) -> np.ndarray:
@@ -102,7 +99,7 @@ def _training_time(rows: Columns) -> np.ndarray:
 
 # Name -> (excess risk as a function of columns of the trials and curves, paper).
 THEORIES: dict[str, tuple[Callable[[Columns], np.ndarray], str]] = {
-    "ridgeless": (_ridgeless, "Hastie et al. 2022"),
+    "ridgeless": (_ridgeless, "the exact risk (its limit: Hastie et al. 2022)"),
     "ridge": (_ridge, "Hastie et al. 2022"),
     "optimal_ridge": (_optimal_ridge, "Nakkiran et al. 2021"),
     "misspecified": (_misspecified, "Belkin, Hsu, Xu 2020"),
@@ -112,17 +109,20 @@ THEORIES: dict[str, tuple[Callable[[Columns], np.ndarray], str]] = {
 
 
 def deviation(simulated: pd.Series, theory: pd.Series, quantile: float) -> float:
-    """Return a quantile of |simulated / theory - 1| over the points at which the theory is finite."""
-    finite = np.isfinite(theory.to_numpy(float))
-    return float((simulated[finite] / theory[finite] - 1).abs().quantile(quantile))
+    """Return a quantile of |simulated / theory - 1| over the points at which the theory is finite and not 0; nan: nowhere."""
+    values = theory.to_numpy(float)
+    defined = np.isfinite(values) & (values != 0)
+    return float((simulated[defined] / theory[defined] - 1).abs().quantile(quantile))
 
 
-def check_theory(option: str, name: str, metric: str) -> None:
-    """Raise `ConfigError` for a theory that does not exist, or a metric that none predicts."""
+def check_theory(option: str, name: str, metric: str, best_over: str | None) -> None:
+    """Raise `ConfigError` for a theory that does not exist, a metric that none predicts, or an optimum that is not looked for."""
     if name not in THEORIES:
         raise ConfigError(f"{option}={name}: no such theory. {suggest(name, THEORIES)}".rstrip())
     if metric not in ("excess_risk", "test_loss"):
         raise ConfigError(f"{option}={name}: predicts excess_risk and test_loss, not {metric}")
+    if name == "optimal_ridge" and best_over != "optimizer.weight_decay":
+        raise ConfigError(f"{option}=optimal_ridge: is the risk at the best penalty; needs best_over: optimizer.weight_decay")
 
 
 def predicted(name: str, metric: str, rows: pd.DataFrame) -> np.ndarray:

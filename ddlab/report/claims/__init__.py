@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import Any
 
-from ddlab.errors import ConfigError, suggest
+from ddlab.errors import ConfigError
 from ddlab.report.claims.base import FAIL, NOT_ENOUGH, PASS, Claim, Verdict
 from ddlab.report.claims.curves import (
     ClassicalMinimum,
@@ -22,6 +22,7 @@ from ddlab.report.claims.curves import (
     SecondDescent,
 )
 from ddlab.report.claims.groups import FirstCrossing, Ordering, Ratio, Value
+from ddlab.report.options import choose
 from ddlab.store import Results
 
 KINDS: dict[str, type[Claim]] = {
@@ -45,19 +46,12 @@ def make_claim(name: str, options: Mapping[str, Any]) -> Claim:
     Raises:
         ConfigError: an unknown kind or option, or one that is missing; the line lists the known ones.
     """
-    if not isinstance(options, Mapping):
-        raise ConfigError(f"claims.{name}={options}: must be a mapping with a kind, one of {', '.join(KINDS)}")
-    options = dict(options)
-    kind = options.pop("kind", None)
-    if kind not in KINDS:
-        raise ConfigError(f"claims.{name}.kind={kind}: no such kind. {suggest(str(kind), KINDS)}")
-    known = {option.name: option for option in fields(KINDS[kind])}
-    if unknown := sorted(set(options) - set(known)):
-        raise ConfigError(f"claims.{name}.{unknown[0]}: no such option of {kind}. {suggest(unknown[0], known)}")
+    kind, chosen = choose(f"claims.{name}", "kind", KINDS, options)
+    known = {option.name for option in fields(kind)}
     needed = [option for option in ("metric", "x", "theory", "order", "at_most", "between", "source") if option in known]
-    if missing := [option for option in needed if option not in options]:
-        raise ConfigError(f"claims.{name}: {kind} needs {', '.join(needed)}; there is no {missing[0]}")
-    claim = KINDS[kind](**options)
+    if missing := [option for option in needed if option not in chosen]:
+        raise ConfigError(f"claims.{name}: {options['kind']} needs {', '.join(needed)}; there is no {missing[0]}")
+    claim = kind(**chosen)
     claim.check(name)
     return claim
 

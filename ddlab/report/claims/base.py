@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ddlab.errors import ConfigError
-from ddlab.report.frames import SEEDS, label, matching, require, text
+from ddlab.report.frames import SEEDS, NoSuchColumn, check_selection, label, matching, require, text
 from ddlab.store import DIVERGED, PENDING, Results
 
 PASS, FAIL, NOT_ENOUGH = "pass", "fail", "not enough data"
@@ -80,20 +80,17 @@ class Claim(abc.ABC):
     metric: str
     between: Sequence[float | None]
     source: str
-    where: Selection = field(default_factory=dict)
+    where: Mapping[str, Any] = field(default_factory=dict)
     seeds: int = 1
 
     def check(self, name: str) -> None:
-        """Raise `ConfigError` for options that cannot be."""
+        """Raise `ConfigError` for options that cannot be; their types are right."""
         bounds = self.between
-        numbers = [bound for bound in bounds if bound is not None] if isinstance(bounds, Sequence) and len(bounds) == 2 else []
+        numbers = [bound for bound in bounds if bound is not None] if len(bounds) == 2 else []
         if not numbers or not all(map(is_number, numbers)) or numbers != sorted(numbers):
             raise ConfigError(f"claims.{name}.between={bounds}: must be [least, greatest], one of which may be null")
-        for option in ("metric", "source"):
-            if not isinstance(getattr(self, option), str):
-                raise ConfigError(f"claims.{name}.{option}={getattr(self, option)}: must be text")
-        if not isinstance(self.seeds, int) or isinstance(self.seeds, bool) or self.seeds < 1:
-            raise ConfigError(f"claims.{name}.seeds={self.seeds}: must be a number of at least 1")
+        if self.seeds < 1:
+            raise ConfigError(f"claims.{name}.seeds={self.seeds}: must be at least 1")
         check_selection(f"claims.{name}.where", self.where)
 
     @property
@@ -134,9 +131,10 @@ class Claim(abc.ABC):
         """Hold the claim against stored metrics."""
         try:
             rows = self._enough(results)
-        except NotEnoughData as error:
+        except (NoSuchColumn, NotEnoughData) as error:
+            status = FAIL if isinstance(error, NoSuchColumn) else NOT_ENOUGH
             unknown = (math.nan, math.nan)
-            return Verdict(name, self.says, math.nan, unknown, self.bound, self.source, NOT_ENOUGH, str(error))
+            return Verdict(name, self.says, math.nan, unknown, self.bound, self.source, status, str(error))
         measured = self.number(rows)
         least, greatest = self.between
         holds = not math.isnan(measured) and (least is None or measured >= least) and (greatest is None or measured <= greatest)
@@ -152,6 +150,8 @@ class Claim(abc.ABC):
             rows = self.rows(results)
             for column in self.reads:
                 require(rows, column, "metric")
+        except NoSuchColumn:
+            raise
         except ConfigError as error:
             raise NotEnoughData(str(error)) from error
         seeds = [column for column in SEEDS if column in rows]
@@ -197,12 +197,6 @@ def _require_all(results: Results, selection: Selection) -> None:
 def is_number(value: Any) -> bool:
     """Return whether a value of an option is a number."""
     return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
-
-
-def check_selection(option: str, selection: Any) -> None:
-    """Raise `ConfigError` for a selection of trials that is none."""
-    if not isinstance(selection, Mapping):
-        raise ConfigError(f"{option}={selection}: must be a mapping, column: value")
 
 
 def words(selection: Selection) -> str:

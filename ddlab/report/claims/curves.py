@@ -159,7 +159,7 @@ class MatchesTheory(_OfCurve):
 
     def check(self, name: str) -> None:
         super().check(name)
-        check_theory(f"claims.{name}.theory", self.theory, self.metric)
+        check_theory(f"claims.{name}.theory", self.theory, self.metric, self.best_over)
 
     def _says(self) -> str:
         return f"90 % quantile of the deviation of {label(self.metric)} from {THEORIES[self.theory][1]}"

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
-from ddlab.errors import ConfigError, suggest
+from ddlab.errors import ConfigError
 from ddlab.report.figures.base import Recipe
 from ddlab.report.figures.bias_variance import BiasVariance
 from ddlab.report.figures.double_descent import DoubleDescent
@@ -15,6 +14,7 @@ from ddlab.report.figures.grokking import Grokking
 from ddlab.report.figures.grokking_delay import GrokkingDelay
 from ddlab.report.figures.heatmap import Heatmap
 from ddlab.report.figures.risk_curve import RiskCurve
+from ddlab.report.options import choose
 
 RECIPES: dict[str, type[Recipe]] = {
     "bias_variance": BiasVariance,
@@ -34,17 +34,8 @@ def make_recipe(name: str, options: Mapping[str, Any]) -> Recipe:
     """
     if not re.fullmatch(r"\w[\w.-]*", name):
         raise ConfigError(f"figures.{name}: a figure's name becomes a file's; use letters, digits, _ and -")
-    if not isinstance(options, Mapping):
-        raise ConfigError(f"figures.{name}={options}: must be a mapping with a recipe, one of {', '.join(RECIPES)}")
-    options = dict(options)
-    kind = options.pop("recipe", None)
-    if kind not in RECIPES:
-        raise ConfigError(f"figures.{name}.recipe={kind}: no such recipe. {suggest(str(kind), RECIPES)}")
-    known = {field.name for field in fields(RECIPES[kind])}
-    unknown = sorted(set(options) - known)
-    if unknown:
-        raise ConfigError(f"figures.{name}.{unknown[0]}: no such option of {kind}. {suggest(unknown[0], known)}")
-    recipe = RECIPES[kind](**options)
+    kind, chosen = choose(f"figures.{name}", "recipe", RECIPES, options)
+    recipe = kind(**chosen)
     recipe.check(name)
     return recipe
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib as mpl
@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
-from ddlab.errors import ConfigError
+from ddlab.report.frames import check_selection
 from ddlab.store import Results
 
 # Okabe and Ito: told apart with any colour vision, and in grey.
@@ -35,15 +35,8 @@ class Recipe(abc.ABC):
     size = (3.5, 4.0)
 
     def check(self, name: str) -> None:
-        """Raise `ConfigError` for an option of the wrong type."""
-        if not isinstance(self.where, Mapping):
-            raise ConfigError(f"figures.{name}.where={self.where}: must be a mapping, column: value")
-        for option in fields(self):
-            value, wanted = getattr(self, option.name), option.default
-            if isinstance(wanted, str | bool) and not isinstance(value, type(wanted)):
-                raise ConfigError(f"figures.{name}.{option.name}={value}: must be a {type(wanted).__name__}")
-            if isinstance(wanted, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
-                raise ConfigError(f"figures.{name}.{option.name}={value}: must be a number")
+        """Raise `ConfigError` for options that cannot be; their types are right."""
+        check_selection(f"figures.{name}.where", self.where)
 
     @abc.abstractmethod
     def frame(self, results: Results) -> pd.DataFrame:

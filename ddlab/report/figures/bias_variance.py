@@ -14,7 +14,7 @@ from ddlab.report.frames import final_metrics, label
 from ddlab.store import Results
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")  # in the order of `COMPONENTS`
-NAMES = {"bias_squared": "bias²", "variance_data": "data", "variance_features": "features", "variance_both": "both"}
+NAMES = ("bias²", "variance over data", "over features", "over both jointly")  # in the order of `COMPONENTS`
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,11 @@ class BiasVariance(Recipe):
         upper.plot(x, frame["risk"], marker="o", color=TEST, label="one network")
         count = int(frame["feature_seeds"].max())
         upper.plot(x, frame["ensemble_risk"], "--", marker="s", color=TRAIN, label=f"ensemble of {count}")
-        lower.stackplot(x, [np.maximum(frame[name], 0) for name in COMPONENTS], colors=COLORS, labels=NAMES.values(), alpha=0.85)
+        lower.stackplot(x, [np.maximum(frame[name], 0) for name in COMPONENTS], colors=COLORS, labels=NAMES, alpha=0.85)
         if "variance_noise" in frame:
-            lower.plot(x, frame["variance_noise"], ":", color=MARK, label="of it, noise")
+            lower.plot(x, frame["variance_noise"], ":", color=MARK, label="of this, over noise")
         upper.set_ylabel("risk")
-        lower.set_ylabel("bias², variance over ...")
+        lower.set_ylabel("parts of the risk")
         lower.set_xscale("log")
         plain_log_ticks(lower, "x")
         lower.set_xlabel(self.x_label or label(self.x))

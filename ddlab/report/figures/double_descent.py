@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from ddlab.errors import ConfigError
 from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, percent, plain_log_ticks
-from ddlab.report.frames import final_metrics, label, loss_name, over_seeds
+from ddlab.report.frames import final_metrics, label, loss_name, over_seeds, require
 from ddlab.store import Results
 
 # On a log scale, train loss below this share of the least test loss is not shown: it falls to rounding errors.
@@ -43,6 +43,8 @@ class DoubleDescent(Recipe):
 
     def frame(self, results: Results) -> pd.DataFrame:
         trials = final_metrics(results, self.where, [self.x])
+        for metric in METRICS:
+            require(trials, metric, "double_descent")
         return over_seeds(trials, self.x, METRICS).assign(loss=loss_name(trials))
 
     def draw(self, frame: pd.DataFrame, figure: Figure) -> None:

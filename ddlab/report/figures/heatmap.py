@@ -41,7 +41,8 @@ class Heatmap(Recipe):
             raise ConfigError(f"y={self.y}: must be positive, for its log scale")
         rows = []
         for size, members in trials.groupby(self.y):
-            tables = {metric: metric_table(results, members, metric) for metric in dict.fromkeys((self.metric, "train_error"))}
+            metrics = {self.metric, "train_error"} & set(results.curves)
+            tables = {metric: metric_table(results, members, metric) for metric in metrics}
             means = pd.DataFrame({metric: table.mean(axis=1) for metric, table in tables.items()})
             rows.append(means.reset_index().assign(**{self.y: size}))
         frame = pd.concat(rows, ignore_index=True)
@@ -55,8 +56,8 @@ class Heatmap(Recipe):
         fractions = self.metric.endswith("error")
         norm = None if fractions else LogNorm()
         mesh = axes.pcolormesh(_edges(steps), _edges(sizes), values.to_numpy(), cmap="cividis", norm=norm, rasterized=True)
-        train = frame.pivot_table(index=self.y, columns="step", values="train_error").to_numpy()
         if _has_contour(frame, self.y):
+            train = frame.pivot_table(index=self.y, columns="step", values="train_error").to_numpy()
             axes.contour(steps, sizes, train, levels=[0.01], colors="white", linewidths=1.2)
         for which in ("x", "y"):
             getattr(axes, f"set_{which}scale")("log")
@@ -84,7 +85,9 @@ class Heatmap(Recipe):
 
 
 def _has_contour(frame: pd.DataFrame, y: str) -> bool:
-    return frame["train_error"].min() < 0.01 < frame["train_error"].max() and min(frame[y].nunique(), frame["step"].nunique()) > 1
+    if "train_error" not in frame or min(frame[y].nunique(), frame["step"].nunique()) < 2:
+        return False
+    return frame["train_error"].min() < 0.01 < frame["train_error"].max()
 
 
 def _edges(centers: np.ndarray) -> np.ndarray:

@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from ddlab.errors import ConfigError, suggest
+from ddlab.errors import ConfigError
 from ddlab.report.figures.base import CATEGORIES, MARK, Recipe, ordered_colors, percent, plain_log_ticks
 from ddlab.report.frames import label, text
 from ddlab.report.metric_rows import metric_rows
+from ddlab.report.options import check_options
 from ddlab.report.theories import THEORIES, check_theory, deviation, predicted
 from ddlab.store import Results
 
@@ -23,6 +26,9 @@ MOST_CURVES = 8
 
 # The axis ends this factor beyond the simulation, on either side; theory may go on to infinity.
 MARGIN = 1.3
+
+# How a simulation is drawn beside a theory.
+DOTS: dict[str, Any] = {"marker": "o", "linestyle": "none"}
 
 
 @dataclass(frozen=True)
@@ -67,15 +73,18 @@ class RiskCurve(Recipe):
             if getattr(self, option) not in ("linear", "log"):
                 raise ConfigError(f"figures.{name}.{option}={getattr(self, option)}: must be linear or log")
         if self.theory is not None:
-            check_theory(f"figures.{name}.theory", self.theory, self.metric)
+            check_theory(f"figures.{name}.theory", self.theory, self.metric, self.best_over)
+        for option, scale in (("threshold", self.x_scale), ("y_min", self.y_scale)):
+            if scale == "log" and (value := getattr(self, option)) is not None and value <= 0:
+                raise ConfigError(f"figures.{name}.{option}={value}: must be above 0, on a log scale")
         if self.curves and self.group:
             raise ConfigError(f"figures.{name}.curves: takes the place of a group; give one of the two")
-        known = ("label", "where", "best_over", "theory")
         for options in self.curves:
             if not isinstance(options, Mapping) or "label" not in options:
                 raise ConfigError(f"figures.{name}.curves: each must have a label")
-            if unknown := sorted(set(options) - set(known)):
-                raise ConfigError(f"figures.{name}.curves.{unknown[0]}: no such option of a curve. {suggest(unknown[0], known)}")
+            check_options(f"figures.{name}.curves", "a curve", _Curve, options)
+        if len(dict(self._curves())) < len(self.curves):
+            raise ConfigError(f"figures.{name}.curves: two have the same label")
         for _, curve in self._curves():
             if curve is not self:
                 curve.check(name)
@@ -84,9 +93,7 @@ class RiskCurve(Recipe):
         """Return the curves by label, each a recipe of its own."""
         if not self.curves:
             return [("", self)]
-        return [
-            (str(options["label"]), replace(self, curves=(), **_without_label(options, self.where))) for options in self.curves
-        ]
+        return [(options["label"], replace(self, curves=(), **_without_label(options, self.where))) for options in self.curves]
 
     def frame(self, results: Results) -> pd.DataFrame:
         """Return rows of kind "simulation" (mean, sem, low, high, seeds, and the theory there) and of kind "theory" (mean)."""
@@ -108,6 +115,9 @@ class RiskCurve(Recipe):
     def _curve_frame(self, rows: pd.DataFrame) -> pd.DataFrame:
         values = rows.groupby(self.x)
         metric = values[self.metric]
+        if not self._can_be_shown(metric.mean()).any():
+            positive = " above 0, for its log scale" if self.y_scale == "log" else ""
+            raise ConfigError(f"metric={self.metric}: has no finite mean{positive}")
         statistics = {"mean": metric.mean(), "sem": metric.sem(), "low": metric.quantile(0.1), "high": metric.quantile(0.9)}
         theory = values["theory"].mean() if self.theory else np.nan
         simulation = (
@@ -147,31 +157,37 @@ class RiskCurve(Recipe):
         axes.set_ylabel(label(self.metric))
         if self.metric.endswith("error"):
             percent(axes)
-        heading = [self.title] if self.title else []
+        axes.set_title(self.title)
+        row: dict[str, Any] = {"columnspacing": 1.0, "handletextpad": 0.3}
         if "theory" in set(frame["kind"]):
-            heading.append(f"dots: simulation; line: theory (median deviation {median_deviation(frame):.1%})")
-        axes.set_title("\n".join(heading), fontsize=8)
+            median = median_deviation(frame)
+            theory = f"theory (median deviation {median:.1%})" if np.isfinite(median) else "theory"
+            marks = [Line2D([], [], color=MARK, label="mean of seeds", **DOTS), Line2D([], [], color=MARK, label=theory)]
+            figure.legend(handles=marks, loc="outside upper center", ncols=2, **row)
         if len(names) > 1:
             title = self.group_label or (label(self.group) if self.group else None)
-            columns = len(names) if numeric and len(names) < 6 else 2
-            place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.2), "ncols": columns}
-            axes.legend(title=title, columnspacing=1.0, handletextpad=0.3, **place)
+            figure.legend(title=title, loc="outside lower center", ncols=len(names) if numeric and len(names) < 6 else 2, **row)
 
     def _draw_curve(self, axes: Axes, rows: pd.DataFrame, color: Any, name: str) -> None:
         simulation, line = (rows[rows["kind"] == kind] for kind in ("simulation", "theory"))
         x = simulation[self.x]
         if simulation["seeds"].max() > 1:
             axes.fill_between(x, simulation["low"], simulation["high"], color=color, alpha=0.18, linewidth=0)
-        style: dict[str, Any] = {"marker": "o", "linestyle": "none" if len(line) else "-", "elinewidth": 1, "label": name}
-        axes.errorbar(x, simulation["mean"], yerr=simulation["sem"].fillna(0), color=color, **style)
-        axes.plot(line[self.x], line["mean"].where(np.isfinite(line["mean"])), color=color, linewidth=1.2)
+        style = DOTS if len(line) else {"marker": "o"}
+        axes.errorbar(x, simulation["mean"], yerr=simulation["sem"].fillna(0), color=color, elinewidth=1, label=name, **style)
+        dark = [0.6 * channel for channel in to_rgb(color)]  # over the dots, which it would not be seen behind
+        axes.plot(line[self.x], line["mean"].where(np.isfinite(line["mean"])), color=dark, linewidth=1, zorder=3)
 
     def _limits(self, frame: pd.DataFrame) -> tuple[float, float]:
-        simulation = frame[frame["kind"] == "simulation"]
-        high, low = np.fmax(simulation["mean"], simulation["high"]).max(), np.fmin(simulation["mean"], simulation["low"]).min()
+        simulation = frame.loc[frame["kind"] == "simulation", ["mean", "low", "high"]]
+        simulation = simulation[self._can_be_shown(simulation)]
+        high, low = simulation.max(axis=None), simulation.min(axis=None)
         if self.y_scale == "linear":
-            return (self.y_min or 0.0, high * 1.05)
+            return (self.y_min or 0.0, 1.05 * high if high > 0 else 1.0)
         return (self.y_min or low / MARGIN, high * MARGIN)
+
+    def _can_be_shown(self, values: Any) -> Any:
+        return np.isfinite(values) & (values > 0) if self.y_scale == "log" else np.isfinite(values)
 
     def caption(self, frame: pd.DataFrame) -> str:
         simulation = frame[frame["kind"] == "simulation"]
@@ -181,12 +197,24 @@ class RiskCurve(Recipe):
         group = f"{self.group_label or label(self.group)} " if self.group else ""
         named = f" ({group}{top['curve']})" if top["curve"] else ""
         sources = dict.fromkeys(THEORIES[curve.theory][1] for _, curve in self._curves() if curve.theory)
-        theory = f" Lines: {', '.join(sources)}; median relative deviation of the means {median_deviation(frame):.2%}."
+        deviates = f"; median relative deviation of the means {median_deviation(frame):.2%}"
+        theory = f" Lines: {', '.join(sources)}{deviates if np.isfinite(median_deviation(frame)) else ''}."
+        shown = f"mean of {seeds} with its standard error; band: the middle 80 % of the seeds" if high > 1 else "one seed"
+        threshold = f" Dotted: the interpolation threshold, {self.threshold:g}." if self.threshold is not None else ""
         return (
-            f"{label(self.metric)} against {self.x_label or label(self.x)}{self.selection}: mean of {seeds} with its standard"
-            f" error; band: the middle 80 % of the seeds.{theory if sources else ''}"
-            f" Highest mean: {top['mean']:.3g} at {top[self.x]:.3g}{named}."
+            f"{label(self.metric)} against {self.x_label or label(self.x)}{self.selection}: {shown}."
+            f"{theory if sources else ''}{threshold} Highest mean: {top['mean']:.3g} at {top[self.x]:.3g}{named}."
         )
+
+
+@dataclass(frozen=True)
+class _Curve:
+    """Options of one of several curves."""
+
+    label: str
+    where: Mapping[str, Any]
+    best_over: str | None
+    theory: str | None
 
 
 def median_deviation(frame: pd.DataFrame) -> float:

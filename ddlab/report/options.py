@@ -1,0 +1,59 @@
+"""A named entry of a sweep, a figure or a claim: its kind, and the options that the kind takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from ddlab.errors import ConfigError, suggest
+
+Kind = TypeVar("Kind")
+
+# Declared type of an option -> the classes of its values, and what they are in words.
+TYPES: dict[str, tuple[Any, str]] = {
+    "str": (str, "text"),
+    "bool": (bool, "true or false"),
+    "int": (int, "a whole number"),
+    "float": ((int, float), "a number"),
+    "Sequence": ((list, tuple), "a list"),
+    "Mapping": (Mapping, "a mapping, column: value"),
+}
+
+
+def choose(
+    entry: str, word: str, kinds: Mapping[str, type[Kind]], options: Mapping[str, Any]
+) -> tuple[type[Kind], dict[str, Any]]:
+    """Return the class of an entry and its options.
+
+    Args:
+        entry: its dotted key, such as "figures.risk".
+        word: the option that names the kind.
+        kinds: name -> dataclass, whose fields are the options.
+        options: of the entry, the kind among them.
+
+    Raises:
+        ConfigError: no mapping, an unknown kind or option (the line lists the known ones), or a value of another type.
+    """
+    if not isinstance(options, Mapping):
+        raise ConfigError(f"{entry}={options}: must be a mapping with a {word}, one of {', '.join(kinds)}")
+    rest = dict(options)
+    name = rest.pop(word, None)
+    if not isinstance(name, str) or name not in kinds:
+        raise ConfigError(f"{entry}.{word}={name}: no such {word}. {suggest(str(name), kinds)}")
+    check_options(entry, name, kinds[name], rest)
+    return kinds[name], rest
+
+
+def check_options(entry: str, name: str, kind: type, options: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` for an option that a kind, a dataclass, does not have, or whose value is of another type."""
+    known = {field.name: str(field.type) for field in fields(kind)}
+    for option, value in options.items():
+        if option not in known:
+            raise ConfigError(f"{entry}.{option}: no such option of {name}. {suggest(str(option), known)}")
+        declared, _, null = known[option].partition(" | ")
+        allowed, words = TYPES[declared.partition("[")[0]]
+        if value is None and null:
+            continue
+        if not isinstance(value, allowed) or (isinstance(value, bool) and allowed is not bool) or value != value:
+            raise ConfigError(f"{entry}.{option}={value}: must be {words}{' or null' if null else ''}")
