@@ -65,7 +65,7 @@ def find_results(name: str) -> Path:
         if (path / "sweep.yaml").is_file():
             return path
     missing = f"no stored results for '{name}' (looked in {candidates[0]} and {candidates[1]})"
-    if name in sweep_files():
+    if name in sweep_files() or (name.endswith((".yaml", ".yml")) and Path(name).is_file()):
         raise ConfigError(f"{missing}; ddlab sweep {name} makes them")
     raise ConfigError(f"{missing}. {suggest(name, [path.parent.name for path in stored_sweeps()])}".rstrip())
 

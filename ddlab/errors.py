@@ -26,7 +26,8 @@ class Interrupted(KeyboardInterrupt):
 
 
 def suggest(word: str, known: Iterable[str], most: int = 12) -> str:
-    """Return ``did you mean 'x'? allowed: a, b, c`` for a wrong name among the known ones.
+    """Return ``did you mean 'x'? known: a, b, c`` for a wrong name; the list where there are at most `most`, or twice that and
+    none is near.
 
     Nested config keys are matched by their last part too: `model.widht` and `widht` both find `model.width`.
     """

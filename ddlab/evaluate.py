@@ -14,6 +14,24 @@ from ddlab.measures.examples import mean, mean_and_gradient
 
 Metrics = dict[str, Any]
 
+# Columns of trials and curves that are no metrics.
+RESERVED = frozenset(
+    (
+        "trial_id",
+        "step",
+        "seed",
+        "status",
+        "seconds",
+        "last_step",
+        "data_checksum",
+        "num_params",
+        "num_train",
+        "num_outputs",
+        "params_per_sample",
+        "params_per_sample_output",
+    )
+)
+
 
 def evaluate(
     params: Any,
@@ -74,7 +92,7 @@ def evaluate(
     )
     for measure in measures:
         found = measure(snapshot)
-        if taken := sorted(found.keys() & (metrics.keys() | {"trial_id", "step"})):
+        if taken := sorted(found.keys() & (metrics.keys() | RESERVED)):
             raise ConfigError(f"measures: {type(measure).__name__} gives {taken[0]}, which is another column's name")
         metrics |= found
     return metrics

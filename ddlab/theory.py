@@ -57,13 +57,13 @@ def ridge(g: ArrayLike, lam: ArrayLike, signal: ArrayLike, noise_variance: Array
 
     Hastie et al. (2022), Theorem 5 with the companion Stieltjes transform m of Marchenko and Pastur:
     R = s2 g {m - lam (1 - a lam) m'}, a = r2 / (s2 g). With g lam m^2 + (1 - g + lam) m = 1 and its derivative, m' =
-    (g m^2 + m) / root, both parts are written without differences of near numbers, down to the limit lam = 0 (infinite at g = 1).
+    (g m^2 + m) / root, both parts are written without differences of near numbers, for lam = 0 too (infinite at g = 1).
     """
     g, lam, signal, noise_variance = _arrays(g, lam, signal, noise_variance)
     root = np.sqrt((1 - g + lam) ** 2 + 4 * g * lam)
-    above, below = root + lam + (g - 1), root + lam + (1 - g)  # their product is 4 lam (g > 1: below is the small one)
+    above, below = root + lam + (g - 1), root + lam + (1 - g)
     with np.errstate(divide="ignore", invalid="ignore"):
-        lam_m = np.where(g > 1, (root - lam + (g - 1)) / (2 * g), 2 * lam / below)
+        lam_m = np.where(g - 1 > lam, (root + (g - 1 - lam)) / (2 * g), 2 * lam / below)
         variance = np.where(g > 1, 2 * lam_m / above, 2 * (1 - g + g * lam_m) / below)  # m - lam m', times root
         risk = (noise_variance * g * variance + signal * lam_m * (g * lam_m + lam)) / root
     return np.where(root > 0, risk, np.inf)

@@ -17,7 +17,7 @@ def print_verdicts(root: Path) -> int:
     """Print each claim with its measured value, interval, bound, source and verdict; return 1 where one fails, else 0."""
     results = Store(root).load()
     verdicts = list(verify(results))
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False, emoji=False)
     if not verdicts:
         console.print(f"{results.sweep['name']} in {root}: makes no claims")
         return 0

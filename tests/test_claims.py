@@ -183,6 +183,11 @@ def test_not_enough_data_says_why():
     assert verdict(pending, kind="value", where={"model.width": 4}, between=[0, 99]).status == PASS
 
 
+def test_a_claim_may_select_by_the_ratio_that_figures_draw():
+    chosen = {"where": {"params_per_sample_output": 1.0, "model.width": 4}, "between": [8, 10]}
+    assert verdict(results_of(PEAK), kind="value", **chosen).status == PASS
+
+
 @pytest.mark.parametrize("mistaken", [{"metric": "lost"}, {"where": {"model.with": 4}}])
 def test_a_column_that_does_not_exist_fails(mistaken):
     found = verdict(results_of(PEAK), **{"kind": "value", "where": {"model.width": 4}, "between": [0, 9], **mistaken})
@@ -282,6 +287,7 @@ MISTAKES = {
     "no mapping": ("peak", "must be a mapping"),
     "kind is no name": ({"kind": ["value"]}, "no such kind"),
     "x is no name": ({**OF_CURVE, "x": 5}, "x=5: must be text"),
+    "bounds are null": ({**OF_CURVE, "between": None}, "between=None: must be a list"),
     "x is null": ({**OF_CURVE, "x": None}, "x=None: must be text"),
     "best over what": ({**OF_CURVE, "best_over": ["a"]}, "must be text or null"),
     "seeds are no number": ({**OF_CURVE, "seeds": True}, "seeds=True: must be a whole number"),
@@ -325,7 +331,7 @@ axes: {model.width: "2,8,20,40", seed: range(3)}
 data: {num_train: 8, num_features: 40}
 figures: {risk: {recipe: risk_curve, metric: excess_risk, x: model.width}}
 claims:
-  peak: {kind: peak_location, metric: excess_risk, x: model.width, between: [8, 8], source: "Belkin <2020>"}
+  peak: {kind: peak_location, metric: excess_risk, x: model.width, between: [8, 8], source: "Belkin <2020> [cs.LG]"}
   wrong: {kind: value, metric: excess_risk, where: {model.width: 40}, between: [100, null], source: nobody}
 """
 
@@ -337,6 +343,8 @@ def test_verify_prints_the_verdicts_and_a_failing_claim_is_exit_status_1(workpla
     assert main(["verify", "s"]) == 1
     printed = capsys.readouterr().out
     assert "1 pass, 1 fail" in printed
+    assert "Belkin <2020> [cs.LG]" in printed
+    assert "\nfail     wrong " in printed
     (workplace / "s.yaml").write_text(SWEEP.replace("[100, null]", "[0, 100]"))
     assert main(["sweep", "s.yaml"]) == 0  # nothing is trained; the claims are those of the file
     assert main(["verify", "results/s"]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import dataclass
 from functools import cache
 
 import jax
@@ -12,7 +13,9 @@ import scipy.linalg
 
 from ddlab.config import build, hyper_keys
 from ddlab.devices import compile_solver, one_thread_a_device
+from ddlab.errors import ConfigError
 from ddlab.exact import make_problem, make_solver
+from ddlab.measures import Measure
 from ddlab.models import Init, draw_words
 from ddlab.modes import BLOCK, GRAM_CONDITION, inverse, nested
 from ddlab.prepare import Loader
@@ -117,6 +120,18 @@ def test_classes_are_one_hot_targets():
         assert metrics[f"{split}_loss"][0, 1] == pytest.approx(np.mean((output - np.eye(10)[targets]) ** 2), rel=1e-6)
         assert metrics[f"{split}_error"][0, 1] == pytest.approx(np.mean(output.argmax(1) != targets), abs=1e-12)
     assert "excess_risk" not in metrics
+
+
+@dataclass(frozen=True)
+class Clash(Measure):
+    def __call__(self, snapshot):
+        return {"train_loss": snapshot.learning_rate}
+
+
+def test_a_measure_must_not_take_the_name_of_another_column():
+    base = leaves_of(*GAUSSIAN, "model.width=12", "+measures.clash._target_=tests.test_exact.Clash")
+    with pytest.raises(ConfigError, match="measures: Clash gives train_loss, which is another column's name"):
+        solve([base])
 
 
 def test_noise_variance_is_what_redrawing_the_noise_gives():

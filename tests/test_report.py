@@ -156,7 +156,7 @@ def test_overrides_change_and_add_figures():
         "figures.a.x=model.width",
         "+figures.b.recipe=heatmap",
         "figures.a.where.seed=0",
-        "figures.a.where.data.label_noise=0.2",
+        "figures.a.where.data.label_noise=2e-1",
     ]
     assert figure_specs(figures, words) == {
         "a": {"recipe": "double_descent", "x": "model.width", "where": {"seed": 0, "data.label_noise": 0.2}},

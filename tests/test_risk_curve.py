@@ -91,6 +91,17 @@ def test_a_metric_without_a_finite_value_is_not_drawn_and_others_are(results):
     assert 0.5 < low < 1 < high < 2
 
 
+def test_more_curves_than_can_be_told_apart_are_refused():
+    with pytest.raises(ConfigError, match="at most 8 can be told apart"):
+        recipe(curves=[{"label": str(k)} for k in range(9)])
+
+
+@pytest.mark.parametrize(("option", "value"), [("y_min", float("inf")), ("y_min", -1), ("threshold", 0), ("threshold", "abc")])
+def test_a_limit_that_no_axis_can_have_is_refused(option, value):
+    with pytest.raises(ConfigError, match=rf"figures\.f\.{option}={value}: must be "):
+        recipe(**{option: value})
+
+
 def test_the_best_of_a_column_is_taken_in_every_group(results):
     results.trials["data.num_relevant"] = np.where(results.trials["data.signal"] == 1.0, 5.0, np.nan)
     frame = recipe(group="data.num_relevant", best_over="data.signal").frame(results)

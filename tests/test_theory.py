@@ -57,6 +57,11 @@ def test_ridgeless_is_the_limit_of_many_examples_and_of_no_penalty(g):
         assert theory.ridge(g, lam, SIGNAL, NOISE) == pytest.approx(limit, rel=1e-12 + 1e4 * lam)
 
 
+@pytest.mark.parametrize("g", [0.3, 1.0, 4.0])
+def test_with_a_large_penalty_nothing_is_learned(g):
+    assert theory.ridge(g, 1e17, SIGNAL, NOISE) == pytest.approx(SIGNAL, rel=1e-12)
+
+
 def test_without_penalty_the_risk_is_infinite_at_the_threshold_alone():
     for risk in (theory.ridgeless([0.99, 1, 1.01], SIGNAL, NOISE), theory.ridge([0.99, 1, 1.01], 0, SIGNAL, NOISE)):
         np.testing.assert_array_equal(np.isinf(risk), [False, True, False])

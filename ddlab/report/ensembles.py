@@ -85,7 +85,7 @@ def _grids(rows: pd.DataFrame, by: Sequence[str]) -> Iterator[tuple[dict[str, fl
     if not (targets == targets[0]).all():
         raise ConfigError("trials have different test points: pin data.target_seed (or data.seed) for bias and variance")
     of_data = [column for column in SEEDS if column in rows and column != FEATURES]
-    for values, members in rows.groupby(list(by)) if by else [((), rows)]:
+    for values, members in rows.groupby(list(by), dropna=False) if by else [((), rows)]:
         ordered = members.sort_values([*of_data, FEATURES])
         num_features = ordered[FEATURES].nunique()
         seeds = ordered[of_data].iloc[::num_features]

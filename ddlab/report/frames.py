@@ -76,8 +76,7 @@ def selected(results: Results, where: Mapping[str, Any], finished: bool = False)
     Raises:
         ConfigError: a column that does not exist, or nothing is left to draw.
     """
-    trials = results.trials.assign(params_per_sample_output=results.trials["params_per_sample"] / results.trials["num_outputs"])
-    trials = matching(trials, where)
+    trials = matching(with_ratios(results.trials), where)
     begun = trials["trial_id"].isin(set(results.curves["trial_id"]))
     trials = trials[begun & (trials["status"] != DIVERGED)]
     if finished:
@@ -86,6 +85,11 @@ def selected(results: Results, where: Mapping[str, Any], finished: bool = False)
         chosen = " with " + ", ".join(f"{key}={value}" for key, value in where.items()) if where else ""
         raise ConfigError(f"no stored trial{chosen} {'has finished without diverging' if finished else 'can be drawn'}")
     return trials
+
+
+def with_ratios(trials: pd.DataFrame) -> pd.DataFrame:
+    """Return trials with the column params_per_sample_output, P/(N K)."""
+    return trials.assign(params_per_sample_output=trials["params_per_sample"] / trials["num_outputs"])
 
 
 def matching(trials: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
@@ -154,30 +158,33 @@ def final_metrics(results: Results, where: Mapping[str, Any], by: Sequence[str])
     The first of `by` is an axis: numbers.
 
     With "step" or "time" (learning rate x step) among `by`: a row for each eval point; a trial that stopped early keeps its last
-    values. A trial whose last part is damaged is left
-    out: an earlier eval point is not a final one.
+    values for as long as others of the same eval points go on. A trial whose last part is damaged is left out: an earlier eval
+    point is not a final one.
     """
     trials = selected(results, where, finished=True)
     of_trials = [column for column in by if column not in ALONG_CURVES]
     for column in of_trials:
-        require(trials, column, "x", numeric=column == by[0])
+        require(trials, column, "x" if column == by[0] else "group or best_over", numeric=column == by[0])
     require_seeds_only(trials, of_trials)
+    final = trials.merge(results.curves, left_on=["trial_id", "last_step"], right_on=["trial_id", "step"])
+    if final.empty:
+        raise ConfigError("the last eval point of every trial is missing or damaged")
     if set(by) & set(ALONG_CURVES):
-        rows = _carried_on(trials.merge(results.curves, on="trial_id"))
+        whole = trials[trials["trial_id"].isin(final["trial_id"])]
+        rows = _carried_on(whole.merge(results.curves, on="trial_id"), final)
         if "time" in by:
             require(rows, "optimizer.learning_rate", "time: learning rate")
             rows["time"] = rows["optimizer.learning_rate"] * rows["step"]
         return rows
-    final = trials.merge(results.curves, left_on=["trial_id", "last_step"], right_on=["trial_id", "step"])
-    if final.empty:
-        raise ConfigError("the last eval point of every trial is missing or damaged")
     return final
 
 
-def _carried_on(rows: pd.DataFrame) -> pd.DataFrame:
-    """Return rows of trials at their eval points, with the last one of those that stopped early repeated at all later steps."""
-    last = rows[(rows["status"] == STOPPED) & (rows["step"] == rows["last_step"])]
-    later = last.drop(columns="step").merge(rows[["step"]].drop_duplicates(), how="cross")
+def _carried_on(rows: pd.DataFrame, final: pd.DataFrame) -> pd.DataFrame:
+    """Return rows of trials at their eval points, with the last one of those that stopped early repeated at the later ones."""
+    stopped = final[final["status"] == STOPPED].drop(columns="step")
+    grid = [column for column in ("train.steps", "train.num_evals", "train.eval_spacing") if column in rows]
+    steps = rows[[*grid, "step"]].drop_duplicates()
+    later = stopped.merge(steps, on=grid) if grid else stopped.merge(steps, how="cross")
     return pd.concat([rows, later[later["step"] > later["last_step"]]], ignore_index=True)
 
 

@@ -35,6 +35,6 @@ def metric_rows(
     require(rows, metric, "metric")
     if best_over:
         means = rows.groupby([*by, best_over], dropna=False)[metric].mean().rename("mean").reset_index()
-        best = means.sort_values("mean").drop_duplicates(list(by))
+        best = means.sort_values("mean", kind="stable").drop_duplicates(list(by))
         rows = rows.merge(best[[*by, best_over]], on=[*by, best_over])
     return rows[rows[by[0]] > 0] if by and by[0] in ALONG_CURVES else rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
@@ -50,10 +51,11 @@ def check_options(entry: str, name: str, kind: type, options: Mapping[str, Any])
     known = {field.name: str(field.type) for field in fields(kind)}
     for option, value in options.items():
         if option not in known:
-            raise ConfigError(f"{entry}.{option}: no such option of {name}. {suggest(str(option), known)}")
-        declared, _, null = known[option].partition(" | ")
-        allowed, words = TYPES[declared.partition("[")[0]]
-        if value is None and null:
+            raise ConfigError(f"{entry}.{option}: no such option of {name}. {suggest(str(option), known, most=24)}")
+        optional = known[option].endswith(" | None")
+        allowed, words = TYPES[known[option].removesuffix(" | None").partition("[")[0]]
+        if value is None and optional:
             continue
-        if not isinstance(value, allowed) or (isinstance(value, bool) and allowed is not bool) or value != value:
-            raise ConfigError(f"{entry}.{option}={value}: must be {words}{' or null' if null else ''}")
+        of_type = isinstance(value, allowed) and isinstance(value, bool) == (allowed is bool)
+        if not of_type or (isinstance(value, float) and not math.isfinite(value)):
+            raise ConfigError(f"{entry}.{option}={value}: must be {words}{' or null' if optional else ''}")

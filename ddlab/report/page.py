@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import sys
@@ -63,7 +64,7 @@ def figure_specs(figures: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
     """Return the figures' options with the command line's overrides applied."""
     specs: dict[str, Any] = OmegaConf.to_container(OmegaConf.create(dict(figures)), resolve=True)  # type: ignore[assignment]
     for word in overrides:
-        match = re.fullmatch(r"(\+{0,2})figures\.(\w+)\.([\w.]+)=(.*)", word)
+        match = re.fullmatch(r"(\+{0,2})figures\.([\w-]+)\.([\w.]+)=(.*)", word)
         if match is None:
             raise ConfigError(f"'{word}': a report takes figures.KEY.OPTION=value")
         plus, name, option, text = match.groups()
@@ -73,6 +74,9 @@ def figure_specs(figures: Mapping[str, Any], overrides: Sequence[str]) -> dict[s
             value = yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise ConfigError(f"{word}: the value cannot be read ({str(error).splitlines()[0]})") from error
+        if isinstance(value, str):
+            with contextlib.suppress(ValueError):
+                value = float(value)  # 1e-4 is text in YAML
         option, _, key = option.partition(".")
         inside = specs.setdefault(name, {})
         if key:

@@ -90,6 +90,8 @@ def _training_time(rows: Columns) -> np.ndarray:
     _assume("training_time", rows, {**OF_LINEAR, **fixed})
     if (rows["model.width"] != rows["data.num_features"]).any():
         raise ConfigError("theory=training_time: assumes model.width=data.num_features")
+    if (rows["step"] > rows["last_step"]).any():
+        raise ConfigError("theory=training_time: is of trials that go on; some have stopped early")
     # Theirs: eigenvalues of X'X, inputs of variance 1/N. Here: the loss is a mean over examples, inputs have variance 1.
     alpha = rows["num_train"] / rows["model.width"]
     time = 2 * rows["optimizer.learning_rate"] * rows["step"] / alpha

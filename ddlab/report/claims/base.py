@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ddlab.errors import ConfigError
-from ddlab.report.frames import SEEDS, NoSuchColumn, check_selection, label, matching, require, text
+from ddlab.report.frames import SEEDS, NoSuchColumn, check_selection, label, matching, require, text, with_ratios
 from ddlab.store import DIVERGED, PENDING, Results
 
 PASS, FAIL, NOT_ENOUGH = "pass", "fail", "not enough data"
@@ -183,7 +183,7 @@ class Claim(abc.ABC):
 
 def _require_all(results: Results, selection: Selection) -> None:
     """Raise `NotEnoughData` where a selected trial is pending, diverged, or without its last eval point."""
-    trials = matching(results.trials, selection)
+    trials = matching(with_ratios(results.trials), selection)
     for status, verb in ((PENDING, "are pending"), (DIVERGED, "have diverged")):
         if number := int((trials["status"] == status).sum()):
             raise NotEnoughData(f"{number:,} trials {verb}")

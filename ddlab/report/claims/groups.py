@@ -102,9 +102,6 @@ class FirstCrossing(Claim):
     at_most: float
     sustained: bool = True
 
-    def check(self, name: str) -> None:
-        super().check(name)
-
     def _says(self) -> str:
         return f"median step {'from' if self.sustained else 'at'} which {label(self.metric)} is at most {self.at_most:g}"
 

@@ -44,7 +44,7 @@ class DoubleDescent(Recipe):
     def frame(self, results: Results) -> pd.DataFrame:
         trials = final_metrics(results, self.where, [self.x])
         for metric in METRICS:
-            require(trials, metric, "double_descent")
+            require(trials, metric, "metric")
         return over_seeds(trials, self.x, METRICS).assign(loss=loss_name(trials))
 
     def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
@@ -85,10 +85,8 @@ class DoubleDescent(Recipe):
         reached = f"train error is zero from {threshold:.3g} on" if threshold is not None else "train error never reaches zero"
         low, high = int(frame["trials"].min()), int(frame["trials"].max())
         seeds = f"{high} seeds" if low == high else f"{low} to {high} seeds"
-        return (
-            f"Final metrics against {self._x_label}{self.selection}; mean of {seeds}, band: one standard deviation. "
-            f"Measured: {peaks[0]}, {peaks[1]}, {reached}."
-        )
+        shown = f"mean of {seeds}, band: one standard deviation" if high > 1 else "one seed"
+        return f"Final metrics against {self._x_label}{self.selection}; {shown}. Measured: {peaks[0]}, {peaks[1]}, {reached}."
 
     @property
     def _x_label(self) -> str:

@@ -39,7 +39,7 @@ class Grokking(Recipe):
         if self.group:
             require(trials, self.group, "group", numeric=False)
         for metric in METRICS:
-            require(results.curves, metric, "grokking")
+            require(results.curves, metric, "metric")
         require_seeds_only(trials, [self.group] if self.group else [])
         curves = curves_over_seeds(results, trials, self.group or None, METRICS).assign(loss=loss_name(trials))
         steps = trials.merge(learning_steps(results, trials, self.accuracy), on="trial_id")

@@ -33,6 +33,8 @@ class GrokkingDelay(Recipe):
     def frame(self, results: Results) -> pd.DataFrame:
         trials = selected(results, self.where, finished=True)
         require(trials, self.x, "x")
+        for metric in ("train_error", "test_error"):
+            require(results.curves, metric, "metric")
         require_seeds_only(trials, [self.x])
         steps = trials.merge(learning_steps(results, trials, self.accuracy), on="trial_id")
         return steps[[self.x, "seed", "memorised", "generalised"]].sort_values([self.x, "seed"], ignore_index=True)

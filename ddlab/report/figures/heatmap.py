@@ -41,7 +41,7 @@ class Heatmap(Recipe):
             raise ConfigError(f"y={self.y}: must be positive, for its log scale")
         rows = []
         for size, members in trials.groupby(self.y):
-            metrics = {self.metric, "train_error"} & set(results.curves)
+            metrics = [name for name in dict.fromkeys((self.metric, "train_error")) if name in results.curves]
             tables = {metric: metric_table(results, members, metric) for metric in metrics}
             means = pd.DataFrame({metric: table.mean(axis=1) for metric, table in tables.items()})
             rows.append(means.reset_index().assign(**{self.y: size}))

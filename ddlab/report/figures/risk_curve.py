@@ -49,7 +49,7 @@ class RiskCurve(Recipe):
         threshold: where to mark the interpolation threshold on x; null: nowhere.
         x_scale: "linear" or "log".
         y_scale: "linear" or "log".
-        y_min: least value shown; null: of the simulation.
+        y_min: least value shown; null: of the simulation, or 0 on a linear scale.
     """
 
     metric: str = "test_loss"
@@ -77,6 +77,8 @@ class RiskCurve(Recipe):
         for option, scale in (("threshold", self.x_scale), ("y_min", self.y_scale)):
             if scale == "log" and (value := getattr(self, option)) is not None and value <= 0:
                 raise ConfigError(f"figures.{name}.{option}={value}: must be above 0, on a log scale")
+        if len(self.curves) > MOST_CURVES:
+            raise ConfigError(f"figures.{name}.curves: are {len(self.curves)}; at most {MOST_CURVES} can be told apart")
         if self.curves and self.group:
             raise ConfigError(f"figures.{name}.curves: takes the place of a group; give one of the two")
         for options in self.curves:
@@ -162,7 +164,10 @@ class RiskCurve(Recipe):
         if "theory" in set(frame["kind"]):
             median = median_deviation(frame)
             theory = f"theory (median deviation {median:.1%})" if np.isfinite(median) else "theory"
-            marks = [Line2D([], [], color=MARK, label="mean of seeds", **DOTS), Line2D([], [], color=MARK, label=theory)]
+            marks = [
+                Line2D([], [], color=MARK, label="mean of seeds" if frame["seeds"].max() > 1 else "one seed", **DOTS),
+                Line2D([], [], color=MARK, label=theory),
+            ]
             figure.legend(handles=marks, loc="outside upper center", ncols=2, **row)
         if len(names) > 1:
             title = self.group_label or (label(self.group) if self.group else None)
