@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -53,8 +53,9 @@ class Outcomes:
         self.alive &= ~chosen
         self.status[chosen] = status
 
-    def replay(self, trial_index: Mapping[str, int], rows: Any, metric_names: Sequence[str]) -> None:
-        """Take stored rows (a frame with trial_id, step and metrics, in the order they were written)."""
+    def replay(self, trial_index: Mapping[str, int], rows: Any) -> None:
+        """Take stored rows (a frame with trial_id, step and metrics, in the order they were written); vectors are no outcome."""
+        metric_names = [name for name in rows.columns if name not in ("trial_id", "step") and rows[name].dtype != object]
         for step, group in rows.groupby("step", sort=True):
             index = group["trial_id"].map(trial_index).to_numpy()
             metrics = {

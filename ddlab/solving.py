@@ -136,8 +136,7 @@ class SolvingRun:
                 break
             ids = list(dict.fromkeys(rows["trial_id"]))
             outcomes = Outcomes(self._prepared.train, len(ids))
-            names = [name for name in rows.columns if name not in ("trial_id", "step") and rows[name].dtype != object]
-            outcomes.replay({trial_id: place for place, trial_id in enumerate(ids)}, rows, names)
+            outcomes.replay({trial_id: place for place, trial_id in enumerate(ids)}, rows)
             self._take(np.array([places[trial_id] for trial_id in ids]), outcomes)
             self._num_parts += 1
         if not self._num_parts:

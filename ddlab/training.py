@@ -173,6 +173,5 @@ class TrainingRun:
             return self._compiled.begin()
         state, self._num_evals, self._num_parts, self._timing = found
         index = MappingProxyType({trial_id: k for k, trial_id in enumerate(self._prepared.trial_ids)})
-        names = [name for name in rows.columns if name not in ("trial_id", "step") and rows[name].dtype != object]
-        self._outcomes.replay(index, rows, names)
+        self._outcomes.replay(index, rows)
         return self._compiled.to_devices(state)

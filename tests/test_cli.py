@@ -10,8 +10,9 @@ import pytest
 
 import ddlab as package
 from ddlab import catalog
-from ddlab.cli import HELP, main
+from ddlab.cli import main
 from ddlab.completion import BASH, complete
+from ddlab.help import HELP
 from tests.support import ddlab
 from tests.test_sweep_command import TINY
 

@@ -65,7 +65,7 @@ def test_replaying_the_stored_rows_gives_the_same_state():
     ]
     again = Outcomes(train, 6)
     index = {f"t{t}": t for t in range(6)}
-    again.replay(index, pd.DataFrame(rows), ["train_loss", "test_loss", "test_error"])
+    again.replay(index, pd.DataFrame(rows))
     assert again.status.tolist() == outcomes.status.tolist()
     assert again.alive.tolist() == outcomes.alive.tolist()
     assert again.last_step.tolist() == outcomes.last_step.tolist()
@@ -81,5 +81,5 @@ def test_a_metric_that_just_reaches_the_threshold_holds_live_and_when_it_is_read
         assert outcomes.update(step, {"train_loss": one, "test_loss": one, "test_error": error}).all()
         rows.append({"trial_id": "a", "step": step, "train_loss": one[0], "test_loss": one[0], "test_error": error[0]})
     again = Outcomes(train, 1)
-    again.replay({"a": 0}, pd.DataFrame(rows), ["train_loss", "test_loss", "test_error"])
+    again.replay({"a": 0}, pd.DataFrame(rows))
     assert outcomes.status.tolist() == again.status.tolist() == ["stopped"]

@@ -39,6 +39,21 @@ def metrics(directory):
     return results.curves.sort_values(["trial_id", "step"], ignore_index=True)
 
 
+def interrupt(monkeypatch, after):
+    """Solve one problem at a time on each device, and stop once so many calls are recorded; return the problems of each call."""
+    record, calls = ddlab.solving.SolvingRun._record, []
+
+    def recorded(self, chunk):
+        record(self, chunk)
+        calls.append(len(chunk.problems))
+        if len(calls) == after:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(ddlab.devices, "PROBLEMS_OF_WORK", 1e-6)
+    monkeypatch.setattr(ddlab.solving.SolvingRun, "_record", recorded)
+    return calls
+
+
 def test_every_trial_is_stored_with_its_own_data(sweep):
     assert main(["sweep", sweep]) == 0
     results = ddlab.load("results/s")
@@ -62,16 +77,7 @@ def test_every_trial_is_stored_with_its_own_data(sweep):
 def test_an_interrupted_pack_goes_on_behind_what_is_stored(sweep, monkeypatch):
     seeds = "seed=range(10)"
     assert main(["sweep", sweep, seeds, "out=whole"]) == 0
-    solve, calls = ddlab.solving.SolvingRun._record, []
-
-    def interrupted(self, chunk):
-        solve(self, chunk)
-        calls.append(len(chunk.problems))
-        if len(calls) == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(ddlab.devices, "PROBLEMS_OF_WORK", 1e-6)  # one problem at a time on each device
-    monkeypatch.setattr(ddlab.solving.SolvingRun, "_record", interrupted)
+    calls = interrupt(monkeypatch, after=2)
     assert main(["sweep", sweep, seeds]) == 130
     stored = len(metrics("results/s"))
     assert 0 < stored < 160
@@ -85,18 +91,9 @@ def test_an_interrupted_pack_goes_on_behind_what_is_stored(sweep, monkeypatch):
 def test_a_pack_goes_on_where_other_devices_deal_its_widths_otherwise(sweep, monkeypatch):
     seeds = "seed=range(5)"
     assert main(["sweep", sweep, seeds, "out=whole"]) == 0
-    record, calls = ddlab.solving.SolvingRun._record, []
-
-    def interrupted(self, chunk):
-        record(self, chunk)
-        calls.append(chunk)
-        if len(calls) == 1:
-            os.kill(os.getpid(), signal.SIGINT)
-
     with monkeypatch.context() as patched:
-        patched.setattr(ddlab.devices, "PROBLEMS_OF_WORK", 1e-6)
+        interrupt(patched, after=1)
         patched.setattr(ddlab.prepare, "deal", lambda trials, _: deal(trials, 16))  # each width is a problem
-        patched.setattr(ddlab.solving.SolvingRun, "_record", interrupted)
         assert main(["sweep", sweep, seeds]) == 130
     before = metrics("results/s")
     assert 0 < len(before) < 80
