@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from ddlab.store import DamagedPart, first_line, write_atomically
+from ddlab.files import DamagedPart, first_line, write_atomically
 from ddlab.timing import Timing
 from ddlab.train import State
 

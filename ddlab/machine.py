@@ -23,10 +23,10 @@ from ddlab.catalog import shipped
 from ddlab.config import Leaves, build, flatten, train_settings
 from ddlab.data import Dataset
 from ddlab.devices import compile_pack, use_compile_cache, working_bytes
+from ddlab.files import write_atomically
 from ddlab.models import size_of
 from ddlab.pack import Machine
 from ddlab.plan import tiling
-from ddlab.store import write_atomically
 from ddlab.train import make_inputs, make_program
 
 VERSION = 4

@@ -19,13 +19,13 @@ from ddlab.devices import one_thread_a_device
 from ddlab.errors import Interrupted, StoreError
 from ddlab.evaluate import Metrics
 from ddlab.exact import make_problem
+from ddlab.files import DamagedPart
 from ddlab.job import Job
 from ddlab.outcome import Outcomes
 from ddlab.prepare import Loader, PreparedSolver
 from ddlab.profile import Profile
 from ddlab.rows import Rows
 from ddlab.schedules import eval_steps
-from ddlab.store import DamagedPart
 
 
 class _Chunk(NamedTuple):

@@ -31,12 +31,9 @@ import yaml
 
 from ddlab.config import SCHEMA_VERSION, load_leaves
 from ddlab.errors import StoreError
+from ddlab.files import DamagedPart, first_line, write_atomically
 
 PENDING, COMPLETED, STOPPED, DIVERGED = "pending", "completed", "stopped", "diverged"
-
-
-class DamagedPart(UserWarning):
-    """A stored file that cannot be read; it is kept, reported, and the rest is used."""
 
 
 @dataclass(frozen=True)
@@ -287,11 +284,6 @@ def _read_each(paths: Iterable[Path], read: Callable[[Path], Any]) -> list[tuple
     return found
 
 
-def first_line(error: BaseException) -> str:
-    """Return the first line of an error's message, or its type."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
-
-
 def _curve_table(columns: Mapping[str, Any]) -> pa.Table:
     arrays = {}
     for name, column in columns.items():
@@ -310,19 +302,3 @@ def write_table(path: Path, table: pa.Table) -> None:
 
 def _others(table: pa.Table, floats: Sequence[str]) -> list[str]:
     return [name for name in table.column_names if name not in floats]
-
-
-def write_atomically(path: Path, content: Any) -> None:
-    """Write a file so that it is either whole or absent, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
-    directory = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)

@@ -18,6 +18,7 @@ import numpy as np
 from ddlab.checkpoints import Checkpoint, Checkpoints
 from ddlab.errors import Interrupted, StoreError
 from ddlab.evaluate import Metrics
+from ddlab.files import DamagedPart
 from ddlab.job import Job
 from ddlab.layout import Layout
 from ddlab.outcome import Outcomes
@@ -25,7 +26,6 @@ from ddlab.prepare import Prepared
 from ddlab.profile import Profile
 from ddlab.rows import Rows
 from ddlab.schedules import eval_steps
-from ddlab.store import DamagedPart
 from ddlab.timing import Timing
 from ddlab.train import State
 

@@ -14,7 +14,8 @@ import yaml
 import ddlab
 from ddlab.claim import claim
 from ddlab.errors import StoreError
-from ddlab.store import DamagedPart, Store, write_atomically
+from ddlab.files import DamagedPart, write_atomically
+from ddlab.store import Store
 
 
 @pytest.fixture

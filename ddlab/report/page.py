@@ -19,9 +19,10 @@ from matplotlib.figure import Figure
 from omegaconf import OmegaConf
 
 from ddlab.errors import ConfigError, suggest
+from ddlab.files import write_atomically
 from ddlab.report.claims import Verdict, verify
 from ddlab.report.figures import Recipe, make_recipe
-from ddlab.store import Results, Store, write_atomically
+from ddlab.store import Results, Store
 
 STYLE = Path(__file__).with_name("ddlab.mplstyle")
 
