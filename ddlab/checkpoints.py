@@ -1,18 +1,21 @@
-"""The last checkpoint of a pack, by orbax; a new one is complete before the old one goes."""
+"""A pack's last checkpoint: `state.npz`, and `about.json`, which makes it whole; a new one is whole before the old one goes."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 import warnings
-from functools import cached_property
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import jax
 import numpy as np
 
 from ddlab.files import DamagedPart, first_line, write_atomically
+from ddlab.sealed import Damaged, sealed, unsealed
 from ddlab.timing import Timing
 from ddlab.train import State
 
@@ -34,49 +37,73 @@ class Checkpoint(NamedTuple):
 
 
 class Checkpoints:
-    """The checkpoints of one pack, below one directory."""
+    """The checkpoints of one pack, below one directory; those of other trials are not taken."""
 
-    def __init__(self, directory: Path):
-        self._directory = directory.absolute()
-
-    @cached_property
-    def _checkpointer(self) -> Any:
-        import orbax.checkpoint  # takes most of a second, which short packs never need
-
-        return orbax.checkpoint.StandardCheckpointer()
+    def __init__(self, directory: Path, trial_ids: Sequence[str]):
+        self._directory = directory
+        self._trials = hashlib.sha256(" ".join(trial_ids).encode()).hexdigest()
 
     def save(self, checkpoint: Checkpoint) -> None:
         """Write a checkpoint, then remove the one before."""
         state, num_evals, num_parts, timing = checkpoint
         path = self._directory / f"eval={num_evals:05d}"
-        arrays = {f"{k:04d}": leaf for k, leaf in enumerate(jax.tree.leaves(state)) if leaf.size}
-        self._checkpointer.save(path / "state", arrays, force=True)
-        self._checkpointer.wait_until_finished()
-        about = {"num_evals": num_evals, "num_parts": num_parts, "timing": timing.sums()}
-        write_atomically(path / "about.json", json.dumps(about).encode())
+        arrays = _named(state)
+
+        def write(file: BinaryIO) -> None:
+            np.savez(file, **arrays)
+
+        write_atomically(path / "state.npz", write)
+        about = {
+            "trials": self._trials,
+            "num_evals": num_evals,
+            "num_parts": num_parts,
+            "timing": timing.sums(),
+            "state": _digest(arrays),
+        }
+        write_atomically(path / "about.json", json.dumps(sealed(about)).encode())
         for other in self._directory.glob("eval=*"):
             if other != path:
                 shutil.rmtree(other)
 
     def restore(self, shapes: State) -> Checkpoint | None:
-        """Return the last whole checkpoint, of the given shapes; None where there is none."""
+        """Return the last whole checkpoint of these trials, of the given shapes; None where there is none."""
         for about in sorted(self._directory.glob("eval=*/about.json"), reverse=True):
             try:
                 return self._read(about, shapes)
-            except Exception as error:  # whatever orbax raises on damage: the pack begins again
+            except (Damaged, OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
                 warnings.warn(f"{about.parent}: damaged, not used ({first_line(error)})", DamagedPart, stacklevel=2)
         return None
 
     def _read(self, about: Path, shapes: State) -> Checkpoint:
-        leaves, tree = jax.tree.flatten(shapes)
-        zeros = {f"{k:04d}": np.zeros(leaf.shape, leaf.dtype) for k, leaf in enumerate(leaves)}
-        wanted = {key: array for key, array in zeros.items() if array.size}  # orbax stores no empty arrays
-        arrays = zeros | self._checkpointer.restore(about.parent / "state", wanted)
-        read = json.loads(about.read_text())
-        state = jax.tree.unflatten(tree, list(arrays.values()))
+        read = unsealed(json.loads(about.read_text()))
+        if read["trials"] != self._trials:
+            raise Damaged("it is of other trials")
+        wanted = _named(shapes)
+        with np.load(about.with_name("state.npz")) as stored:
+            arrays = dict(stored)
+        if {name: (array.shape, array.dtype) for name, array in arrays.items()} != {
+            name: (shape.shape, shape.dtype) for name, shape in wanted.items()
+        }:
+            raise Damaged("its arrays are of another program")
+        if read["state"] != _digest(arrays):
+            raise Damaged("its checksum differs")
+        state = jax.tree.unflatten(jax.tree.structure(shapes), [arrays[name] for name in wanted])
         return Checkpoint(state, read["num_evals"], read["num_parts"], Timing(**read["timing"]))
 
     def remove(self) -> None:
         """Remove every checkpoint."""
         if self._directory.exists():
             shutil.rmtree(self._directory)
+
+
+def _named(state: State) -> dict[str, Any]:
+    """Return the arrays (or shapes) of a state by their path in it."""
+    return {jax.tree_util.keystr(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state)}
+
+
+def _digest(arrays: dict[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name, array in arrays.items():
+        digest.update(f"{name} {array.shape} {array.dtype.str}".encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -23,6 +23,7 @@ RESERVED = frozenset(
         "status",
         "seconds",
         "last_step",
+        "num_rows",
         "data_checksum",
         "num_params",
         "num_train",

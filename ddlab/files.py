@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 
 class DamagedPart(UserWarning):
@@ -18,20 +20,58 @@ def first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def write_atomically(path: Path, content: Any) -> None:
-    """Write a file so that it is either whole or absent, also after a power cut; what could not be written leaves nothing."""
+def write_atomically(path: Path, content: bytes | Callable[[BinaryIO], None], *, new: bool = False) -> None:
+    """Write a file so that it is either whole or absent, also after a power cut; what could not be written leaves nothing.
+
+    Args:
+        path: of the file; its directory is made where there is none.
+        content: of the file, or a function that writes it.
+        new: the file must not be there yet.
+
+    Raises:
+        FileExistsError: with `new`, where the file is there already.
+        OSError: it cannot be written; names the file.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     try:
         with open(temporary, "xb") as file:
-            file.write(content)
+            if callable(content):
+                content(file)
+            else:
+                file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
+        if new:
+            _move_to_new(temporary, path)
+        else:
+            os.replace(temporary, path)
+    except BaseException as error:
         temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            raise OSError(error.errno, error.strerror, str(path)) from error  # a full disk, which names no file
         raise
     _sync_directory(path.parent)
+
+
+def _move_to_new(source: Path, target: Path) -> None:
+    """Rename a file to a name that must be free."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        os.replace(source, target)
+    else:
+        source.unlink()
+
+
+def remove_unfinished(directory: Path) -> None:
+    """Remove what killed processes have left of files that `write_atomically` had not finished."""
+    for path in directory.glob(".*.????????"):
+        path.unlink(missing_ok=True)
 
 
 def _sync_directory(directory: Path) -> None:

@@ -9,6 +9,10 @@ from typing import Any, NamedTuple
 from ddlab.config import PackSettings
 from ddlab.progress import Progress
 from ddlab.store import Store
+from ddlab.writer import PackWriter
+
+# The environment variable in which a command leaves its process's number to those that it launches.
+COMMAND = "DDLAB_COMMAND"
 
 
 class Signals:
@@ -40,6 +44,7 @@ class Job(NamedTuple):
     Attributes:
         store: where its metrics go.
         pack: its number.
+        writer: of its metrics.
         settings: of the run.
         waited: seconds spent waiting for its program.
         signals: that have come.
@@ -48,6 +53,7 @@ class Job(NamedTuple):
 
     store: Store
     pack: int
+    writer: PackWriter
     settings: PackSettings
     waited: float
     signals: Signals

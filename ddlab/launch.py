@@ -2,39 +2,37 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import json
 import os
-import platform
 import shlex
 import signal
-import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import rich.box
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-import ddlab
-from ddlab.claim import claim
-from ddlab.config import Leaves, PackSettings, pack_settings
+from ddlab.config import PackSettings, pack_settings
 from ddlab.devices import use_cpu_cores
 from ddlab.errors import DdlabError, Interrupted, StoreError
+from ddlab.files import DamagedPart
+from ddlab.job import COMMAND
+from ddlab.lease import Lease, claim
 from ddlab.machine import machine_file, this_machine
 from ddlab.pack import Machine, Pack, pack_trials
 from ddlab.plan import Part, Trial, make_trials
+from ddlab.provenance import add_provenance, this_run
 from ddlab.report.claims import make_claim
 from ddlab.report.figures import make_recipe
 from ddlab.store import Store
-from ddlab.sweeper import Composer, Sweep, base_differences, compose_sweep, settle
+from ddlab.stored_plan import check_same_base, extended_plan, listed, stored_plan
+from ddlab.sweeper import Composer, Sweep, compose_sweep, settle
 
 HEAD = ("title", "paper", "shows", "minutes")
 Launch = Callable[[list[list[str]]], Sequence[JobReturn]]
@@ -81,32 +79,24 @@ def _plan_and_launch(
         return
     store = Store(Path(sweep.config.out).expanduser())
     with claim(store):
-        stored = store.read_sweep() if store.exists() else None
-        begun = store.begun_packs()
-        stored_parts = stored["parts"] if stored and begun else []
-        check_same_base(store, stored_parts, sweep)
-        packing = {"max_trials": settings.max_trials, "memory_gib": settings.memory_gib}
-        old_plan = store.read_plan() if begun else store.read_plan().iloc[:0]
-        if stored and stored.get("packing") != packing:
-            old_plan = old_plan[old_plan["pack"].isin(begun)]
-        plan = extended_plan(old_plan, trials, settings, machine)
-        wanted = plan[plan["trial_id"].isin({trial.id for trial in trials})]
-        pending = sorted(set(wanted["pack"]) - store.finished_packs())
-        store.write_plan(plan)
-        store.write_sweep({**describe(name, sweep, stored_parts), "packing": packing})
-        store.add_provenance(provenance(command, overrides))
-        done = len(wanted) - int(wanted["pack"].isin(pending).sum())
-        if done:
-            print(f"{done:,} of {len(wanted):,} trials are stored already in {store.root}", file=sys.stderr)
+        pending = _store_plan(name, store, sweep, trials, settings, machine, this_run(command, overrides))
         if pending:
             fixed = [f"out='{_escape(str(store.root))}'", *_pack_overrides(sweep.config)]
             if received:
                 raise Interrupted(received[0])
-            returns = launch([[*fixed, *job] for job in _jobs(pending, sweep.config)])
+            os.environ[COMMAND] = str(os.getpid())
+            submitted = submitted_jobs(store)
+            try:
+                returns = launch([[*fixed, *job] for job in _jobs(pending, sweep.config)])
+            except KeyboardInterrupt:
+                _tell_what_goes_on(store, pending, submitted_jobs(store) - submitted)
+                raise
             _raise_failure(dict(zip(pending, returns, strict=True)))
     _print_summary(name, store, {trial.id for trial in trials})
     if sweep.config.profile and (store.root / "profile").exists():
         print(f"profiles: {store.root / 'profile'}; for TensorBoard, or open a trace.json.gz in Perfetto")
+    if left := [f"pack {pack} to {Lease(store.pack_lease_file(pack)).holder}" for pack in pending if not store.is_finished(pack)]:
+        raise StoreError(f"not all is done: {', '.join(left)}; the same command goes on when they have ended")
 
 
 @contextmanager
@@ -161,68 +151,51 @@ def _raise_failure(returns: Mapping[int, JobReturn]) -> None:
         _ = job.return_value
 
 
+def _store_plan(
+    name: str,
+    store: Store,
+    sweep: Sweep,
+    trials: Sequence[Trial],
+    settings: PackSettings,
+    machine: Machine,
+    run: Mapping[str, Any],
+) -> list[int]:
+    """Store what the sweep is and its plan; return the packs that are to be run."""
+    if store.exists() and not store.sweep_is_whole():
+        warnings.warn(f"{store.sweep_file}: damaged, made again", DamagedPart, stacklevel=2)
+    stored = store.read_sweep() if store.sweep_is_whole() else None
+    stored_parts = stored["parts"] if stored and store.begun_packs() else []
+    check_same_base(store, stored_parts, sweep)
+    packing = {"max_trials": settings.max_trials, "memory_gib": settings.memory_gib}
+    plan = stored_plan(store, as_packed=stored is not None and stored.get("packing") == packing)
+    plan = extended_plan(store, plan, trials, settings, machine)
+    wanted = plan[plan["trial_id"].isin({trial.id for trial in trials})]
+    pending = sorted(set(wanted["pack"]) - store.finished_packs())
+    store.write_plan(plan)
+    store.write_sweep({**describe(name, sweep, stored_parts), "packing": packing})
+    add_provenance(store.provenance_file, run)
+    done = len(wanted) - int(wanted["pack"].isin(pending).sum())
+    if done:
+        print(f"{done:,} of {len(wanted):,} trials are stored already in {store.root}", file=sys.stderr)
+    return pending
+
+
+def submitted_jobs(store: Store) -> set[str]:
+    """Return the jobs that submitit knows of: each has a directory of its own."""
+    return {path.name for path in (store.root / ".submitit").glob("[0-9]*")}
+
+
+def _tell_what_goes_on(store: Store, packs: Sequence[int], jobs: set[str]) -> None:
+    """Say which jobs do not end with the command that launched them."""
+    at_work = {pack: holder for pack in packs if (holder := Lease(store.pack_lease_file(pack)).living)}
+    if jobs:
+        array = ", ".join(sorted({job.partition("_")[0] for job in jobs}))
+        print(f"ddlab: {len(jobs)} submitted jobs go on by themselves; to end them: scancel {array}", file=sys.stderr)
+    for pack, holder in at_work.items():
+        print(f"ddlab: pack {pack} goes on: {holder}", file=sys.stderr)
+
+
 # --- store -----------------------------------------------------------------------------------------------------------
-
-
-def check_same_base(store: Store, stored_parts: Sequence[Mapping[str, Any]], sweep: Sweep) -> None:
-    """Refuse to mix trials of another base config into a store, unless `extend=true` asks for it.
-
-    Raises:
-        StoreError: naming the first keys that differ, and how to go on.
-    """
-    for part in sweep.parts:
-        differences = [_differences(stored, part) for stored in stored_parts]
-        if sweep.config.extend or not differences or [] in differences:
-            continue
-        least = min(differences, key=len)
-        more = f" and {len(least) - 3} more" if len(least) > 3 else ""
-        raise StoreError(
-            f"out={store.root}: holds a sweep with another base config ({'; '.join(least[:3])}{more});"
-            f" name another out=DIR, or add extend=true to mix them"
-        )
-
-
-def _differences(stored: Mapping[str, Any], part: Part) -> list[str]:
-    """Return how a part's base differs from a stored one; what another choice of a group brings along does not count."""
-    old, new = stored["structural"], part.structural
-    if old.keys() == new.keys() and old != new:
-        return []
-    groups = tuple(f"{group}." for group in old.keys() ^ new.keys())
-    bases = (
-        {key: value for key, value in base.items() if not key.startswith(groups)}
-        for base in (stored["base"], _listed(part.fixed))
-    )
-    return base_differences(*bases)
-
-
-def extended_plan(plan: pd.DataFrame, trials: Sequence[Trial], settings: PackSettings, machine: Machine) -> pd.DataFrame:
-    """Return the stored plan with the trials that it lacks appended, packed among themselves.
-
-    Stored packs stay as they are: an unfinished one goes on with the same compiled program.
-    """
-    known = set(plan["trial_id"])
-    packs = pack_trials([trial for trial in trials if trial.id not in known], settings, machine)
-    first = 0 if plan.empty else int(plan["pack"].max()) + 1
-    rows = []
-    for index, pack in enumerate(packs, first):
-        seconds = machine.seconds(pack.widest, len(pack.trials))
-        rows += [{**_plan_row(trial, pack, index), "estimated_seconds": seconds} for trial in pack.trials]
-    added = pd.DataFrame(rows)
-    return added if plan.empty else pd.concat([plan, added], ignore_index=True) if rows else plan
-
-
-def _plan_row(trial: Trial, pack: Pack, index: int) -> dict[str, Any]:
-    size = trial.shape.size
-    return {
-        "trial_id": trial.id,
-        "pack": index,
-        "config": trial.config,
-        "choices": json.dumps(dict(trial.shape.part.choices)),
-        "num_params": size.num_params,
-        "num_train": size.num_train,
-        "num_outputs": size.num_outputs,
-        "flops": pack.widest.flops,
-    }
 
 
 def describe(name: str, sweep: Sweep, stored_parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -241,39 +214,7 @@ def _describe_part(part: Part) -> dict[str, Any]:
     axes = {key: list(values) for key, values in part.axes.items()}
     follows = {alias: axis for alias, (axis, _) in part.aliases.items()}
     choices = {"structural": dict(part.structural), "choices": dict(part.choices)}
-    return {**choices, "axes": axes, "follows": follows, "base": _listed(part.fixed)}
-
-
-def _listed(leaves: Leaves) -> dict[str, Any]:
-    """Return leaves as YAML keeps them: tuples as lists."""
-    return {key: list(value) if isinstance(value, tuple) else value for key, value in leaves.items()}
-
-
-def provenance(command: str, overrides: Sequence[str]) -> dict[str, Any]:
-    """Return what is known of this run of the command: when, command line, versions, git state."""
-    packages = ("ddlab", "jax", "jaxlib", "flax", "optax", "hydra-core", "numpy", "pandas", "pyarrow", "mnist1d")
-    return {
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": command,
-        "overrides": list(overrides),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "versions": {package: importlib.metadata.version(package) for package in packages},
-        "git": _git_state(),
-    }
-
-
-def _git_state() -> dict[str, Any] | None:
-    """Return commit and cleanliness of the checkout that ddlab runs from; None where it is installed."""
-
-    def git(*words: str) -> str:
-        command = ["git", "-C", str(Path(ddlab.__file__).parent), *words]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        return {"commit": git("rev-parse", "HEAD"), "clean": not git("status", "--porcelain")}
-    except (OSError, subprocess.CalledProcessError):
-        return None
+    return {**choices, "axes": axes, "follows": follows, "base": listed(part.fixed)}
 
 
 # --- printing --------------------------------------------------------------------------------------------------------

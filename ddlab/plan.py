@@ -125,7 +125,7 @@ class Shape:
 
     @cached_property
     def places(self) -> frozenset[str]:
-        return frozenset(key for key, declared in declarations(self.leaves).items() if declared.mark is Mark.PLACE)
+        return places(self.leaves)
 
     @cached_property
     def exact(self) -> bool:
@@ -180,6 +180,11 @@ class Shape:
     def data_bytes(self) -> float:
         """Bytes of the data set, which lies on each device."""
         return itemsize(self.train) * (self.size.num_inputs + 1.0) * (self.size.num_train + self.size.num_test)
+
+
+def places(leaves: Leaves) -> frozenset[str]:
+    """Return the leaves that say where something lies, not what it is; they are no part of a trial's identity."""
+    return frozenset(key for key, declared in declarations(leaves).items() if declared.mark is Mark.PLACE)
 
 
 def is_exact(leaves: Leaves) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import pandas as pd
 
 from ddlab.config import Leaves, Train, build, hyper_keys, load_leaves, train_settings, width_key
 from ddlab.data import Dataset
@@ -18,7 +19,6 @@ from ddlab.devices import Compiled, CompiledSolver, compile_pack, compile_solver
 from ddlab.exact import make_problem, make_solver
 from ddlab.models import size_of
 from ddlab.plan import WIDTH, is_exact, problem_bytes, shared_by_problem, tiling
-from ddlab.store import Store
 from ddlab.train import make_inputs, make_program
 
 
@@ -66,9 +66,8 @@ class PreparedSolver:
     solver: CompiledSolver
 
 
-def prepare_pack(store: Store, index: int) -> Prepared | PreparedSolver:
-    """Load the data of a pack, or the first of it, and compile its program."""
-    rows = store.read_plan(pack=index)
+def prepare_pack(rows: pd.DataFrame) -> Prepared | PreparedSolver:
+    """Load the data of a pack, or the first of it, and compile its program; rows of the plan, one for each trial."""
     trial_ids = np.array(rows["trial_id"], object)
     trials = [load_leaves(config) for config in rows["config"]]
     return _prepare_solver(trial_ids, trials) if is_exact(trials[0]) else _prepare_training(trial_ids, trials)

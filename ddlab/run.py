@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import sys
+import threading
 import time
 from collections.abc import Hashable
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
+
+import pandas as pd
 
 from ddlab.ahead import Ahead
 from ddlab.config import PackSettings, load_leaves, train_settings
 from ddlab.devices import use_compile_cache, use_cpu_cores
-from ddlab.job import Job, Signals
-from ddlab.plan import is_exact
+from ddlab.errors import Interrupted, StoreError
+from ddlab.job import COMMAND, Job, Signals
+from ddlab.lease import Held, Lease
+from ddlab.plan import is_exact, places, trial_id
 from ddlab.prepare import Prepared, precision, prepare_pack
 from ddlab.progress import Outline, Progress
 from ddlab.solving import SolvingRun
 from ddlab.store import Store
 from ddlab.training import TrainingRun
+from ddlab.writer import PackWriter
 
 _ahead = Ahead()
 
@@ -24,41 +33,111 @@ _ahead = Ahead()
 def run_pack(root: str | Path, index: int, settings: PackSettings) -> None:
     """Train pack `index` of the sweep stored at `root`, going on from its checkpoint where there is one.
 
+    A pack at which another process is at work is left to it, and a finished one is left as it is.
+
     Raises:
         Interrupted: SIGINT or SIGTERM came; the pack is committed at the eval point it had reached.
+        StoreError: the results directory is gone or damaged, or another process has taken over the pack.
     """
     store = Store(root)
+    _end_with_command()
+    if not store.exists():
+        raise StoreError(f"{root}: no stored sweep here")
+    try:
+        with _running, Signals() as signals, Lease(store.pack_lease_file(index), lost=_stop) as lease:
+            if not store.is_finished(index):
+                _run(store, index, settings, signals, lease)
+    except Held as holder:
+        print(f"ddlab: pack {index} is left to {holder}", file=sys.stderr)
+
+
+def _run(store: Store, index: int, settings: PackSettings, signals: Signals, lease: Lease) -> None:
     use_cpu_cores(settings.cpu_devices)
     use_compile_cache(settings.compile_cache_mib)
-    with Signals() as signals, Progress(_outline(store, index)) as progress:
+    rows = _planned(store, index)
+    with Progress(_outline(store, rows)) as progress:
         start = time.monotonic()
-        prepared = _ahead.take(_key(store, index), partial(prepare_pack, store, index))
-        job = Job(store, index, settings, time.monotonic() - start, signals, progress)
+        prepared = _ahead.take(_key(store, rows), partial(prepare_pack, rows))
+        job = Job(store, index, PackWriter(store, index, lease), settings, time.monotonic() - start, signals, progress)
         if settings.next is not None and not signals.received:
-            _ahead.start(_key(store, settings.next), partial(prepare_pack, store, settings.next))
+            following = _planned(store, settings.next)
+            _ahead.start(_key(store, following), partial(prepare_pack, following))
         with precision(prepared.train):
             run = TrainingRun(job, prepared) if isinstance(prepared, Prepared) else SolvingRun(job, prepared)
             run.run()
 
 
-def _key(store: Store, index: int) -> Hashable:
+def _planned(store: Store, index: int) -> pd.DataFrame:
+    """Return the planned trials of a pack, each of which is the one that its config says."""
+    rows = store.read_plan(pack=index)
+    if rows.empty:
+        raise StoreError(f"{store.root}: no pack {index} is planned here")
+    of_place = places(load_leaves(rows["config"].iloc[0]))
+    for known, config in zip(rows["trial_id"], rows["config"], strict=True):
+        if trial_id(load_leaves(config), of_place) != known:
+            raise StoreError(f"{store.plan_file}: damaged (trial {known} is not the one that its config says)")
+    return rows
+
+
+def _key(store: Store, rows: pd.DataFrame) -> Hashable:
     """Return what a prepared pack is known by; its number alone may mean other trials once the plan has changed."""
-    return (store.root.resolve(), *store.read_plan(pack=index, columns=["trial_id"])["trial_id"])
+    return (store.root.resolve(), *rows["trial_id"])
 
 
-def _outline(store: Store, index: int) -> Outline:
+def _outline(store: Store, rows: pd.DataFrame) -> Outline:
+    """Return what a pack is within its sweep, by the plan alone: jobs that run side by side number themselves alike."""
     plan = store.read_plan(columns=["pack", "flops"])
-    leaves = load_leaves(store.read_plan(pack=index, columns=["config"])["config"].iloc[0])
-    finished = plan["pack"].isin(store.finished_packs())
+    index = rows["pack"].iloc[0]
+    leaves = load_leaves(rows["config"].iloc[0])
+    before, own = plan["pack"] < index, plan["pack"] == index
     work = plan["flops"] / plan["flops"].sum()
-    own = plan["pack"] == index
     return Outline(
-        pack=int(plan.loc[finished, "pack"].nunique()) + 1,
+        pack=int(plan.loc[before, "pack"].nunique()) + 1,
         num_packs=int(plan["pack"].nunique()),
-        trials_before=int(finished.sum()),
+        trials_before=int(before.sum()),
         num_trials=len(plan),
-        pack_trials=int(own.sum()),
+        pack_trials=len(rows),
         steps=None if is_exact(leaves) else train_settings(leaves).steps,
-        share_before=float(work[finished].sum()),
+        share_before=float(work[before].sum()),
         share=float(work[own].sum()),
     )
+
+
+# --- ending ----------------------------------------------------------------------------------------------------------
+
+_running = threading.Lock()
+_left_alone = threading.Event()
+
+
+def _stop() -> None:
+    """Stop the pack that runs at its next eval point, as a signal from outside does."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _end_with_command() -> None:
+    """Make this process end when the command that launched it as its child is gone, such as a worker whose parent was killed.
+
+    The pack that runs is committed first. A job of a cluster is no child of the command, and goes on.
+
+    Raises:
+        Interrupted: the command is gone already.
+    """
+    if str(os.getppid()) == os.environ.get(COMMAND):
+        _watch(os.getppid())
+    if _left_alone.is_set():
+        raise Interrupted(signal.SIGTERM.name)
+
+
+@cache
+def _watch(parent: int) -> None:
+    """Begin to wait, in a thread, for the end of this process's parent."""
+
+    def wait() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        _left_alone.set()
+        _stop()
+        with _running:
+            _stop()
+
+    threading.Thread(target=wait, name="ddlab-watch", daemon=True).start()

@@ -24,8 +24,8 @@ from ddlab.job import Job
 from ddlab.outcome import Outcomes
 from ddlab.prepare import Loader, PreparedSolver
 from ddlab.profile import Profile
-from ddlab.rows import Rows
 from ddlab.schedules import eval_steps
+from ddlab.writer import count_rows
 
 
 class _Chunk(NamedTuple):
@@ -39,10 +39,9 @@ class SolvingRun:
     """One pack from its first problem, or the first that is not stored, to its outcome."""
 
     def __init__(self, job: Job, prepared: PreparedSolver):
-        self._job, self._prepared = job, prepared
+        self._job, self._writer, self._prepared = job, job.writer, prepared
         num_trials = len(prepared.trial_ids)
         self._steps = [int(step) for step in eval_steps(prepared.train)]
-        self._rows, self._num_parts = Rows(), 0
         self._solved = np.zeros(num_trials, bool)
         self._status = np.full(num_trials, "", object)
         self._last_step = np.zeros(num_trials, int)
@@ -55,7 +54,7 @@ class SolvingRun:
         self._restore()
         with one_thread_a_device(), Profile(self._job.store.profile_directory(self._job.pack)) as profile:
             self._solve_all(profile if self._job.settings.profile else None)
-        self._write_part()
+        self._writer.write_part()
         if self._solved.all():
             self._finish(time.monotonic() - started)
         if self._job.signals.received:
@@ -72,7 +71,7 @@ class SolvingRun:
                 self._record(waiting)
             waiting = chunk
             if time.monotonic() - written >= self._job.settings.checkpoint_seconds:
-                self._write_part()
+                self._writer.write_part()
                 written = time.monotonic()
             if self._job.signals.received:
                 break
@@ -107,7 +106,7 @@ class SolvingRun:
         outcomes = Outcomes(self._prepared.train, len(trials))
         for k, step in enumerate(self._steps):
             at_step = {name: array[:, k] for name, array in metrics.items()}
-            self._rows.add(self._prepared.trial_ids[trials], step, at_step, outcomes.update(step, at_step))
+            self._writer.rows.add(self._prepared.trial_ids[trials], step, at_step, outcomes.update(step, at_step))
         self._take(trials, outcomes)
         losses = metrics["train_loss"][:, -1]
         num_solved = int(self._solved.sum())
@@ -117,30 +116,25 @@ class SolvingRun:
         self._solved[trials] = True
         self._status[trials], self._last_step[trials] = outcomes.status, outcomes.last_step
 
-    def _write_part(self) -> None:
-        if self._rows.columns:
-            self._job.store.write_part(self._job.pack, self._num_parts, self._rows.take())
-            self._num_parts += 1
-
     def _restore(self) -> None:
         """Take what is stored of the pack; where a part is damaged it is solved again from the start."""
         store, pack = self._job.store, self._job.pack
         places = {trial_id: place for place, trial_id in enumerate(self._prepared.trial_ids)}
-        while store.part_file(pack, self._num_parts).exists():
+        num_parts = 0
+        while store.part_file(pack, num_parts).exists():
             try:
-                rows = store.read_part(pack, self._num_parts)
+                rows = store.read_part(pack, num_parts)
             except StoreError as error:
                 warnings.warn(f"{error}; pack {pack} is solved again", DamagedPart, stacklevel=2)
-                self._num_parts = 0
+                num_parts = 0
                 self._solved[:] = False
                 break
             ids = list(dict.fromkeys(rows["trial_id"]))
             outcomes = Outcomes(self._prepared.train, len(ids))
             outcomes.replay({trial_id: place for place, trial_id in enumerate(ids)}, rows)
             self._take(np.array([places[trial_id] for trial_id in ids]), outcomes)
-            self._num_parts += 1
-        if not self._num_parts:
-            store.clear_parts(pack)
+            num_parts += 1
+        self._writer.go_on(num_parts)
 
     def _finish(self, seconds: float) -> None:
         num_trials = len(self._prepared.trial_ids)
@@ -148,6 +142,7 @@ class SolvingRun:
             "trial_id": list(self._prepared.trial_ids),
             "status": list(self._status),
             "last_step": self._last_step,
+            "num_rows": count_rows(np.array(self._steps), self._last_step),
             "seconds": np.full(num_trials, seconds / num_trials),
             "data_checksum": list(self._checksums),
         }
@@ -162,6 +157,5 @@ class SolvingRun:
             "eval_seconds": 0.0,
             "host_seconds": seconds - self._solving,
             "trial_steps": num_trials * self._prepared.train.steps,
-            "num_parts": self._num_parts,
         }
-        self._job.store.write_outcome(self._job.pack, columns, about)
+        self._writer.write_outcome(columns, about)

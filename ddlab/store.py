@@ -1,39 +1,49 @@
-"""The results directory: every filename, atomic writes, and reading it back.
+"""The results directory: every filename, writing it, and reading it back.
 
     sweep.yaml                             what the sweep is, its parts, figures
     provenance.json                        one entry for each run of the command
     plan.parquet                           one row per trial: id, pack, config, P, N
-    trials/pack=00012.parquet              one row per trial of a finished pack: status, seconds
+    trials/pack=00012.parquet              one row per trial of a finished pack: status, rows, seconds
     curves/pack=00012/part-00003.parquet   one row per (trial, eval point), wide
     checkpoints/pack=00012/                the last checkpoint of an unfinished pack
     profile/pack=00012/                    a JAX profile, where profile=true asked for one
+    .running, .pack=00012                  who writes now (`ddlab.lease`)
 
-A file is written under a dot-name, fsynced, renamed, and its directory fsynced: a file that is there is whole. Each has one
-writer, so there are no locks (`ddlab.claim` keeps two commands apart). This module reads and writes tables; it knows nothing
-of JAX.
+Each file is written atomically and carries a checksum; a file that is there is whole, and one that has changed since is
+reported. Each has one writer. This module reads and writes tables; it knows nothing of JAX.
 """
 
 from __future__ import annotations
 
 import json
-import os
+import re
+import shutil
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
-import yaml
 
-from ddlab.config import SCHEMA_VERSION, load_leaves
+from ddlab.config import load_leaves
 from ddlab.errors import StoreError
-from ddlab.files import DamagedPart, first_line, write_atomically
+from ddlab.files import DamagedPart, first_line, remove_unfinished
+from ddlab.provenance import read_provenance
+from ddlab.sealed import Damaged, read_table, write_table
+from ddlab.sweep_file import REMEDY, is_whole, read_sweep_file, write_sweep_file
+from ddlab.tables import CURVES, PLAN, curve_table, read_outcome, row_counts, typed_table
 
 PENDING, COMPLETED, STOPPED, DIVERGED = "pending", "completed", "stopped", "diverged"
+
+# Rows of the plan that are read at once where those of one pack are wanted.
+PLAN_ROWS = 2_000
+
+Read = TypeVar("Read")
 
 
 @dataclass(frozen=True)
@@ -78,25 +88,34 @@ class Store:
         return self.root / "plan.parquet"
 
     @property
+    def lease_file(self) -> Path:
+        """Path of the lease of the command that runs the sweep."""
+        return self.root / ".running"
+
+    def pack_lease_file(self, pack: int) -> Path:
+        """Path of the lease of the process that runs a pack."""
+        return self.root / f".{_name(pack)}"
+
+    @property
     def report_directory(self) -> Path:
         """Where figures, tables and the page go."""
         return self.root / "report"
 
     def trials_file(self, pack: int) -> Path:
         """Path of the outcome of a finished pack."""
-        return self.root / "trials" / f"pack={pack:05d}.parquet"
+        return self.root / "trials" / f"{_name(pack)}.parquet"
 
     def part_file(self, pack: int, part: int) -> Path:
         """Path of a part of the curves of a pack."""
-        return self.root / "curves" / f"pack={pack:05d}" / f"part-{part:05d}.parquet"
+        return self.root / "curves" / _name(pack) / f"part-{part:05d}.parquet"
 
     def checkpoint_directory(self, pack: int) -> Path:
         """Directory of the checkpoints of a pack."""
-        return self.root / "checkpoints" / f"pack={pack:05d}"
+        return self.root / "checkpoints" / _name(pack)
 
     def profile_directory(self, pack: int) -> Path:
         """Directory of the JAX profile of a pack."""
-        return self.root / "profile" / f"pack={pack:05d}"
+        return self.root / "profile" / _name(pack)
 
     # --- sweep and plan ---------------------------------------------------------------------------------------------
 
@@ -105,99 +124,77 @@ class Store:
         return self.sweep_file.exists()
 
     def read_sweep(self) -> dict[str, Any]:
-        """Return the content of sweep.yaml.
+        """Return the content of sweep.yaml, as `read_sweep_file` does."""
+        return read_sweep_file(self.sweep_file)
 
-        Raises:
-            StoreError: none is there, it is damaged, or it was written by a newer ddlab.
-        """
-        try:
-            sweep = yaml.safe_load(self.sweep_file.read_text())
-            version = int(sweep["schema_version"])
-        except OSError as error:
-            raise StoreError(f"{self.root}: no stored sweep here ({error.strerror}: sweep.yaml)") from error
-        except (yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-            raise StoreError(f"{self.sweep_file}: damaged ({type(error).__name__})") from error
-        if version > SCHEMA_VERSION:
-            raise StoreError(
-                f"{self.root}: written by a newer ddlab (store schema {version}, this one reads {SCHEMA_VERSION}); update ddlab"
-            )
-        missing = {"name", "figures", "parts"} - set(sweep)
-        if missing:
-            raise StoreError(f"{self.sweep_file}: damaged (no {', '.join(sorted(missing))})")
-        return sweep
+    def sweep_is_whole(self) -> bool:
+        """Whether sweep.yaml is there as it was written."""
+        return is_whole(self.sweep_file)
 
     def write_sweep(self, sweep: Mapping[str, Any]) -> None:
         """Write sweep.yaml."""
-        content = {"schema_version": SCHEMA_VERSION, **sweep}
-        write_atomically(self.sweep_file, yaml.safe_dump(content, sort_keys=False, width=120).encode())
+        write_sweep_file(self.sweep_file, sweep)
 
     def read_provenance(self) -> list[dict[str, Any]]:
-        """Return one entry for each run of the command; a damaged file is reported and put aside."""
-        try:
-            return json.loads(self.provenance_file.read_text())
-        except FileNotFoundError:
-            return []
-        except ValueError:
-            aside = self.provenance_file.with_suffix(".damaged")
-            warnings.warn(f"{self.provenance_file}: damaged, kept as {aside.name}", DamagedPart, stacklevel=2)
-            os.replace(self.provenance_file, aside)
-            return []
+        """Return one entry for each run of the command, as `ddlab.provenance` does."""
+        return read_provenance(self.provenance_file)
 
-    def add_provenance(self, run: Mapping[str, Any]) -> None:
-        """Append one run of the command to provenance.json."""
-        write_atomically(self.provenance_file, json.dumps([*self.read_provenance(), run], indent=1).encode())
-
-    def read_plan(self, pack: int | None = None, columns: list[str] | None = None) -> pd.DataFrame:
+    def read_plan(self, pack: int | None = None, columns: Sequence[str] = tuple(PLAN)) -> pd.DataFrame:
         """Return the planned trials, of one pack or of all; empty where nothing is planned.
 
         Columns: trial_id, pack, config (canonical JSON), choices (JSON), num_params, num_train, num_outputs, flops,
             estimated_seconds (of the pack).
+
+        Raises:
+            PlanLost: it is missing or damaged.
         """
-        if not self.plan_file.exists():
-            if self.exists():
-                raise StoreError(f"{self.plan_file}: missing; without it the stored curves cannot be told apart")
-            return pd.DataFrame(columns=["trial_id", "pack"])
+        if not self.plan_file.exists() and not self.exists():
+            return pd.DataFrame(columns=list(columns))
         try:
             filters = None if pack is None else [("pack", "==", pack)]
-            return pq.read_table(self.plan_file, filters=filters, columns=columns).to_pandas()
-        except (pa.ArrowException, OSError) as error:
-            raise StoreError(f"{self.plan_file}: damaged ({first_line(error)})") from error
+            return typed_table(read_table(self.plan_file, columns, filters), {name: PLAN[name] for name in columns}).to_pandas()
+        except FileNotFoundError as error:
+            raise PlanLost(f"{self.plan_file}: missing; {REMEDY}") from error
+        except Damaged as error:
+            raise PlanLost(f"{self.plan_file}: damaged ({error}); {REMEDY}") from error
 
     def write_plan(self, plan: pd.DataFrame) -> None:
         """Write plan.parquet."""
-        write_table(self.plan_file, pa.Table.from_pandas(plan, preserve_index=False))
-
-    def finished_packs(self) -> set[int]:
-        """Return the packs whose outcome is stored and whose curves are whole; damaged files are reported."""
-        paths = sorted((self.root / "trials").glob("pack=*.parquet"))
-        finished = set()
-        for path, metadata in _read_each(paths, pq.read_metadata):
-            pack = _pack_number(path.stem)
-            parts = [self.part_file(pack, part) for part in range(_about(metadata).get("num_parts", 0))]
-            if len(_read_each(parts, pq.read_metadata)) == len(parts):
-                finished.add(pack)
-        return finished
-
-    def read_abouts(self) -> dict[int, dict[str, Any]]:
-        """Return what is stored about each finished pack: devices, versions, seconds spent; damaged files are reported."""
-        paths = sorted((self.root / "trials").glob("pack=*.parquet"))
-        return {_pack_number(path.stem): _about(metadata) for path, metadata in _read_each(paths, pq.read_metadata)}
+        write_table(self.plan_file, pa.Table.from_pandas(plan, preserve_index=False), row_group=PLAN_ROWS)
 
     def begun_packs(self) -> set[int]:
-        """Return the packs of which anything is stored: curves, a checkpoint or an outcome."""
-        paths = [*(self.root / "curves").glob("pack=*/*"), *(self.root / "checkpoints").glob("pack=*/*")]
-        return {_pack_number(path.parent.name) for path in paths} | self.finished_packs()
+        """Return the packs of which anything is stored, or at which a process is at work."""
+        kept = [
+            path for kind in ("curves", "checkpoints") for path in _listed(self.root / kind, "pack=*") if _listed(path, "[!.]*")
+        ]
+        named = [*kept, *_listed(self.root, ".pack=*"), *self._outcome_files()]
+        return {number for path in named if (number := _number(path)) is not None}
 
     # --- packs ------------------------------------------------------------------------------------------------------
 
     def write_part(self, pack: int, part: int, columns: Mapping[str, Any]) -> None:
-        """Write one part of a pack's curves."""
-        write_table(self.part_file(pack, part), _curve_table(columns))
+        """Write one part of a pack's curves.
 
-    def clear_parts(self, pack: int) -> None:
-        """Remove the curves of a pack that is trained from the start."""
-        for path in self.part_file(pack, 0).parent.glob("part-*.parquet"):
-            path.unlink()
+        Raises:
+            StoreError: that part is there already.
+        """
+        path = self.part_file(pack, part)
+        try:
+            write_table(path, curve_table(columns), new=True)
+        except FileExistsError as error:
+            raise StoreError(f"{path}: is there already: another process has written it") from error
+
+    def clear_pack(self, pack: int, num_parts: int = 0) -> None:
+        """Remove what is stored of a pack; with `num_parts`, all but its checkpoint and the first parts of its curves."""
+        directory = self.part_file(pack, 0).parent
+        for path in directory.glob("part-*.parquet"):
+            if path.name >= self.part_file(pack, num_parts).name:
+                path.unlink()
+        self.trials_file(pack).unlink(missing_ok=True)
+        if num_parts == 0 and self.checkpoint_directory(pack).exists():
+            shutil.rmtree(self.checkpoint_directory(pack))
+        remove_unfinished(directory)
+        remove_unfinished(self.trials_file(pack).parent)
 
     def read_parts(self, pack: int, num_parts: int) -> pd.DataFrame:
         """Return the first `num_parts` parts of a pack's curves, in order.
@@ -215,34 +212,91 @@ class Store:
         """
         path = self.part_file(pack, part)
         try:
-            return _read_table(path).to_pandas()
-        except (pa.ArrowException, OSError) as error:
-            raise StoreError(f"{path.parent}: damaged ({first_line(error)})") from error
+            return typed_table(read_table(path), CURVES).to_pandas()
+        except (Damaged, OSError) as error:
+            raise StoreError(f"{path.parent}: damaged ({_why(error)})") from error
 
     def write_outcome(self, pack: int, columns: Mapping[str, Any], about: Mapping[str, Any]) -> None:
         """Write the outcome of a finished pack: columns of one row per trial; `about` goes into the file's metadata."""
         table = pa.table(dict(columns)).replace_schema_metadata({"ddlab": json.dumps(dict(about))})
         write_table(self.trials_file(pack), table)
 
+    def is_finished(self, pack: int) -> bool:
+        """Whether the outcome of a pack is stored and every row that it counts; damaged files are reported."""
+        return bool(self._finished([self.trials_file(pack)]))
+
+    def finished_packs(self) -> set[int]:
+        """Return the packs that are finished, as `is_finished` says."""
+        return self._finished(self._outcome_files())
+
+    def stored_trials(self, pack: int) -> set[str]:
+        """Return the trials of which a pack has an outcome or rows; damaged files are reported."""
+        paths = [self.trials_file(pack), *self._part_files(pack)]
+        found = _read_each([path for path in paths if path.exists()], row_counts)
+        return {trial_id for _, counts in found for trial_id in counts}
+
+    def read_abouts(self) -> dict[int, dict[str, Any]]:
+        """Return what is stored about each finished pack: devices, versions, seconds spent; damaged files are reported."""
+        return {pack: about for pack, _, about in self._outcomes(self._outcome_files())}
+
+    def _finished(self, paths: Iterable[Path]) -> set[int]:
+        finished = set()
+        for pack, table, about in self._outcomes(path for path in paths if path.exists()):
+            read = _read_each(self._part_files(pack)[: about["num_parts"]], row_counts)
+            wanted = dict(zip(table["trial_id"].to_pylist(), table["num_rows"].to_pylist(), strict=True))
+            if sum((counts for _, counts in read), Counter()) == wanted:
+                finished.add(pack)
+            else:
+                warnings.warn(f"{self.part_file(pack, 0).parent}: rows are missing", DamagedPart, stacklevel=3)
+        return finished
+
+    def _outcomes(self, paths: Iterable[Path]) -> list[tuple[int, pa.Table, dict[str, Any]]]:
+        """Return number, rows and what is known of the run of finished packs; damaged files are reported."""
+        return [(number, *outcome) for path, outcome in _read_each(paths, read_outcome) if (number := _number(path)) is not None]
+
+    def _outcome_files(self) -> list[Path]:
+        return _listed(self.root / "trials", "pack=*.parquet")
+
+    def _part_files(self, pack: int) -> list[Path]:
+        return _listed(self.part_file(pack, 0).parent, "part-*.parquet")
+
     # --- reading ----------------------------------------------------------------------------------------------------
 
     def load(self) -> Results:
         """Return everything that is stored; damaged files are reported by a `DamagedPart` warning and left out."""
         sweep = self.read_sweep()
-        plan = self.read_plan()
-        trials = pd.DataFrame([_trial_row(row) for row in plan.to_dict("records")])
-        outcomes = [table for _, table in _read_each(sorted((self.root / "trials").glob("pack=*.parquet")), _read_table)]
-        curves = [table for _, table in _read_each(sorted((self.root / "curves").glob("pack=*/part-*.parquet")), _read_table)]
+        trials = self._planned_trials()
+        outcomes = [table for _, table, _ in self._outcomes(self._outcome_files())]
+        files = [path for directory in _listed(self.root / "curves", "pack=*") for path in _listed(directory, "part-*.parquet")]
+        curves = [table for _, table in _read_each(files, lambda path: typed_table(read_table(path), CURVES))]
         if outcomes:
             outcome = pa.concat_tables(outcomes, promote_options="permissive").to_pandas()
             trials = trials.merge(outcome, on="trial_id", how="left")
         else:
-            trials = trials.assign(status=None, seconds=np.nan, last_step=np.nan)
+            trials = trials.assign(status=None, seconds=np.nan, last_step=np.nan, num_rows=np.nan)
         trials["status"] = trials["status"].fillna(PENDING)
         empty = pd.DataFrame({"trial_id": pd.Series(dtype=str), "step": pd.Series(dtype="int64")})
         joined = pa.concat_tables(curves, promote_options="permissive").to_pandas() if curves else empty
-        joined = joined.drop_duplicates(["trial_id", "step"], keep="last", ignore_index=True)
+        if len(curves) == len(files):
+            self._check_rows(trials, joined)
         return Results(trials, joined, sweep)
+
+    def _planned_trials(self) -> pd.DataFrame:
+        try:
+            return pd.DataFrame([_trial_row(row) for row in self.read_plan().to_dict("records")])
+        except (ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
+            raise PlanLost(f"{self.plan_file}: damaged ({first_line(error)}); {REMEDY}") from error
+
+    def _check_rows(self, trials: pd.DataFrame, curves: pd.DataFrame) -> None:
+        """Report trials whose rows are not as many as their outcome says, or are stored twice."""
+        counts = trials["trial_id"].map(curves.groupby("trial_id").size()).fillna(0)
+        wrong = trials["num_rows"].notna() & (counts != trials["num_rows"])
+        if num := int(wrong.sum()) + int(curves.duplicated(["trial_id", "step"]).sum()):
+            warnings.warn(f"{self.root}: rows of {num:,} trials are missing or stored twice; {REMEDY}", DamagedPart, stacklevel=3)
+
+
+class PlanLost(StoreError):
+    """The table of planned trials is missing or damaged."""
 
 
 def load(directory: str | Path) -> Results:
@@ -261,44 +315,31 @@ def _trial_row(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _about(metadata: Any) -> dict[str, Any]:
-    return json.loads((metadata.metadata or {}).get(b"ddlab", b"{}"))
+def _name(pack: int) -> str:
+    return f"pack={pack:05d}"
 
 
-def _pack_number(name: str) -> int:
-    return int(name.removeprefix("pack="))
+def _number(path: Path) -> int | None:
+    """Return the number of the pack that a file or directory is named after; None where its name is no such name."""
+    match = re.fullmatch(r"\.?pack=(\d{5,})(\.parquet)?", path.name)
+    return int(match[1]) if match else None
 
 
-def _read_table(path: Path) -> pa.Table:
-    return pq.read_table(path, partitioning=None)
+def _listed(directory: Path, pattern: str) -> list[Path]:
+    """Return what a directory holds of such names, sorted; a directory that cannot be read is an `OSError`."""
+    return sorted(path for path in directory.iterdir() if fnmatch(path.name, pattern)) if directory.is_dir() else []
 
 
-def _read_each(paths: Iterable[Path], read: Callable[[Path], Any]) -> list[tuple[Path, Any]]:
+def _read_each(paths: Iterable[Path], read: Callable[[Path], Read]) -> list[tuple[Path, Read]]:
     """Read files, reporting the damaged ones."""
     found = []
     for path in paths:
         try:
             found.append((path, read(path)))
-        except (pa.ArrowException, OSError) as error:
-            warnings.warn(f"{path}: damaged, left out ({first_line(error)})", DamagedPart, stacklevel=3)
+        except (Damaged, OSError) as error:
+            warnings.warn(f"{path}: damaged, left out ({_why(error)})", DamagedPart, stacklevel=3)
     return found
 
 
-def _curve_table(columns: Mapping[str, Any]) -> pa.Table:
-    arrays = {}
-    for name, column in columns.items():
-        array = np.asarray(column)
-        arrays[name] = pa.array(list(array)) if array.ndim > 1 else pa.array(column)
-    return pa.table(arrays)
-
-
-def write_table(path: Path, table: pa.Table) -> None:
-    """Write a Parquet file atomically: zstd, floating-point columns byte-stream split."""
-    floats = [field.name for field in table.schema if pa.types.is_floating(field.type)]
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd", use_dictionary=_others(table, floats), use_byte_stream_split=floats)
-    write_atomically(path, sink.getvalue())
-
-
-def _others(table: pa.Table, floats: Sequence[str]) -> list[str]:
-    return [name for name in table.column_names if name not in floats]
+def _why(error: BaseException) -> str:
+    return error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)

@@ -24,10 +24,10 @@ from ddlab.layout import Layout
 from ddlab.outcome import Outcomes
 from ddlab.prepare import Prepared
 from ddlab.profile import Profile
-from ddlab.rows import Rows
 from ddlab.schedules import eval_steps
 from ddlab.timing import Timing
 from ddlab.train import State
+from ddlab.writer import count_rows
 
 # Trials that have ended are left out once this share of the tiles, or less, is enough for the others.
 WORTH_MOVING = 0.9
@@ -55,18 +55,17 @@ class TrainingRun:
     """One pack from its first segment, or its last commit, to its outcome."""
 
     def __init__(self, job: Job, prepared: Prepared):
-        self._job, self._store, self._index = job, job.store, job.pack
+        self._job, self._writer = job, job.writer
         self._prepared, self._compiled = prepared, prepared.compiled
-        self._checkpoints = Checkpoints(job.store.checkpoint_directory(job.pack))
+        self._checkpoints = Checkpoints(job.store.checkpoint_directory(job.pack), list(prepared.trial_ids))
         self._outcomes = Outcomes(prepared.train, len(prepared.trial_ids))
-        self._rows = Rows()
         self._steps = [int(step) for step in eval_steps(prepared.train)]
-        self._num_evals = self._num_parts = 0
+        self._num_evals = 0
         self._timing = Timing()
 
     def run(self) -> None:
         self._started = time.monotonic()
-        with Profile(self._store.profile_directory(self._index)) as profile:
+        with Profile(self._job.store.profile_directory(self._job.pack)) as profile:
             self._train_from(self._restore(), profile if self._job.settings.profile else None)
         if self._job.signals.received:
             raise Interrupted(self._job.signals.received.name)
@@ -121,7 +120,7 @@ class TrainingRun:
         self._ready = began + self._timing.add(time.monotonic() - began, segment.num_steps, tiles, alive, waited)
         recorded = self._outcomes.update(segment.step, host)
         if recorded.any():
-            self._rows.add(self._prepared.trial_ids, segment.step, host, recorded)
+            self._writer.rows.add(self._prepared.trial_ids, segment.step, host, recorded)
         self._num_evals += 1
         losses = host["train_loss"][self._outcomes.alive]
         extremes = (float(losses.min()), float(losses.max())) if len(losses) else None
@@ -129,21 +128,17 @@ class TrainingRun:
         self._job.progress.update(segment.step, ended, extremes)
 
     def _commit(self, state: State) -> None:
-        self._write_part()
-        self._checkpoints.save(Checkpoint(state, self._num_evals, self._num_parts, self._timing))
-
-    def _write_part(self) -> None:
-        if self._rows.columns:
-            self._store.write_part(self._index, self._num_parts, self._rows.take())
-            self._num_parts += 1
+        self._writer.write_part()
+        self._checkpoints.save(Checkpoint(state, self._num_evals, self._writer.num_parts, self._timing))
 
     def _finish(self) -> None:
-        self._write_part()
+        self._writer.write_part()
         num_trials = len(self._prepared.trial_ids)
         columns = {
             "trial_id": list(self._prepared.trial_ids),
             "status": list(self._outcomes.status),
             "last_step": self._outcomes.last_step,
+            "num_rows": count_rows(np.array(self._steps), self._outcomes.last_step),
             "seconds": np.full(num_trials, self._timing.run / num_trials),
             "data_checksum": list(self._prepared.checksums),
         }
@@ -154,9 +149,8 @@ class TrainingRun:
             "compile_seconds": self._compiled.compile_seconds,
             "waited_seconds": self._job.waited,
             **self._timing.about(),
-            "num_parts": self._num_parts,
         }
-        self._store.write_outcome(self._index, columns, about)
+        self._writer.write_outcome(columns, about)
         if not self._job.settings.keep_checkpoints:
             self._checkpoints.remove()
 
@@ -164,14 +158,14 @@ class TrainingRun:
         """Return the state of the last commit, its rows replayed; a fresh one where there is none."""
         found = self._checkpoints.restore(self._compiled.shapes)
         try:
-            rows = self._store.read_parts(self._index, found.num_parts) if found else None
+            rows = self._job.store.read_parts(self._job.pack, found.num_parts) if found else None
         except StoreError as error:
-            warnings.warn(f"{error}; pack {self._index} is trained again", DamagedPart, stacklevel=2)
+            warnings.warn(f"{error}; pack {self._job.pack} is trained again", DamagedPart, stacklevel=2)
             rows = None
+        self._writer.go_on(0 if found is None or rows is None else found.num_parts)
         if found is None or rows is None:
-            self._store.clear_parts(self._index)
             return self._compiled.begin()
-        state, self._num_evals, self._num_parts, self._timing = found
+        state, self._num_evals, _, self._timing = found
         index = MappingProxyType({trial_id: k for k, trial_id in enumerate(self._prepared.trial_ids)})
         self._outcomes.replay(index, rows)
         return self._compiled.to_devices(state)

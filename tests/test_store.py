@@ -12,9 +12,10 @@ import pytest
 import yaml
 
 import ddlab
-from ddlab.claim import claim
 from ddlab.errors import StoreError
 from ddlab.files import DamagedPart, write_atomically
+from ddlab.lease import claim
+from ddlab.provenance import add_provenance
 from ddlab.store import Store
 
 
@@ -22,7 +23,7 @@ from ddlab.store import Store
 def store(tmp_path):
     """A store of two packs with two trials each; the second pack is unfinished."""
     store = Store(tmp_path / "s")
-    store.write_sweep({"name": "s", "parts": [], "figures": {}})
+    store.write_sweep({"name": "s", "title": "", "paper": "", "shows": "", "parts": [], "figures": {}, "claims": {}})
     config = json.dumps({"model.width": 8, "train.batch_size": None})
     row = {
         "config": config,
@@ -30,13 +31,16 @@ def store(tmp_path):
         "num_params": 500,
         "num_train": 250,
         "num_outputs": 10,
+        "flops": 1.0,
+        "estimated_seconds": 1.0,
     }
-    store.write_plan(pd.DataFrame([{"trial_id": f"t{k}", "pack": k // 2, "flops": 1.0, **row} for k in range(4)]))
+    store.write_plan(pd.DataFrame([{"trial_id": f"t{k}", "pack": k // 2, **row} for k in range(4)]))
     for pack in (0, 1):
         for part in (0, 1):
             columns = {"trial_id": [f"t{2 * pack}", f"t{2 * pack + 1}"], "step": np.full(2, part), "train_loss": np.ones(2)}
             store.write_part(pack, part, columns)
-    store.write_outcome(0, {"trial_id": ["t0", "t1"], "status": ["completed", "diverged"], "seconds": [1.0, 1.0]}, {})
+    outcome = {"trial_id": ["t0", "t1"], "status": ["completed", "diverged"], "last_step": [1, 1], "num_rows": [2, 2]}
+    store.write_outcome(0, {**outcome, "seconds": [1.0, 1.0]}, {"num_parts": 2})
     return store
 
 
@@ -98,7 +102,6 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
 
 
 def test_a_pack_that_lost_a_part_of_its_curves_is_not_finished(store):
-    store.write_outcome(0, {"trial_id": ["t0"], "status": ["completed"], "seconds": [1.0]}, {"num_parts": 2})
     assert store.finished_packs() == {0}
     store.part_file(0, 1).unlink()
     with pytest.warns(DamagedPart):
@@ -120,7 +123,7 @@ def test_two_commands_may_not_write_at_once(store):
 
 CLAIM = """
 import sys, time
-from ddlab.claim import claim
+from ddlab.lease import claim
 from ddlab.store import Store
 with claim(Store(sys.argv[1])):
     print("claimed", flush=True)
@@ -141,7 +144,7 @@ def test_the_claim_of_a_killed_process_ends_with_it(store):
 
 
 def test_a_directory_with_other_files_is_not_written_to_but_the_rest_of_a_killed_command_is(tmp_path):
-    (tmp_path / ".running").write_text("")
+    (tmp_path / ".plan.parquet.0a1b2c3d").write_text("")
     with claim(Store(tmp_path)):
         pass
     (tmp_path / "thesis.tex").write_text("x")
@@ -149,17 +152,30 @@ def test_a_directory_with_other_files_is_not_written_to_but_the_rest_of_a_killed
         pass
 
 
-def test_a_damaged_provenance_is_put_aside(store):
-    store.provenance_file.write_text("{")
+@pytest.mark.parametrize("content", ["{", '[{"command": "x"}]', "[1, {}]", '{"a": 1}', "[" * 100_000])
+def test_a_damaged_provenance_is_put_aside_by_the_next_command_and_by_no_reader(store, content):
+    store.provenance_file.write_text(content)
     with pytest.warns(DamagedPart):
-        store.add_provenance({"command": "x"})
+        assert store.read_provenance() == []
+    assert store.provenance_file.read_text() == content
+    with pytest.warns(DamagedPart, match="kept as provenance.damaged"):
+        add_provenance(store.provenance_file, {"command": "x"})
     assert store.read_provenance() == [{"command": "x"}]
-    assert store.provenance_file.with_suffix(".damaged").read_text() == "{"
+    assert store.provenance_file.with_suffix(".damaged").read_text() == content
+
+
+def test_a_changed_entry_of_the_provenance_is_left_out(store):
+    for command in ("one", "two"):
+        add_provenance(store.provenance_file, {"command": command})
+    store.provenance_file.write_text(store.provenance_file.read_text().replace("one", "ona"))
+    with pytest.warns(DamagedPart, match="its checksum differs"):
+        assert store.read_provenance() == [{"command": "two"}]
 
 
 def test_floats_are_stored_bit_for_bit(store):
     values = np.random.default_rng(0).normal(size=100).astype(np.float32)
     store.write_part(0, 7, {"trial_id": ["t0"] * 100, "step": np.arange(100), "train_loss": values})
-    back = store.read_parts(0, 1), pd.read_parquet(store.part_file(0, 7), partitioning=None)
-    np.testing.assert_array_equal(back[1]["train_loss"].to_numpy(), values)
-    assert back[1]["train_loss"].dtype == np.float32
+    back = pd.read_parquet(store.part_file(0, 7), partitioning=None)  # by a reader that knows nothing of checksums
+    for stored in (back, store.read_part(0, 7)):
+        np.testing.assert_array_equal(stored["train_loss"].to_numpy(), values)
+        assert stored["train_loss"].dtype == np.float32

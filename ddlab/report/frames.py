@@ -128,7 +128,7 @@ def require_seeds_only(trials: pd.DataFrame, by: Sequence[str]) -> None:
         trials: the trials of a figure.
         by: the columns that the figure tells apart; what they determine (the P of a width) may differ too.
     """
-    about = {"trial_id", "status", "seconds", "last_step", "data_checksum", *SEEDS, *by}
+    about = {"trial_id", "status", "seconds", "last_step", "num_rows", "data_checksum", *SEEDS, *by}
     groups = trials.groupby(list(by), dropna=False) if by else trials.assign(all=0).groupby("all")
     mixed = [column for column in trials if column not in about and groups[column].nunique(dropna=False).max() > 1]
     leaves = [column for column in mixed if column not in DERIVED]

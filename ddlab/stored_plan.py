@@ -1,0 +1,135 @@
+"""How a sweep joins what its results directory holds: the same base config, a plan that grows, a lost plan made again."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from ddlab.config import Leaves, PackSettings
+from ddlab.errors import StoreError
+from ddlab.files import DamagedPart
+from ddlab.pack import Machine, Pack, pack_trials
+from ddlab.plan import Part, Trial
+from ddlab.store import PlanLost, Store
+from ddlab.sweeper import Sweep, base_differences
+from ddlab.tables import PLAN
+
+
+def check_same_base(store: Store, stored_parts: Sequence[Mapping[str, Any]], sweep: Sweep) -> None:
+    """Refuse to mix trials of another base config into a store, unless `extend=true` asks for it.
+
+    Raises:
+        StoreError: naming the first keys that differ, and how to go on.
+    """
+    for part in sweep.parts:
+        differences = [_differences(stored, part) for stored in stored_parts]
+        if sweep.config.extend or not differences or [] in differences:
+            continue
+        least = min(differences, key=len)
+        more = f" and {len(least) - 3} more" if len(least) > 3 else ""
+        raise StoreError(
+            f"out={store.root}: holds a sweep with another base config ({'; '.join(least[:3])}{more});"
+            f" name another out=DIR, or add extend=true to mix them"
+        )
+
+
+def _differences(stored: Mapping[str, Any], part: Part) -> list[str]:
+    """Return how a part's base differs from a stored one; what another choice of a group brings along does not count."""
+    old, new = stored["structural"], part.structural
+    if old.keys() == new.keys() and old != new:
+        return []
+    groups = tuple(f"{group}." for group in old.keys() ^ new.keys())
+    bases = (
+        {key: value for key, value in base.items() if not key.startswith(groups)} for base in (stored["base"], listed(part.fixed))
+    )
+    return base_differences(*bases)
+
+
+def stored_plan(store: Store, as_packed: bool) -> pd.DataFrame:
+    """Return the stored plan; empty, and reported, where it is lost.
+
+    Args:
+        store: the results directory.
+        as_packed: trials would be packed today as they were; else only packs that have begun are kept.
+    """
+    try:
+        plan = store.read_plan()
+    except PlanLost as error:
+        commands = sorted({run["command"] for run in store.read_provenance() if "command" in run})
+        others = f" (trials of other commands come back with these: {'; '.join(commands)})" if len(commands) > 1 else ""
+        warnings.warn(f"{error}{others}", DamagedPart, stacklevel=2)
+        return pd.DataFrame(columns=list(PLAN))
+    begun = store.begun_packs()
+    return plan if as_packed and begun else plan[plan["pack"].isin(begun)]
+
+
+def extended_plan(
+    store: Store, plan: pd.DataFrame, trials: Sequence[Trial], settings: PackSettings, machine: Machine
+) -> pd.DataFrame:
+    """Return the stored plan with the trials that it lacks appended, packed among themselves.
+
+    Stored packs stay as they are: an unfinished one goes on with the same compiled program.
+    """
+    known = set(plan["trial_id"])
+    new = [trial for trial in trials if trial.id not in known]
+    unknown = {pack: store.stored_trials(pack) for pack in store.begun_packs() - set(plan["pack"])}
+    packs = _packs_of_lost_plan(store, unknown, new, settings, machine) if unknown else {}
+    placed = {trial.id for pack in packs.values() for trial in pack.trials}
+    rest = [trial for trial in new if trial.id not in placed]
+    packs |= dict(enumerate(pack_trials(rest, settings, machine), 1 + max([-1, *plan["pack"], *unknown, *packs])))
+    for number in unknown.keys() - packs.keys():
+        if unknown[number] & {trial.id for trial in rest}:
+            warnings.warn(f"{store.root}: pack {number} is of a lost plan, its trials begin again", DamagedPart, stacklevel=2)
+            store.clear_pack(number)
+    rows = []
+    for index, pack in packs.items():
+        seconds = machine.seconds(pack.widest, len(pack.trials))
+        rows += [{**_plan_row(trial, pack, index), "estimated_seconds": seconds} for trial in pack.trials]
+    added = pd.DataFrame(rows)
+    return added if plan.empty else pd.concat([plan, added], ignore_index=True) if rows else plan
+
+
+def _packs_of_lost_plan(
+    store: Store, unknown: Mapping[int, set[str]], trials: Sequence[Trial], settings: PackSettings, machine: Machine
+) -> dict[int, Pack]:
+    """Return packs by number that are those of a plan which was lost.
+
+    Where the trials, packed anew, agree with all that is stored, they are packed as they were, unfinished packs too; else the
+    finished packs are known by their trials.
+    """
+    finished = store.finished_packs() & unknown.keys()
+    again = dict(enumerate(pack_trials(trials, settings, machine)))
+    ids = {pack: {trial.id for trial in again[pack].trials} for pack in again}
+    if all(
+        pack in ids and (stored == ids[pack] if pack in finished else stored <= ids[pack]) for pack, stored in unknown.items()
+    ):
+        return again
+    by_id = {trial.id: trial for trial in trials}
+    return {
+        pack: Pack(tuple(by_id[trial_id] for trial_id in sorted(unknown[pack])))
+        for pack in finished
+        if unknown[pack] <= by_id.keys()
+    }
+
+
+def _plan_row(trial: Trial, pack: Pack, index: int) -> dict[str, Any]:
+    size = trial.shape.size
+    return {
+        "trial_id": trial.id,
+        "pack": index,
+        "config": trial.config,
+        "choices": json.dumps(dict(trial.shape.part.choices)),
+        "num_params": size.num_params,
+        "num_train": size.num_train,
+        "num_outputs": size.num_outputs,
+        "flops": pack.widest.flops,
+    }
+
+
+def listed(leaves: Leaves) -> dict[str, Any]:
+    """Return leaves as YAML keeps them: tuples as lists."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in leaves.items()}

@@ -1,0 +1,190 @@
+"""Damaged results directories: no changed bit is read as a number, and the same command repairs what can be made again."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import ddlab
+import ddlab.training
+from ddlab.checkpoints import Checkpoint, Checkpoints
+from ddlab.cli import main
+from ddlab.files import DamagedPart
+from ddlab.sealed import Damaged, read_table, write_table
+from ddlab.store import Store
+from ddlab.timing import Timing
+from ddlab.train import State
+
+SWEEP = """\
+defaults: [ddlab, _self_]
+axes: {model.width: "3,5", seed: range(2)}
+data: {num_train: 200, num_test: 100, label_noise: 0.2}
+train: {steps: 60, batch_size: 20, num_evals: 8, eval_spacing: linear}
+pack: {max_trials: 2, checkpoint_seconds: 0}
+figures: {curve: {recipe: double_descent, x: model.width}}
+claims: {error: {kind: value, metric: test_error, between: [0, 1], source: none}}
+"""
+
+WORDS = ["sweep", "s.yaml", "out=r"]
+
+
+def flipped(content: bytes, bit: int) -> bytes:
+    changed = bytearray(content)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)
+
+
+def damages(content: bytes) -> dict[str, bytes | None]:
+    """Return what may become of a file's content; None: the file is gone."""
+    bit = 8 * (len(content) // 3) + 2
+    return {"deleted": None, "emptied": b"", "truncated": content[: len(content) // 2], "flipped": flipped(content, bit)}
+
+
+def curves(directory: str | Path) -> pd.DataFrame:
+    return ddlab.load(directory).curves.sort_values(["trial_id", "step"], ignore_index=True)
+
+
+def test_six_hundred_flipped_bits_in_a_table_are_all_noticed(tmp_path):
+    random_numbers = np.random.default_rng(0)
+    path = tmp_path / "t.parquet"
+    table = pa.table({"trial_id": ["a", "b"] * 300, "step": np.arange(600), "loss": random_numbers.normal(size=600).astype("f4")})
+    write_table(path, table)
+    content = path.read_bytes()
+    assert read_table(path).equals(table)
+    assert pq.read_table(path, page_checksum_verification=True).equals(table)  # other readers can read it, too
+    for bit in random.Random(0).sample(range(8 * len(content)), 600):
+        path.write_bytes(flipped(content, bit))
+        with pytest.raises(Damaged):
+            read_table(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"x" * 300, b"PAR1" + bytes(8) + b"PAR1", b"PAR1" + b"\xff" * 60 + b"PAR1"])
+def test_a_file_that_is_no_sealed_table_is_damaged(tmp_path, content):
+    (tmp_path / "t.parquet").write_bytes(content)
+    with pytest.raises(Damaged, match="no checksum in it"):
+        read_table(tmp_path / "t.parquet")
+
+
+STATE = State(
+    np.array(7, np.int32), {"w": np.linspace(0, 1, 500, dtype=np.float32)}, {}, (np.zeros((0, 2)), np.arange(9.0).reshape(3, 3))
+)
+
+
+def test_a_checkpoint_comes_back_bit_for_bit_and_of_no_other_trials(tmp_path):
+    Checkpoints(tmp_path, ["a", "b"]).save(Checkpoint(STATE, 3, 2, Timing(run=1.5)))
+    found = Checkpoints(tmp_path, ["a", "b"]).restore(STATE)
+    assert found is not None
+    assert (found.num_evals, found.num_parts, found.timing.run) == (3, 2, 1.5)
+    np.testing.assert_array_equal(found.state.params["w"], STATE.params["w"])
+    np.testing.assert_array_equal(found.state.optimizer[1], STATE.optimizer[1])
+    with pytest.warns(DamagedPart, match="of other trials"):
+        assert Checkpoints(tmp_path, ["b", "a"]).restore(STATE) is None
+    other = STATE._replace(params={"v": STATE.params["w"]})
+    with pytest.warns(DamagedPart, match="of another program"):
+        assert Checkpoints(tmp_path, ["a", "b"]).restore(other) is None
+
+
+def test_a_hundred_and_fifty_flipped_bits_in_a_checkpoint_never_give_another_state(tmp_path):
+    checkpoints = Checkpoints(tmp_path, ["a"])
+    checkpoints.save(Checkpoint(STATE, 3, 2, Timing()))
+    files = [tmp_path / "eval=00003" / name for name in ("state.npz", "about.json")]
+    contents = [path.read_bytes() for path in files]
+    noticed, moments = 0, random.Random(1)
+    for _ in range(150):
+        chosen = moments.randrange(2)
+        files[chosen].write_bytes(flipped(contents[chosen], moments.randrange(8 * len(contents[chosen]))))
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            found = checkpoints.restore(STATE)
+        files[chosen].write_bytes(contents[chosen])
+        noticed += found is None
+        assert (found is None) == bool(said)
+        if found is not None:  # a bit of the archive that says nothing of the arrays, such as their date
+            np.testing.assert_array_equal(found.state.params["w"], STATE.params["w"])
+            np.testing.assert_array_equal(found.state.optimizer[1], STATE.optimizer[1])
+    assert noticed > 100
+
+
+@pytest.fixture
+def stopped(workplace, monkeypatch):
+    """A sweep whose first pack is finished, and whose second has a checkpoint and curves; and its curves when it has gone on."""
+    (workplace / "s.yaml").write_text(SWEEP)
+    assert main([*WORDS[:2], "out=whole"]) == 0
+    record = ddlab.training.TrainingRun._record
+    count = [0]
+
+    def interrupted(self, segment):
+        record(self, segment)
+        count[0] += 1
+        if count[0] == 12:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ddlab.training.TrainingRun, "_record", interrupted)
+        assert main(WORDS) == 130
+    return curves("whole")
+
+
+KINDS: dict[str, Callable[[Store], Path]] = {
+    "sweep.yaml": lambda store: store.sweep_file,
+    "plan": lambda store: store.plan_file,
+    "provenance": lambda store: store.provenance_file,
+    "outcome": lambda store: store.trials_file(0),
+    "part of a finished pack": lambda store: store.part_file(0, 0),
+    "part of an unfinished pack": lambda store: store.part_file(1, 0),
+    "state of a checkpoint": lambda store: next(store.checkpoint_directory(1).glob("*/state.npz")),
+    "about a checkpoint": lambda store: next(store.checkpoint_directory(1).glob("*/about.json")),
+}
+
+
+def check_repaired(whole: pd.DataFrame, capsys, kind: str, damage: str) -> None:
+    """Damage one file, look at it with every command that reads, and let the sweep go on: it must end as if nothing had been."""
+    shutil.rmtree("r", ignore_errors=True)
+    shutil.copytree("stopped", "r")
+    store = Store("r")
+    path = KINDS[kind](store)
+    content = damages(path.read_bytes())[damage]
+    if content is None:
+        path.unlink()
+    else:
+        path.write_bytes(content)
+    capsys.readouterr()
+    for words in (["status", "r"], ["verify", "r"], ["report", "r"]):
+        assert main(words) in (0, 1, 2)
+    assert main(WORDS) == 0, (kind, damage)
+    said = capsys.readouterr().err
+    assert "Traceback" not in said
+    quiet = kind == "provenance" or (damage == "deleted" and kind in ("sweep.yaml", "outcome", "about a checkpoint"))
+    assert quiet or "damaged" in said, (kind, damage, said)
+    pd.testing.assert_frame_equal(curves("r"), whole, check_exact=True)
+    assert set(ddlab.load("r").trials["status"]) == {"completed"}
+    assert not list(store.root.glob("checkpoints/*/*"))
+
+
+@pytest.mark.filterwarnings("default::ddlab.files.DamagedPart")
+@pytest.mark.parametrize(
+    ("kind", "damage"), [("plan", "flipped"), ("sweep.yaml", "emptied"), ("state of a checkpoint", "flipped")]
+)
+def test_the_same_command_repairs_a_damaged_file(stopped, capsys, kind, damage):
+    shutil.copytree("r", "stopped")
+    check_repaired(stopped, capsys, kind, damage)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default::ddlab.files.DamagedPart")
+def test_the_same_command_repairs_every_kind_of_file_whatever_became_of_it(stopped, capsys):
+    shutil.copytree("r", "stopped")
+    for kind in KINDS:
+        for damage in damages(b"0" * 99):
+            check_repaired(stopped, capsys, kind, damage)
