@@ -94,7 +94,7 @@ Exit status: 0 all figures are drawn; 1 one could not be; 2 a mistake in the com
     "verify": """\
 usage: ddlab verify NAME|DIR
 
-Holds each claim of the sweep against its stored metrics: measured value, 95 % interval over seeds, bound, source, verdict
+Holds each claim of the sweep against its stored metrics: measured value, interval over seeds, bound, source, verdict
 (pass, fail, not enough data). Claims stand in the sweep's YAML; every number is computed from the metrics, none is typed in:
 
   claims:
@@ -123,8 +123,14 @@ All take metric, between: [least, greatest] (null: open), source, and may take w
 The kinds down to matches_theory take x and may take best_over: a column whose value of least mean is taken; monotone takes trend;
 matches_theory theory; ordering and ratio order: [{column: value}, {column: value}]; first_crossing at_most, sustained.
 
-A verdict goes by the measured number. The interval is that of the number when the seeds are drawn again; a peak's location is
-one of the x that were run, and a deviation's interval lies above it, as what is drawn again deviates by its own noise, too.
+A verdict goes by the measured number, the column "over seeds" shows how far that is known:
+  1.1 to 1.4 (range of 3 seeds)   fewer than five seeds: the number of each seed's own trials, the lowest and the highest; that of
+                                  all together (of the mean curve) may lie beside it
+  1.1 to 1.4 (95 %)               from five seeds on: the interval when the seeds are drawn again, 2,000 times (BCa, widened as
+                                  Student's t); seeds that form a grid are drawn each for itself
+  64 (all resamples)              the number does not change: a peak's location is one of the x that were run
+  1.1 to 1.4 (95 % of resamples)  the number lies beside (nearly) all that are drawn again: the middle 95 % of these
+  none in 37 of 2,000 resamples   in so many the number does not exist, such as the location of a peak where there is none
 The claims are those of the sweep when it was last run: `ddlab sweep NAME` takes new ones, and trains nothing that is stored.
 
 Exit status: 0 no claim fails; 1 one fails; 2 a mistake in the command.

@@ -23,7 +23,7 @@ def print_verdicts(root: Path) -> int:
         return 0
     console.print(f"{results.sweep['name']} in {root}\n")
     lines = [[verdict.status, verdict.claim, *verdict.cells] for verdict in verdicts]
-    lines.insert(0, ["verdict", "claim", "measured", "95 % interval", "bound"])
+    lines.insert(0, ["verdict", "claim", "measured", "over seeds", "bound"])
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     for line, verdict in zip(lines, [None, *verdicts], strict=True):
         first, *rest = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))

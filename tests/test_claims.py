@@ -11,7 +11,8 @@ import pytest
 from ddlab.cli import main
 from ddlab.errors import ConfigError
 from ddlab.report.claims import FAIL, KINDS, NOT_ENOUGH, PASS, make_claim
-from ddlab.report.claims.curves import most_prominent
+from ddlab.report.claims.curves import Curves
+from ddlab.report.claims.sample import make_sample
 from ddlab.store import Results
 
 SEEDS = 4
@@ -154,21 +155,12 @@ def test_the_best_of_a_column_is_taken_at_each_point():
     assert "penalty" in mixed.reason
 
 
-def test_the_interval_over_seeds_holds_the_spread_of_the_number():
-    found = verdict(results_of({4: 9.0}), kind="value", between=[8, 10])
-    low, high = found.interval
-    assert low < 9 < high
-    # Four seeds, spread 9 * (-.03, -.01, .01, .03): the bootstrap's standard error is 9 * .0224 / 2 = .1006.
-    assert high - low == pytest.approx(2 * 1.96 * 0.1006, rel=0.2)
-    assert verdict(results_of({4: 9.0}), kind="value", between=[8, 10]).interval == found.interval
-
-
 def test_one_seed_has_no_interval():
     results = results_of({4: 9.0})
     alone = Results(results.trials[results.trials["seed"] == 0], results.curves, {})
     found = verdict(alone, kind="value", between=[8, 10])
     assert found.status == PASS
-    assert all(map(math.isnan, found.interval))
+    assert found.cells == ("8.73", "", "8 to 10")
 
 
 def test_not_enough_data_says_why():
@@ -234,19 +226,6 @@ def test_a_trend_with_a_gap_or_from_zero_does_not_pass(means, number):
     assert found.status == FAIL
 
 
-def test_seeds_that_form_a_grid_are_drawn_each_for_itself():
-    """Values a_d + b_f over 5 x 8 seeds: the standard error of the mean is that of the a_d and of the b_f, not of 40 numbers."""
-    a, b = np.linspace(-1, 1, 5), np.linspace(-2, 2, 8)
-    grid = [(d, f, 50 + a[d] + b[f]) for d in range(5) for f in range(8)]
-    trials = [{"trial_id": f"{d}{f}", "data.seed": d, "seed": f, "status": "completed", "last_step": 1} for d, f, _ in grid]
-    sizes = {"num_outputs": 1, "params_per_sample": 1.0}
-    curves = [{"trial_id": f"{d}{f}", "step": 1, "loss": value} for d, f, value in grid]
-    found = verdict(Results(pd.DataFrame(trials).assign(**sizes), pd.DataFrame(curves), {}), kind="value", between=[0, 99])
-    expected = 2 * 1.96 * np.sqrt(a.var() / 5 + b.var() / 8)
-    assert found.interval[1] - found.interval[0] == pytest.approx(expected, rel=0.2)
-    assert found.interval[1] - found.interval[0] > 1.5 * 2 * 1.96 * np.sqrt((a.var() + b.var()) / 40)
-
-
 @pytest.mark.parametrize(
     ("means", "peak"),
     [
@@ -259,7 +238,23 @@ def test_seeds_that_form_a_grid_are_drawn_each_for_itself():
     ],
 )
 def test_the_most_prominent_peak_stands_out_on_both_sides(means, peak):
-    assert most_prominent(pd.Series(means, dtype=float)) == peak
+    curves = Curves(np.arange(len(means)), np.array([means, means], float))
+    assert curves.peak.tolist() == [-1 if peak is None else peak] * 2
+
+
+def test_a_number_is_that_of_each_weighting_of_the_seeds():
+    """Of every kind: the number of seeds 0 and 2, counted twice and once, is that of the rows so repeated."""
+    for kind, (options, values, _, _) in CASES.items():
+        results = results_of(values)
+        results.curves["loss"] *= np.random.default_rng(0).uniform(0.9, 1.1, len(results.curves))
+        claim = make_claim("c", {"kind": kind, "metric": "loss", "source": "nobody", **options})
+        sample = make_sample(claim.rows(results), "loss", claim.point)
+        parts = [results.trials[results.trials["seed"] == seed].assign(seed=k) for k, seed in enumerate((0, 0, 2))]
+        trials = pd.concat([part.assign(trial_id=f"{k}:" + part["trial_id"]) for k, part in enumerate(parts)])
+        curves = pd.concat([results.curves.assign(trial_id=f"{k}:" + results.curves["trial_id"]) for k in range(3)])
+        repeated = claim.verdict("c", Results(trials, curves, {}))
+        number = claim.numbers(sample, np.array([[1.0, 1, 1, 1], [2, 0, 1, 0]]))
+        assert number == pytest.approx([claim.verdict("c", results).measured, repeated.measured], rel=1e-12)
 
 
 OF_CURVE = {"kind": "peak_location", "metric": "m", "x": "a", "between": [0, 1], "source": "s"}

@@ -174,7 +174,7 @@ def _claims(verdicts: Sequence[Verdict]) -> str:
         + f'<td class="{verdict.status.split()[0]}">{escape(verdict.outcome)}</td>'
         for verdict in verdicts
     ]
-    head = "".join(f"<th>{text}</th>" for text in ("claim", "what", "measured", "95 %", "bound", "source", "verdict"))
+    head = "".join(f"<th>{text}</th>" for text in ("claim", "what", "measured", "over seeds", "bound", "source", "verdict"))
     return f'<h2>Claims</h2>\n<table class="claims"><tr>{head}</tr>' + "".join(f"<tr>{line}</tr>" for line in lines) + "</table>"
 
 

@@ -1,7 +1,7 @@
 """Claims of the papers, checked by machine.
 
 A claim is a number computed from stored metrics, such as where a curve peaks, and the bounds that it must lie in. How far the
-number moves when the seeds are drawn again is shown beside it (percentile bootstrap; Efron, Tibshirani 1993, chapter 13).
+number moves with the seeds is shown beside it (`ddlab.report.claims.intervals`).
 """
 
 from __future__ import annotations

@@ -6,17 +6,19 @@ import abc
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ddlab.errors import ConfigError
+from ddlab.report.claims.intervals import Interval, interval_of
+from ddlab.report.claims.sample import Sample, make_sample
 from ddlab.report.frames import SEEDS, NoSuchColumn, check_selection, label, matching, require, text, with_ratios
 from ddlab.store import DIVERGED, PENDING, Results
 
 PASS, FAIL, NOT_ENOUGH = "pass", "fail", "not enough data"
-RESAMPLES, LEVEL = 400, 0.95
 
 Selection = Mapping[str, Any]
 
@@ -29,7 +31,7 @@ class Verdict:
         claim: its name in the sweep.
         says: what is measured, in words.
         measured: the number; nan where there is none.
-        interval: of 95 % over seeds; nan for a single seed.
+        interval: how far it is known from its seeds; empty for a single seed.
         bound: what is allowed, in words.
         source: the paper.
         status: "pass", "fail" or "not enough data".
@@ -39,7 +41,7 @@ class Verdict:
     claim: str
     says: str
     measured: float
-    interval: tuple[float, float]
+    interval: Interval
     bound: str
     source: str
     status: str
@@ -48,12 +50,7 @@ class Verdict:
     @property
     def cells(self) -> tuple[str, str, str]:
         """The measured number, its interval and the bound, as text."""
-        low, high = self.interval
-        return (
-            "" if math.isnan(self.measured) else f"{self.measured:.4g}",
-            "" if math.isnan(low) else f"{low:.3g} to {high:.3g}",
-            self.bound,
-        )
+        return "" if math.isnan(self.measured) else f"{self.measured:.4g}", str(self.interval), self.bound
 
     @property
     def outcome(self) -> str:
@@ -106,13 +103,16 @@ class Claim(abc.ABC):
         """Return the rows that the number is computed from; each has its trial's seeds."""
 
     @abc.abstractmethod
-    def number(self, rows: pd.DataFrame) -> float:
-        """Return the number; nan where there is none, such as where a curve that has no peak peaks."""
+    def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
+        """Return the number for each weighting of the seeds, [B, U] -> [B].
+
+        It is nan where there is none, such as where a curve that has no peak peaks.
+        """
 
     @property
-    def reads(self) -> list[str]:
-        """Columns of `rows` that `number` reads."""
-        return [self.metric]
+    def point(self) -> str | None:
+        """The column of `rows` that tells points of a curve, or groups, apart; None: the number is of all rows together."""
+        return None
 
     @property
     def selections(self) -> Sequence[Selection]:
@@ -133,52 +133,36 @@ class Claim(abc.ABC):
             rows = self._enough(results)
         except (NoSuchColumn, NotEnoughData) as error:
             status = FAIL if isinstance(error, NoSuchColumn) else NOT_ENOUGH
-            unknown = (math.nan, math.nan)
-            return Verdict(name, self.says, math.nan, unknown, self.bound, self.source, status, str(error))
-        measured = self.number(rows)
+            return Verdict(name, self.says, math.nan, Interval(), self.bound, self.source, status, str(error))
+        sample = make_sample(rows, self.metric, self.point)
+        numbers = partial(self.numbers, sample)
+        measured = float(numbers(np.ones((1, sample.factors.shape[1])))[0])
         least, greatest = self.between
         holds = not math.isnan(measured) and (least is None or measured >= least) and (greatest is None or measured <= greatest)
         reason = "there is none" if math.isnan(measured) else ""
-        interval = self._interval(rows)
-        return Verdict(name, self.says, measured, interval, self.bound, self.source, PASS if holds else FAIL, reason)
+        status = PASS if holds else FAIL
+        return Verdict(name, self.says, measured, interval_of(sample, numbers), self.bound, self.source, status, reason)
 
     def _enough(self, results: Results) -> pd.DataFrame:
-        """Return the columns that the number reads and those of the seeds; every trial that is meant must be in them."""
+        """Return the rows that the number is computed from; every trial that is meant must be in them."""
         try:
             for selection in self.selections:
                 _require_all(results, selection)
             rows = self.rows(results)
-            for column in self.reads:
-                require(rows, column, "metric")
+            require(rows, self.metric, "metric")
+            if self.point:
+                require(rows, self.point, "x")
         except NoSuchColumn:
             raise
         except ConfigError as error:
             raise NotEnoughData(str(error)) from error
         seeds = [column for column in SEEDS if column in rows]
-        rows = rows[list(dict.fromkeys([*self.reads, *seeds]))]
-        points = [column for column in self.reads if column != self.metric]
+        points = [self.point] if self.point else []
         settings = rows.drop_duplicates([*points, *seeds])
         num_seeds = int(settings.groupby(points).size().min()) if points else len(settings)
         if num_seeds < self.seeds:
             raise NotEnoughData(f"{num_seeds} of {self.seeds} seeds")
         return rows
-
-    def _interval(self, rows: pd.DataFrame) -> tuple[float, float]:
-        """Return the bootstrap interval of the number over seeds; seeds that form a grid are drawn again each for itself."""
-        codes = {tuple(pd.factorize(rows[column])[0]) for column in SEEDS if column in rows}
-        drawn = [np.array(code) for code in sorted(codes) if max(code) > 0]
-        if not drawn:
-            return math.nan, math.nan
-        random, numbers = np.random.default_rng(0), []
-        for _ in range(RESAMPLES):
-            counts = [np.bincount(random.integers(num, size=num), minlength=num) for num in (code.max() + 1 for code in drawn)]
-            times = np.prod([count[code] for count, code in zip(counts, drawn, strict=True)], axis=0)
-            numbers.append(self.number(rows.iloc[np.repeat(np.arange(len(rows)), times)]))
-        found = np.array(numbers)[np.isfinite(numbers)]
-        if len(found) == 0:
-            return math.nan, math.nan
-        low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        return float(low), float(high)
 
 
 def _require_all(results: Results, selection: Selection) -> None:

@@ -3,26 +3,76 @@
 from __future__ import annotations
 
 import abc
-import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from ddlab.errors import ConfigError
 from ddlab.report.claims.base import Claim, NotEnoughData
+from ddlab.report.claims.sample import Sample
 from ddlab.report.frames import label
 from ddlab.report.metric_rows import metric_rows
-from ddlab.report.theories import THEORIES, check_theory, deviation, predicted
+from ddlab.report.theories import THEORIES, check_theory, predicted
 from ddlab.store import Results
+
+
+@dataclass(frozen=True, eq=False)
+class Curves:
+    """B curves over the same P points.
+
+    Attributes:
+        x: [P] ascending.
+        y: [B, P]; nan: a gap.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+
+    @cached_property
+    def peak(self) -> np.ndarray:
+        """[B] position of the value that stands out most above the least before it and the least after it; -1: none does."""
+        before, after = self._least
+        prominence = self.y - np.maximum(before, after)
+        position = prominence.argmax(axis=1)  # of a gap, where there is one
+        return np.where(self._at(position, prominence) > 0, position, -1)
+
+    @property
+    def height(self) -> np.ndarray:
+        """[B] the value at the peak; nan where there is none, as in the three below."""
+        return self._at(self.peak, self.y)
+
+    @property
+    def least_before(self) -> np.ndarray:
+        """[B] the least value before the peak."""
+        return self._at(self.peak, self._least[0])
+
+    @property
+    def least_after(self) -> np.ndarray:
+        """[B] the least value after the peak."""
+        return self._at(self.peak, self._least[1])
+
+    def x_at(self, position: np.ndarray) -> np.ndarray:
+        """Return [B] the x at a position in each curve; nan where it has no peak."""
+        return np.where(self.peak >= 0, self.x[position], np.nan)
+
+    @cached_property
+    def _least(self) -> tuple[np.ndarray, np.ndarray]:
+        """[B, P] the least value up to each point, and from it on."""
+        before = np.minimum.accumulate(self.y, axis=1)
+        return before, np.minimum.accumulate(self.y[:, ::-1], axis=1)[:, ::-1]
+
+    def _at(self, position: np.ndarray, values: np.ndarray) -> np.ndarray:
+        return np.where(position >= 0, values[np.arange(len(values)), position], np.nan)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _OfCurve(Claim):
-    """A claim on a metric as a function of `x`: a column of the trials, "step", or "time" (learning rate x step).
+    """A claim on the mean over seeds of a metric as a function of `x`.
 
     Options:
-        x: the column.
+        x: a column of the trials, "step", or "time" (learning rate x step).
         best_over: a column of the trials, such as optimizer.weight_decay; of its values the one of least mean is taken at each x.
     """
 
@@ -36,91 +86,76 @@ class _OfCurve(Claim):
         return rows
 
     @property
-    def reads(self) -> list[str]:
-        return [self.metric, self.x]
+    def point(self) -> str:
+        return self.x
 
-
-@dataclass(frozen=True, kw_only=True)
-class _OfMeans(_OfCurve):
-    """A claim on the mean over seeds as a function of `x`."""
-
-    def number(self, rows: pd.DataFrame) -> float:
-        return self._of_means(rows.groupby(self.x)[self.metric].mean())
+    def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._of_means(Curves(sample.points, sample.means(weights)))
 
     @abc.abstractmethod
-    def _of_means(self, means: pd.Series) -> float: ...
-
-
-def most_prominent(means: pd.Series) -> int | None:
-    """Return the position of the value that stands out most: above the least before it and the least after it."""
-    values = means.to_numpy(float)
-    before, after = np.minimum.accumulate(values), np.minimum.accumulate(values[::-1])[::-1]
-    prominence = values - np.maximum(before, after)
-    position = int(np.argmax(prominence))
-    return position if prominence[position] > 0 else None
+    def _of_means(self, curves: Curves) -> np.ndarray:
+        """Return the number of each of B mean curves: [B]."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeakLocation(_OfMeans):
+class PeakLocation(_OfCurve):
     """The `x` at which the metric peaks: rises to it, and falls after it."""
 
     def _says(self) -> str:
         return f"{label(self.metric)} peaks at {label(self.x)}"
 
-    def _of_means(self, means: pd.Series) -> float:
-        peak = most_prominent(means)
-        return math.nan if peak is None else float(means.index[peak])
+    def _of_means(self, curves: Curves) -> np.ndarray:
+        return curves.x_at(curves.peak)
 
 
 @dataclass(frozen=True, kw_only=True)
-class PeakHeight(_OfMeans):
+class PeakHeight(_OfCurve):
     """The peak of the metric over the greater of the least values before and after it."""
 
     def _says(self) -> str:
         return f"peak of {label(self.metric)} over the minima beside it"
 
-    def _of_means(self, means: pd.Series) -> float:
-        peak = most_prominent(means)
-        return math.nan if peak is None else float(means.iloc[peak] / max(means.iloc[:peak].min(), means.iloc[peak:].min()))
+    def _of_means(self, curves: Curves) -> np.ndarray:
+        return curves.height / np.maximum(curves.least_before, curves.least_after)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SecondDescent(_OfMeans):
+class SecondDescent(_OfCurve):
     """By which fraction the metric falls from its peak to the least value beyond it."""
 
     def _says(self) -> str:
         return f"fraction by which {label(self.metric)} falls beyond its peak"
 
-    def _of_means(self, means: pd.Series) -> float:
-        peak = most_prominent(means)
-        return math.nan if peak is None else float(1 - means.iloc[peak:].min() / means.iloc[peak])
+    def _of_means(self, curves: Curves) -> np.ndarray:
+        return 1 - curves.least_after / curves.height
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassicalMinimum(_OfMeans):
+class ClassicalMinimum(_OfCurve):
     """The `x` at which the metric is least before its peak."""
 
     def _says(self) -> str:
         return f"{label(self.metric)} is least before its peak at {label(self.x)}"
 
-    def _of_means(self, means: pd.Series) -> float:
-        peak = most_prominent(means)
-        return math.nan if peak is None else float(means.iloc[:peak].idxmin())
+    def _of_means(self, curves: Curves) -> np.ndarray:
+        before = np.where(np.arange(len(curves.x)) < curves.peak[:, None], curves.y, np.inf)
+        return curves.x_at(before.argmin(axis=1))
 
 
 @dataclass(frozen=True, kw_only=True)
-class LastOverLeast(_OfMeans):
+class LastOverLeast(_OfCurve):
     """The metric at the largest `x` over the least one: how much worse than the best it ends, such as by overtraining."""
 
     def _says(self) -> str:
         return f"last {label(self.metric)} over the least along {label(self.x)}"
 
-    def _of_means(self, means: pd.Series) -> float:
-        return float(means.iloc[-1] / means.min())
+    def _of_means(self, curves: Curves) -> np.ndarray:
+        return curves.y[:, -1] / curves.y.min(axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Monotone(_OfMeans):
+class Monotone(_OfCurve):
     """The largest step against the trend, relative to the value before: 0.02 is a rise of 2 % of a falling curve.
 
     Options:
@@ -137,19 +172,17 @@ class Monotone(_OfMeans):
     def _says(self) -> str:
         return f"largest relative step of {label(self.metric)} against its {self.trend} trend in {label(self.x)}"
 
-    def _of_means(self, means: pd.Series) -> float:
-        values = means.to_numpy(float) if self.trend == "falling" else -means.to_numpy(float)
-        rises = np.maximum(np.diff(values), 0)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            relative = np.where(rises == 0, 0.0, rises / np.abs(values[:-1]))
-        return float(relative.max())  # nan where a mean is
+    def _of_means(self, curves: Curves) -> np.ndarray:
+        rises = np.maximum(np.diff(curves.y if self.trend == "falling" else -curves.y, axis=1), 0)
+        relative = np.where(rises == 0, 0.0, rises / np.abs(curves.y[:, :-1]))
+        return relative.max(axis=1)  # nan where a mean is
 
 
 @dataclass(frozen=True, kw_only=True)
 class MatchesTheory(_OfCurve):
     """The 90 % quantile over `x` of the relative deviation of the mean over seeds from a closed form, where that is finite.
 
-    Its interval lies above it: what is drawn again deviates by its own noise, too.
+    It is biased upwards, as the mean deviates by the noise of the seeds, too; its interval is corrected for that.
 
     Options:
         theory: name of the closed form.
@@ -165,13 +198,13 @@ class MatchesTheory(_OfCurve):
         return f"90 % quantile of the deviation of {label(self.metric)} from {THEORIES[self.theory][1]}"
 
     def rows(self, results: Results) -> pd.DataFrame:
+        """Return the rows, the metric being its relative deviation from the theory, where that is finite and not 0."""
         rows = super().rows(results)
-        return rows.assign(theory=predicted(self.theory, self.metric, rows))
+        theory = predicted(self.theory, self.metric, rows)
+        defined = np.isfinite(theory) & (theory != 0)
+        if not defined.any():
+            raise NotEnoughData(f"theory={self.theory}: is finite at no {self.x}")
+        return rows.assign(**{self.metric: rows[self.metric] / np.where(defined, theory, 1) - 1})[defined]
 
-    @property
-    def reads(self) -> list[str]:
-        return [self.metric, self.x, "theory"]
-
-    def number(self, rows: pd.DataFrame) -> float:
-        means = rows.groupby(self.x)[[self.metric, "theory"]].mean()
-        return deviation(means[self.metric], means["theory"], 0.9)
+    def _of_means(self, curves: Curves) -> np.ndarray:
+        return np.quantile(np.abs(curves.y), 0.9, axis=1)

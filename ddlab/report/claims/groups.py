@@ -12,6 +12,7 @@ import pandas as pd
 
 from ddlab.errors import ConfigError
 from ddlab.report.claims.base import Claim, Selection, words
+from ddlab.report.claims.sample import Sample
 from ddlab.report.frames import check_selection, first_step, label, require, require_seeds_only, selected, sustained_step
 from ddlab.report.metric_rows import metric_rows
 from ddlab.store import Results
@@ -27,8 +28,8 @@ class Value(Claim):
     def rows(self, results: Results) -> pd.DataFrame:
         return metric_rows(results, self.where, self.metric)
 
-    def number(self, rows: pd.DataFrame) -> float:
-        return float(rows[self.metric].mean())
+    def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
+        return sample.means(weights)[:, 0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,15 +58,16 @@ class _OfGroups(Claim):
         return [{**self.where, **selection} for selection in self.order]
 
     @property
-    def reads(self) -> list[str]:
-        return [self.metric, "group"]
+    def point(self) -> str:
+        return "group"
 
-    def number(self, rows: pd.DataFrame) -> float:
-        medians = rows.groupby("group")[self.metric].median().reindex(range(len(self.order))).to_numpy()
-        return self._of_medians(medians)
+    def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return self._of_medians(sample.medians(weights))
 
     @abc.abstractmethod
-    def _of_medians(self, medians: np.ndarray) -> float: ...
+    def _of_medians(self, medians: np.ndarray) -> np.ndarray:
+        """Return the number of each of B rows of medians of the G groups: [B, G] -> [B]."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +77,8 @@ class Ordering(_OfGroups):
     def _says(self) -> str:
         return f"least ratio of median {label(self.metric)} from one to the next: {'; '.join(map(words, self.order))}"
 
-    def _of_medians(self, medians: np.ndarray) -> float:
-        return float((medians[1:] / medians[:-1]).min())
+    def _of_medians(self, medians: np.ndarray) -> np.ndarray:
+        return (medians[:, 1:] / medians[:, :-1]).min(axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +88,8 @@ class Ratio(_OfGroups):
     def _says(self) -> str:
         return f"median {label(self.metric)} at {words(self.order[-1])} over that at {words(self.order[0])}"
 
-    def _of_medians(self, medians: np.ndarray) -> float:
-        return float(medians[-1] / medians[0])
+    def _of_medians(self, medians: np.ndarray) -> np.ndarray:
+        return medians[:, -1] / medians[:, 0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,10 +114,10 @@ class FirstCrossing(Claim):
         find = sustained_step if self.sustained else first_step
         curves = results.curves[results.curves["trial_id"].isin(set(trials["trial_id"]))]
         steps = {trial: find(curve, self.metric, self.at_most + 1e-9) for trial, curve in curves.groupby("trial_id")}
-        return trials.assign(**{self.metric: trials["trial_id"].map(steps)})
+        found = trials["trial_id"].map(steps).fillna(math.inf)  # never is later than any step
+        with np.errstate(divide="ignore"):
+            return trials.assign(**{self.metric: np.log(found)})
 
-    def number(self, rows: pd.DataFrame) -> float:
-        steps = rows[self.metric].fillna(math.inf).to_numpy(float)  # never is later than any step
-        with np.errstate(divide="ignore", invalid="ignore"):
-            middle = float(np.exp(np.median(np.log(steps))))
-        return middle if math.isfinite(middle) else math.nan
+    def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
+        middle = np.exp(sample.medians(weights)[:, 0])
+        return np.where(np.isfinite(middle), middle, np.nan)
