@@ -29,7 +29,8 @@ def suggest(word: str, known: Iterable[str], most: int = 12) -> str:
     """Return ``did you mean 'x'? known: a, b, c`` for a wrong name; the list where there are at most `most`, or twice that and
     none is near.
 
-    Nested config keys are matched by their last part too: `model.widht` and `widht` both find `model.width`.
+    Nested config keys are matched by their last part too, and by what it holds: `model.widht` and `widht` find `model.width`,
+    `nois` finds `data.label_noise`.
     """
     known = sorted(set(known))
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)
@@ -37,6 +38,9 @@ def suggest(word: str, known: Iterable[str], most: int = 12) -> str:
         tails = {key.rsplit(".", 1)[-1]: key for key in known}
         tail = difflib.get_close_matches(word.rsplit(".", 1)[-1], tails, n=1, cutoff=0.7)
         near = [tails[name] for name in tail]
+    if not near:
+        inside = word.rsplit(".", 1)[-1]
+        near = [key for key in known if len(inside) > 2 and inside in key.rsplit(".", 1)[-1]][:1]
     parts = [f"did you mean '{near[0]}'?"] if near else []
     if len(known) <= (most if near else 2 * most):
         parts.append(f"known: {', '.join(known)}")

@@ -87,7 +87,8 @@ results/NAME/report. Overrides change a figure's options, or add one:
   ddlab report mnist1d_quick figures.double_descent.where.seed=1          some trials, by any of their columns
 
 Recipes: double_descent, grokking, grokking_delay, heatmap, risk_curve (with the theory's line), bias_variance. An unknown
-option's error lists the known ones. The page shows the claims, too (ddlab verify).
+option's error lists the known ones. The page shows the claims, too (ddlab verify). A figure of trials that were never planned,
+as where the command that ran pinned an axis, is named and left out.
 
 Exit status: 0 all figures are drawn; 1 one could not be; 2 a mistake in the command, or none could be.
 """,

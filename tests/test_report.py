@@ -17,7 +17,8 @@ from ddlab.errors import ConfigError
 from ddlab.report.figures import RECIPES, make_recipe
 from ddlab.report.figures.double_descent import clear_peak, interpolation_threshold
 from ddlab.report.frames import first_step, sustained_step
-from ddlab.report.page import figure_specs, make_report
+from ddlab.report.page import make_report
+from ddlab.report.specs import figure_specs, read_overrides
 from ddlab.store import Results, Store
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
@@ -142,7 +143,10 @@ def test_mistakes_in_a_figures_options_are_named(spec, message):
         ({"recipe": "double_descent", "x": "widht"}, "x=widht"),
         ({"recipe": "double_descent", "x": "data"}, "column of numbers"),
         ({"recipe": "heatmap", "metric": "test_los"}, "did you mean 'test_loss'"),
-        ({"recipe": "double_descent", "where": {"model.width": 99}}, "no stored trial with model.width=99"),
+        (
+            {"recipe": "double_descent", "where": {"model.width": 99}},
+            r"no trial is planned with model\.width=99 \(they have 2, 4, 8, 16\)",
+        ),
     ],
 )
 def test_columns_that_do_not_exist_are_named(results, spec, message):
@@ -158,13 +162,13 @@ def test_overrides_change_and_add_figures():
         "figures.a.where.seed=0",
         "figures.a.where.data.label_noise=2e-1",
     ]
-    assert figure_specs(figures, words) == {
+    assert figure_specs(figures, read_overrides(words)) == {
         "a": {"recipe": "double_descent", "x": "model.width", "where": {"seed": 0, "data.label_noise": 0.2}},
         "b": {"recipe": "heatmap"},
     }
     for word in ("figures.c.x=1", "model.width=3", "figures.a", "figures.a.recipe.x=1"):
         with pytest.raises(ConfigError):
-            figure_specs(figures, [word])
+            figure_specs(figures, read_overrides([word]))
 
 
 def test_a_selection_is_of_single_values():
@@ -203,8 +207,38 @@ def test_a_figure_that_cannot_be_drawn_is_status_1_and_the_others_are_drawn(tmp_
     drawn = sorted(path.name for path in (directory / "report").glob("*.png"))
     shutil.rmtree(directory / "report")
     assert make_report(directory, ["+figures.empty.recipe=heatmap", "+figures.empty.where.seed=77"]) == 1
-    assert "not drawn: figures.empty: no stored trial with seed=77" in capsys.readouterr().err
+    assert "not drawn: figures.empty: no trial is planned with seed=77" in capsys.readouterr().err
     assert sorted(path.name for path in (directory / "report").glob("*.png")) == drawn
+
+
+def test_a_figure_of_trials_that_were_never_planned_is_named_and_left_out(tmp_path, capsys):
+    """As after `ddlab sweep quickstart quickstart=grokking`; the command line may not ask for it."""
+    directory = tmp_path / "quickstart"
+    shutil.copytree(REFERENCE / "quickstart", directory)
+    store = Store(directory)
+    plan = store.read_plan()
+    store.write_plan(plan[plan["choices"].str.contains("grokking")])
+    assert make_report(directory) == 0
+    line = "figures.double_descent: no trial is planned with quickstart=double_descent (they have grokking)"
+    printed = capsys.readouterr()
+    assert f"not part of this run: {line}\n" in printed.out
+    assert not printed.err
+    assert f"<p>Not part of this run: {line}</p>" in (directory / "report" / "index.html").read_text()
+    assert make_report(directory, ["figures.double_descent.title=T"]) == 1
+    assert f"ddlab: not drawn: {line}\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("where", "message"),
+    [
+        ({"nois": 3}, r"where\.nois=3: no such column\. did you mean 'data\.label_noise'"),
+        ({"model.width": "64"}, r"where\.model\.width=64: the column holds numbers"),
+        ({"model.width": 64, "quickstart": "groking"}, r"with quickstart=groking \(they have double_descent, grokking\)"),
+    ],
+)
+def test_a_selection_that_is_a_mistake_says_what_there_is(where, message):
+    with pytest.raises(ConfigError, match=message):
+        make_recipe("f", {"recipe": "heatmap", "where": where}).frame(Store(REFERENCE / "quickstart").load())
 
 
 def test_the_page_escapes_what_it_shows_and_names_the_run(tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ddlab.errors import ConfigError, suggest
+from ddlab.report.options import shown
 from ddlab.store import DIVERGED, PENDING, STOPPED, Results
 
 # Horizontal axes: column of the trials -> label. Any other numeric column of the trials may be named too.
@@ -45,6 +47,10 @@ class NoSuchColumn(ConfigError):
     """A column that the trials or curves do not have."""
 
 
+class NotPlanned(ConfigError):
+    """Trials that a results directory never planned."""
+
+
 # What may differ among trials that a figure averages, and what follows from the config rather than being chosen.
 SEEDS = ("seed", "data.seed", "data.noise_seed", "data.target_seed")
 ALONG_CURVES = ("step", "time")
@@ -74,9 +80,13 @@ def selected(results: Results, where: Mapping[str, Any], finished: bool = False)
     """Return the trials that have begun (or finished), did not diverge, and whose columns have the wanted values.
 
     Raises:
+        NotPlanned: no trial of the plan has these values.
         ConfigError: a column that does not exist, or nothing is left to draw.
     """
-    trials = matching(with_ratios(results.trials), where)
+    planned = with_ratios(results.trials)
+    trials = matching(planned, where)
+    if trials.empty:
+        raise NotPlanned(f"no trial is planned with {_absent(planned, where)}")
     begun = trials["trial_id"].isin(set(results.curves["trial_id"]))
     trials = trials[begun & (trials["status"] != DIVERGED)]
     if finished:
@@ -99,18 +109,34 @@ def matching(trials: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
         ConfigError: a column that does not exist.
     """
     for key, value in where.items():
-        require(trials, key, "where", numeric=False)
+        if key not in trials:
+            raise NoSuchColumn(f"where.{key}={value}: no such column. {suggest(key, map(str, trials.columns))}".rstrip())
+        if isinstance(value, str) and pd.api.types.is_numeric_dtype(trials[key]) and trials[key].notna().any():
+            raise ConfigError(f"where.{key}={value}: the column holds numbers")
         trials = trials[trials[key].isna() if value is None else trials[key] == value]
     return trials
+
+
+def _absent(trials: pd.DataFrame, where: Mapping[str, Any]) -> str:
+    """Return a selection that no trial matches in words, with the values that the trials have of the first column at fault."""
+    for key, value in where.items():
+        if matching(trials, {key: value}).empty:
+            known = trials[key].dropna()
+            values = sorted((known if pd.api.types.is_numeric_dtype(known) else known.map(str)).unique())
+            few = ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")
+            return f"{key}={value}" + (f" (they have {few})" if few else "")
+    return ", ".join(f"{key}={value}" for key, value in where.items())
 
 
 def check_selection(option: str, selection: Any) -> None:
     """Raise `ConfigError` for a selection of trials, column -> value, that is none."""
     if not isinstance(selection, Mapping):
-        raise ConfigError(f"{option}={selection}: must be a mapping, column: value")
+        raise ConfigError(f"{option}={shown(selection)}: must be a mapping, column: value")
     for key, value in selection.items():
-        if not isinstance(value, str | int | float | None):
-            raise ConfigError(f"{option}.{key}={value}: must be one value of the column {key}")
+        if not isinstance(key, str):
+            raise ConfigError(f"{option}.{shown(key)}: must be the name of a column")
+        if not isinstance(value, str | int | float | None) or (isinstance(value, int) and abs(value) > sys.float_info.max):
+            raise ConfigError(f"{option}.{key}={shown(value)}: must be one value of the column {key}")
 
 
 def require(frame: pd.DataFrame, column: str, option: str, numeric: bool = True) -> None:

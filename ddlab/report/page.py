@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
+import io
 import json
-import re
+import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
 from string import Template
@@ -16,89 +17,128 @@ import pandas as pd
 import yaml
 from matplotlib import style
 from matplotlib.figure import Figure
-from omegaconf import OmegaConf
 
-from ddlab.errors import ConfigError, suggest
+from ddlab.errors import ConfigError, StoreError
 from ddlab.files import write_atomically
 from ddlab.report.claims import Verdict, verify
 from ddlab.report.figures import Recipe, make_recipe
+from ddlab.report.figures.base import show_literally
+from ddlab.report.frames import NotPlanned
+from ddlab.report.specs import figure_specs, read_overrides
 from ddlab.store import Results, Store
 
 STYLE = Path(__file__).with_name("ddlab.mplstyle")
 
 
-def make_report(root: Path, overrides: Sequence[str] = ()) -> int:
+@dataclass
+class Drawn:
+    """What became of the figures, each by name.
+
+    Attributes:
+        captions: of those that are drawn.
+        missing: why others could not be drawn.
+        absent: which trials others are about, that were never planned here.
+    """
+
+    captions: dict[str, str] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+    absent: dict[str, str] = field(default_factory=dict)
+
+
+def make_report(root: Path, words: Sequence[str] = ()) -> int:
     """Draw every figure of a stored sweep and print what was made; return 1 where one could not be drawn, else 0.
+
+    A figure of trials that were never planned here, as where a command pins an axis, is named and left out, unless the command
+    line asks for it.
 
     Args:
         root: results directory.
-        overrides: `figures.KEY.OPTION=value`; a leading `+` adds a figure.
+        words: `figures.KEY.OPTION=value`; a leading `+` adds a figure.
 
     Raises:
         ConfigError: an unknown figure, recipe or option, or no figure can be drawn; one that cannot is named on the page.
+        StoreError: nothing can be read, or the report would be written outside the results directory.
     """
     store = Store(root)
     results = store.load()
+    directory = _inside(store)
+    overrides = read_overrides(words)
     specs = figure_specs(results.sweep["figures"], overrides)
     if results.curves.empty:
         raise ConfigError(f"{root}: no metrics are stored yet")
     recipes = {name: make_recipe(name, spec) for name, spec in specs.items()}
-    made, missing = {}, {}
+    drawn = _draw_all(recipes, results, directory, {override.figure for override in overrides})
+    reasons = [*drawn.missing.values(), *drawn.absent.values()]
+    if reasons and not drawn.captions:
+        raise ConfigError(reasons[0])
+    page = directory / "index.html"
+    content = render_page(results, specs, drawn, list(verify(results)), store.read_provenance())
+    write_atomically(page, content.encode(errors="xmlcharrefreplace"))
+    for reason in drawn.missing.values():
+        print(f"ddlab: not drawn: {reason}", file=sys.stderr)
+    for reason in drawn.absent.values():
+        print(f"not part of this run: {reason}")
+    for name, caption in drawn.captions.items():
+        print(f"{directory / name}.png\n    {caption}")
+    print(page)
+    return int(bool(drawn.missing))
+
+
+def _inside(store: Store) -> Path:
+    """Return the directory of the report.
+
+    Raises:
+        StoreError: it is a link that leads out of the results directory, as one in a stranger's could.
+    """
+    directory = store.report_directory
+    target = Path(os.path.realpath(directory))
+    if not target.is_relative_to(os.path.realpath(store.root)):
+        raise StoreError(f"{directory}: is a link that leads out of the results directory, to {target}; remove it first")
+    return directory
+
+
+def _draw_all(recipes: Mapping[str, Recipe], results: Results, directory: Path, wanted: Collection[str]) -> Drawn:
+    """Draw figures; those of trials that were never planned are missing where they are wanted, else absent."""
+    drawn = Drawn()
     for name, recipe in recipes.items():
         try:
-            made[name] = draw_figure(name, recipe, results, store.report_directory)
+            drawn.captions[name] = draw_figure(name, recipe, results, directory)
         except ConfigError as error:
-            missing[name] = f"figures.{name}: {error}"
-    if missing and not made:
-        raise ConfigError(next(iter(missing.values())))
-    for reason in missing.values():
-        print(f"ddlab: not drawn: {reason}", file=sys.stderr)
-    page = store.report_directory / "index.html"
-    write_atomically(page, render_page(results, specs, made, missing, list(verify(results)), store.read_provenance()).encode())
-    for name, caption in made.items():
-        print(f"{store.report_directory / name}.png\n    {caption}")
-    print(page)
-    return int(bool(missing))
-
-
-def figure_specs(figures: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
-    """Return the figures' options with the command line's overrides applied."""
-    specs: dict[str, Any] = OmegaConf.to_container(OmegaConf.create(dict(figures)), resolve=True)  # type: ignore[assignment]
-    for word in overrides:
-        match = re.fullmatch(r"(\+{0,2})figures\.([\w-]+)\.([\w.]+)=(.*)", word)
-        if match is None:
-            raise ConfigError(f"'{word}': a report takes figures.KEY.OPTION=value")
-        plus, name, option, text = match.groups()
-        if not plus and name not in specs:
-            raise ConfigError(f"{word}: no figure '{name}'. {suggest(name, specs)} (+ adds one)")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise ConfigError(f"{word}: the value cannot be read ({str(error).splitlines()[0]})") from error
-        if isinstance(value, str):
-            with contextlib.suppress(ValueError):
-                value = float(value)  # 1e-4 is text in YAML
-        option, _, key = option.partition(".")
-        inside = specs.setdefault(name, {})
-        if key:
-            inside = inside.setdefault(option, {})
-            if not isinstance(inside, dict):
-                raise ConfigError(f"{word}: {option} holds no other options")
-        inside[key or option] = value
-    return specs
+            where = drawn.absent if isinstance(error, NotPlanned) and name not in wanted else drawn.missing
+            where[name] = f"figures.{name}: {error}"
+    return drawn
 
 
 def draw_figure(name: str, recipe: Recipe, results: Results, directory: Path) -> str:
     """Compute and draw one figure; write NAME.csv, NAME.png and NAME.pdf; return its caption."""
     frame = recipe.frame(results)
-    directory.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(directory / f"{name}.csv", index=False)
-    with style.context(str(STYLE)):
+    with style.context(str(STYLE), after_reset=True):  # a matplotlibrc of the working directory changes nothing
         figure = Figure(figsize=recipe.size)
         recipe.draw(frame, figure)
-        for form in ("png", "pdf"):
-            figure.savefig(directory / f"{name}.{form}", metadata={"CreationDate": None} if form == "pdf" else None)
-    return recipe.caption(frame)
+        show_literally(figure)
+        images = {form: _saved(figure, form) for form in ("png", "pdf")}
+    caption = recipe.caption(frame)
+    write_atomically(directory / f"{name}.csv", _csv(frame).encode(errors="backslashreplace"))
+    for form, image in images.items():
+        write_atomically(directory / f"{name}.{form}", image)
+    return caption
+
+
+def _saved(figure: Figure, form: str) -> bytes:
+    image = io.BytesIO()
+    figure.savefig(image, format=form, metadata={"CreationDate": None} if form == "pdf" else None)
+    return image.getvalue()
+
+
+def _csv(frame: pd.DataFrame) -> str:
+    """Return a frame as CSV; text that a spreadsheet would take for a formula gets an apostrophe in front."""
+    texts = [column for column in frame if not pd.api.types.is_numeric_dtype(frame[column])]
+    inert = frame.assign(**{column: frame[column].map(_without_formula) for column in texts})
+    return inert.rename(columns=_without_formula).to_csv(index=False)
+
+
+def _without_formula(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value
 
 
 PAGE = Template("""\
@@ -134,26 +174,26 @@ $claims
 def render_page(
     results: Results,
     specs: Mapping[str, Any],
-    captions: Mapping[str, str],
-    missing: Mapping[str, str],
+    drawn: Drawn,
     verdicts: Sequence[Verdict],
     runs: Sequence[Mapping[str, Any]],
 ) -> str:
-    """Return the HTML page: the figures with their captions, a line for each that could not be drawn, and the claims."""
+    """Return the HTML page: the figures with their captions, a line for each that is not drawn, and the claims."""
     sweep = results.sweep
     figures = "\n".join(
         f'<figure><img src="{name}.png" alt="{escape(name)}"><figcaption><b>{escape(name)}</b>: {escape(caption)} '
         f'<a href="{name}.pdf">PDF</a> <a href="{name}.csv">CSV</a></figcaption></figure>'
-        for name, caption in captions.items()
+        for name, caption in drawn.captions.items()
     )
-    figures += "".join(f"<p>Not drawn: {escape(reason)}</p>" for reason in missing.values())
-    last = runs[-1] if runs else {"command": "unknown"}
+    for title, reasons in (("Not drawn", drawn.missing), ("Not part of this run", drawn.absent)):
+        figures += "".join(f"<p>{title}: {escape(reason)}</p>" for reason in reasons.values())
+    last = runs[-1] if runs else {}
     texts = {
         "title": sweep["title"] or sweep["name"],
         "paper": sweep["paper"],
         "shows": _sentence(str(sweep["shows"])) if sweep["shows"] else "",
         "counts": _counts(results.trials),
-        "command": last["command"],
+        "command": str(last.get("command", "unknown")),
         "config": yaml.safe_dump(
             [{k: part[k] for k in ("axes", "follows", "base") if part.get(k)} for part in sweep["parts"]],
             sort_keys=False,

@@ -59,7 +59,7 @@ def make_claim(name: str, options: Mapping[str, Any]) -> Claim:
 def verify(results: Results) -> Iterator[Verdict]:
     """Yield the verdict on each claim of the stored sweep."""
     for name, options in results.sweep.get("claims", {}).items():
-        yield make_claim(name, options).verdict(name, results)
+        yield make_claim(str(name), options).verdict(str(name), results)
 
 
 __all__ = ["FAIL", "KINDS", "NOT_ENOUGH", "PASS", "Claim", "Verdict", "make_claim", "verify"]

@@ -16,6 +16,7 @@ from ddlab.errors import ConfigError
 from ddlab.report.claims.intervals import Interval, interval_of
 from ddlab.report.claims.sample import Sample, make_sample
 from ddlab.report.frames import SEEDS, NoSuchColumn, check_selection, label, matching, require, text, with_ratios
+from ddlab.report.options import is_number, shown
 from ddlab.store import DIVERGED, PENDING, Results
 
 PASS, FAIL, NOT_ENOUGH = "pass", "fail", "not enough data"
@@ -85,7 +86,7 @@ class Claim(abc.ABC):
         bounds = self.between
         numbers = [bound for bound in bounds if bound is not None] if len(bounds) == 2 else []
         if not numbers or not all(map(is_number, numbers)) or numbers != sorted(numbers):
-            raise ConfigError(f"claims.{name}.between={bounds}: must be [least, greatest], one of which may be null")
+            raise ConfigError(f"claims.{name}.between={shown(bounds)}: must be [least, greatest], one of which may be null")
         if self.seeds < 1:
             raise ConfigError(f"claims.{name}.seeds={self.seeds}: must be at least 1")
         check_selection(f"claims.{name}.where", self.where)
@@ -176,11 +177,6 @@ def _require_all(results: Results, selection: Selection) -> None:
     )
     if missing := len(trials) - last["trial_id"].nunique():
         raise NotEnoughData(f"the last eval point of {missing:,} trials is missing or damaged")
-
-
-def is_number(value: Any) -> bool:
-    """Return whether a value of an option is a number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and not math.isnan(value)
 
 
 def words(selection: Selection) -> str:

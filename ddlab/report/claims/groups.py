@@ -15,6 +15,7 @@ from ddlab.report.claims.base import Claim, Selection, words
 from ddlab.report.claims.sample import Sample
 from ddlab.report.frames import check_selection, first_step, label, require, require_seeds_only, selected, sustained_step
 from ddlab.report.metric_rows import metric_rows
+from ddlab.report.options import shown
 from ddlab.store import Results
 
 
@@ -45,7 +46,7 @@ class _OfGroups(Claim):
     def check(self, name: str) -> None:
         super().check(name)
         if len(self.order) < 2:
-            raise ConfigError(f"claims.{name}.order={self.order}: must be two or more selections of trials")
+            raise ConfigError(f"claims.{name}.order={shown(self.order)}: must be two or more selections of trials")
         for selection in self.order:
             check_selection(f"claims.{name}.order", selection)
 

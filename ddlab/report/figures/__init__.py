@@ -14,7 +14,7 @@ from ddlab.report.figures.grokking import Grokking
 from ddlab.report.figures.grokking_delay import GrokkingDelay
 from ddlab.report.figures.heatmap import Heatmap
 from ddlab.report.figures.risk_curve import RiskCurve
-from ddlab.report.options import choose
+from ddlab.report.options import choose, shown
 
 RECIPES: dict[str, type[Recipe]] = {
     "bias_variance": BiasVariance,
@@ -32,8 +32,8 @@ def make_recipe(name: str, options: Mapping[str, Any]) -> Recipe:
     Raises:
         ConfigError: an unknown recipe or option; the line lists the known ones.
     """
-    if not re.fullmatch(r"\w[\w.-]*", name):
-        raise ConfigError(f"figures.{name}: a figure's name becomes a file's; use letters, digits, _ and -")
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{,99}", name):
+        raise ConfigError(f"figures.{shown(name)}: a figure's name becomes a file's; use at most 100 letters, digits, _ and -")
     kind, chosen = choose(f"figures.{name}", "recipe", RECIPES, options)
     recipe = kind(**chosen)
     recipe.check(name)

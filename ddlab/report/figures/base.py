@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.cbook import is_math_text
 from matplotlib.figure import Figure
+from matplotlib.mathtext import MathTextParser
+from matplotlib.text import Text
 from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
+from ddlab.errors import ConfigError
 from ddlab.report.frames import check_selection
+from ddlab.report.options import shown
 from ddlab.store import Results
 
 # Okabe and Ito: told apart with any colour vision, and in grey.
@@ -37,6 +42,9 @@ class Recipe(abc.ABC):
     def check(self, name: str) -> None:
         """Raise `ConfigError` for options that cannot be; their types are right."""
         check_selection(f"figures.{name}.where", self.where)
+        for option in fields(self):
+            if isinstance(text := getattr(self, option.name), str):
+                check_mathematics(f"figures.{name}.{option.name}", text)
 
     @abc.abstractmethod
     def frame(self, results: Results) -> pd.DataFrame:
@@ -55,6 +63,29 @@ class Recipe(abc.ABC):
     @abc.abstractmethod
     def caption(self, frame: pd.DataFrame) -> str:
         """Return one or two sentences with the measured numbers."""
+
+
+def check_mathematics(option: str, text: str) -> None:
+    """Raise `ConfigError` for text of a figure whose mathematics between dollar signs cannot be drawn."""
+    if fault := _mathematics_fault(text):
+        raise ConfigError(f"{option}={shown(text)}: is not mathematics that can be drawn ({fault}); a dollar sign itself is \\$")
+
+
+def show_literally(figure: Figure) -> None:
+    """Let a figure show text whose mathematics cannot be drawn, such as a name that holds dollar signs, as it is."""
+    for text in figure.findobj(Text):
+        if _mathematics_fault(text.get_text()):
+            text.set_parse_math(False)
+
+
+def _mathematics_fault(text: str) -> str:
+    """Return why the mathematics of a text cannot be drawn; empty where it can, or where there is none."""
+    for line in filter(is_math_text, text.split("\n")):
+        try:
+            MathTextParser("path").parse(line)
+        except ValueError as error:
+            return str(error).splitlines()[-1].partition(": ")[2]
+    return ""
 
 
 def percent(axes: Axes, which: str = "y") -> None:
