@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ddlab.report.claims import FAIL, NOT_ENOUGH, PASS, verify
+from ddlab.report.frames import require_values
 from ddlab.store import Store
 
 STYLES = {PASS: "green", FAIL: "bold red", NOT_ENOUGH: "yellow"}
@@ -16,6 +17,7 @@ STYLES = {PASS: "green", FAIL: "bold red", NOT_ENOUGH: "yellow"}
 def print_verdicts(root: Path) -> int:
     """Print each claim with its measured value, interval, bound, source and verdict; return 1 where one fails, else 0."""
     results = Store(root).load()
+    require_values(results.trials)
     verdicts = list(verify(results))
     console = Console(highlight=False, markup=False, emoji=False)
     if not verdicts:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -154,3 +155,16 @@ def test_what_is_stored_wrongly_is_one_short_line(mistake, stranger, capsys):
     assert words in error
     assert error.count("\n") == 1
     assert len(error) < 700
+
+
+@pytest.mark.parametrize("value", [[[1]], {"a": 1}])
+@pytest.mark.parametrize("command", ["report", "verify"])
+def test_a_column_of_lists_or_mappings_is_one_line(command, value, stranger, capsys):
+    store = Store("s")
+    plan = store.read_plan()
+    plan["config"] = [json.dumps({**json.loads(config), "data.seed": value}) for config in plan["config"]]
+    store.write_plan(plan)
+    assert main([command, "s"]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("ddlab: the stored trials are damaged: data.seed=")
+    assert error.count("\n") == 1

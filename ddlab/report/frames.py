@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ddlab.errors import ConfigError, suggest
+from ddlab.errors import ConfigError, StoreError, suggest
 from ddlab.report.options import shown
 from ddlab.store import DIVERGED, PENDING, STOPPED, Results
 
@@ -74,6 +74,18 @@ def loss_name(trials: pd.DataFrame) -> str:
     names = {"cross_entropy": "cross-entropy (nats)", "mse": "mean squared error"}
     kinds = list(trials["train.loss"].unique())
     return names.get(kinds[0], "loss") if len(kinds) == 1 else "loss"
+
+
+def require_values(trials: pd.DataFrame) -> None:
+    """Raise `StoreError` where a column of stored trials holds lists or mappings, which cannot be compared."""
+    for column in trials:
+        if pd.api.types.is_numeric_dtype(trials[column]):
+            continue
+        try:
+            set(trials[column])
+        except TypeError:
+            first = next(value for value in trials[column] if not isinstance(value, Hashable) or isinstance(value, tuple))
+            raise StoreError(f"the stored trials are damaged: {column}={shown(first)}: must be one value") from None
 
 
 def selected(results: Results, where: Mapping[str, Any], finished: bool = False) -> pd.DataFrame:

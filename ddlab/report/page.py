@@ -23,7 +23,7 @@ from ddlab.files import write_atomically
 from ddlab.report.claims import Verdict, verify
 from ddlab.report.figures import Recipe, make_recipe
 from ddlab.report.figures.base import show_literally
-from ddlab.report.frames import NotPlanned
+from ddlab.report.frames import NotPlanned, require_values
 from ddlab.report.specs import figure_specs, read_overrides
 from ddlab.store import Results, Store
 
@@ -61,6 +61,7 @@ def make_report(root: Path, words: Sequence[str] = ()) -> int:
     """
     store = Store(root)
     results = store.load()
+    require_values(results.trials)
     directory = _inside(store)
     overrides = read_overrides(words)
     specs = figure_specs(results.sweep["figures"], overrides)
