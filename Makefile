@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types contract check format test-slow test-torch golden bench reference wheel clean
+.PHONY: help setup demo test lint types contract check format test-isa test-slow test-torch golden bench reference wheel clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,15 @@ check: lint types contract test ## everything that CI checks
 format: setup ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# Instruction set of XLA's programs, and the kernels of OpenBLAS that such a processor would take.
+ISAS := SSE4_2:Nehalem AVX2:Haswell
+
+test-isa: setup ## the numeric tests as on x86 processors with SSE4.2 and with AVX2, and on this machine as it is
+	@for isa in $(ISAS); do \
+	  XLA_FLAGS="$$XLA_FLAGS --xla_cpu_max_isa=$${isa%:*}" OPENBLAS_CORETYPE=$${isa#*:} $(BIN)/python -m pytest -n 2 -m 'numeric and not torch' || exit 1; \
+	done
+	$(BIN)/python -m pytest -n 2 -m 'numeric and not torch'
 
 test-slow: setup ## the tests that take minutes: ten kills of a running sweep
 	$(BIN)/python -m pytest -m slow

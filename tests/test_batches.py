@@ -12,6 +12,8 @@ import pytest
 
 from ddlab.batches import batch_rows, shuffled
 
+pytestmark = pytest.mark.numeric
+
 KEYS = np.random.default_rng(0).integers(2**32, size=(40_000, 2), dtype=np.uint32)
 
 

@@ -13,6 +13,8 @@ from ddlab.data.noise import corrupt
 from ddlab.errors import ConfigError
 from tests.support import dataset_of, leaves_of
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.mark.parametrize("p", [2, 6, 7, 12])
 @pytest.mark.parametrize("operation", ["add", "subtract", "multiply", "divide"])

@@ -22,6 +22,8 @@ from ddlab.prepare import Loader
 from ddlab.streams import stream
 from tests.support import leaves_of, run_trials
 
+pytestmark = pytest.mark.numeric
+
 EXACT = ("train=exact", "measures=exact", "optimizer=ridge")
 GAUSSIAN = (*EXACT, "data=gaussian", "model=linear", "data.num_train=20", "data.num_features=40", "data.noise_variance=0.1")
 SPHERE = (*EXACT, "data=sphere", "model=random_features", "data.num_train=20", "data.num_features=6", "data.num_test=30")

@@ -9,6 +9,8 @@ import pytest
 
 from ddlab.measures.examples import mean, mean_and_gradient
 
+pytestmark = pytest.mark.numeric
+
 SIZES = [(1, 4), (5, 5), (7, 3), (1000, 128), (1025, 1024)]
 
 

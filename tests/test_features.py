@@ -12,6 +12,8 @@ from ddlab.models import Init, count, draw_words
 from ddlab.streams import stream
 from tests.support import leaves_of
 
+pytestmark = pytest.mark.numeric
+
 SPEC = Spec(num_train=10, num_test=10, input_shape=(8,), num_outputs=3)
 
 

@@ -9,6 +9,8 @@ import pytest
 
 from ddlab.filters import GradientDescent, GradientFlow, Ridge
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture(autouse=True)
 def float64():

@@ -9,6 +9,8 @@ import pytest
 from ddlab.layout import Layout
 from ddlab.train import State
 
+pytestmark = pytest.mark.numeric
+
 
 def running(layout):
     """Return the trials in the slots of the tiles that run."""

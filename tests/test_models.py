@@ -17,6 +17,8 @@ from ddlab.streams import stream
 from ddlab.sweeper import settle
 from tests.support import leaves_of, make_pack, named_leaves
 
+pytestmark = pytest.mark.numeric
+
 TOKENS = ("data=modular", "data.modulus=7", "train.batch_size=null", "model.width=16")
 
 

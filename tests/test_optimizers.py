@@ -10,6 +10,8 @@ import pytest
 from ddlab.config import build
 from tests.support import leaves_of
 
+pytestmark = pytest.mark.numeric
+
 
 @pytest.fixture(autouse=True)
 def double_precision():

@@ -9,6 +9,8 @@ from ddlab.config import build, traced_keys
 from ddlab.errors import ConfigError
 from tests.support import leaves_of
 
+pytestmark = pytest.mark.numeric
+
 PROBLEMS = ("gaussian", "sphere", "interval")
 
 

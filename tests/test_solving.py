@@ -19,6 +19,8 @@ from ddlab.prepare import Loader, deal
 from ddlab.store import Store
 from tests.support import leaves_of
 
+pytestmark = pytest.mark.numeric
+
 SWEEP = """\
 defaults: [ddlab, override data: gaussian, override model: linear, override optimizer: ridge, override train: exact,
   override measures: exact, _self_]

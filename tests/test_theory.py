@@ -7,6 +7,8 @@ import pytest
 
 from ddlab import theory
 
+pytestmark = pytest.mark.numeric
+
 SIGNAL, NOISE = 1.0, 0.25
 
 
