@@ -139,6 +139,8 @@ def _run_hydra(path: Path, words: list[str], overrides: list[str]) -> None:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from ddlab.composition import explain, version_base
+
     command = sys.argv
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here whole, and leave as one line
     try:
@@ -146,10 +148,8 @@ def _run_hydra(path: Path, words: list[str], overrides: list[str]) -> None:
         if not isinstance(head, dict) or not head.get("defaults"):
             raise ConfigError(f"{path}: a sweep is a mapping with `defaults: [ddlab, ..., _self_]`; see the README")
         sys.argv = ["ddlab", *words]
-        hydra.main(version_base="1.3", config_path=str(path.parent), config_name=path.stem)(train_pack)()
+        hydra.main(config_path=str(path.parent), config_name=path.stem, **version_base())(train_pack)()
     except (HydraException, OmegaConfBaseException) as error:
-        from ddlab.composition import explain
-
         raise ConfigError(explain(error, path, overrides)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} or a config that it names is not valid YAML: {' '.join(str(error).split())}") from error

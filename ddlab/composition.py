@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import hydra
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
@@ -18,11 +19,16 @@ from ddlab.config import Config, PackSettings, Train, flatten, one_line
 from ddlab.errors import suggest
 
 
+def version_base(version: str = hydra.__version__) -> dict[str, str]:
+    """Return the keyword that pins Hydra's behaviour: from 1.4 on there is one behaviour, and the keyword is deprecated."""
+    return {"version_base": "1.3"} if tuple(map(int, version.split(".")[:2])) < (1, 4) else {}
+
+
 def compose_file(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Return the leaves of a sweep's config, unresolved, with the given overrides."""
     GlobalHydra.instance().clear()
     search = ",".join(f"'file://{directory}'" for directory in catalog.search_path())
-    with initialize_config_dir(str(path.parent), version_base="1.3"):
+    with initialize_config_dir(str(path.parent), **version_base()):
         config = compose(path.stem, overrides=[f"hydra.searchpath=[{search}]", *overrides])
     container = OmegaConf.to_container(config, resolve=False)
     assert isinstance(container, dict)

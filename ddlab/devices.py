@@ -35,10 +35,17 @@ ACCELERATOR_BYTES = 2**29
 COMPILER_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1}}
 
 
+def num_cores() -> int:
+    """Return how many CPU cores this process may use; of those of the machine where the system sets no such limit (macOS)."""
+    if hasattr(os, "process_cpu_count"):  # Python 3.13
+        return os.process_cpu_count() or 1
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def use_cpu_cores(num_devices: int | None) -> None:
     """Make CPU cores JAX devices, so that the trial axis is sharded over them; no effect once JAX has started."""
     with contextlib.suppress(RuntimeError):
-        jax.config.update("jax_num_cpu_devices", num_devices or len(os.sched_getaffinity(0)))
+        jax.config.update("jax_num_cpu_devices", num_devices or num_cores())
 
 
 def use_compile_cache(mib: float) -> None:
@@ -236,6 +243,5 @@ def one_thread_a_device() -> Iterator[None]:
     import scipy.linalg  # noqa: F401  loads the library that JAX calls
     from threadpoolctl import threadpool_limits
 
-    cores = len(os.sched_getaffinity(0))
-    with threadpool_limits(max(1, cores // jax.local_device_count()) if jax.default_backend() == "cpu" else None, "blas"):
+    with threadpool_limits(max(1, num_cores() // jax.local_device_count()) if jax.default_backend() == "cpu" else None, "blas"):
         yield

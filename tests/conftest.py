@@ -8,6 +8,7 @@ from dataclasses import replace
 import jax
 import pytest
 
+from ddlab.devices import num_cores
 from ddlab.machine import store_machine
 from tests.support import MACHINE
 
@@ -20,7 +21,7 @@ def data_cache(tmp_path_factory):
     """Keep generated data out of the user's cache."""
     directory = tmp_path_factory.mktemp("cache")
     os.environ["DDLAB_CACHE"] = str(directory)
-    for num_devices in (1, 2):
+    for num_devices in {1, 2, num_cores()}:  # the tests' own processes have as many as there are cores
         store_machine(replace(MACHINE, num_devices=num_devices))
     return directory
 

@@ -13,6 +13,7 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from ddlab import catalog
+from ddlab.composition import version_base
 from ddlab.config import Leaves, build, register, resolved, typed, width_key
 from ddlab.devices import compile_pack
 from ddlab.pack import Machine
@@ -45,7 +46,7 @@ MODULAR = (
 def leaves_of(*overrides: str) -> Leaves:
     """Return the leaves of the base config with overrides."""
     register()
-    with initialize_config_dir(str(catalog.shipped("configs")), version_base="1.3"):
+    with initialize_config_dir(str(catalog.shipped("configs")), **version_base()):
         return resolved(typed(compose("ddlab", overrides=list(overrides))))
 
 

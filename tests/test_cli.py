@@ -12,6 +12,7 @@ import ddlab as package
 from ddlab import catalog
 from ddlab.cli import main
 from ddlab.completion import BASH, complete
+from ddlab.composition import version_base
 from ddlab.help import HELP
 from tests.support import ddlab
 from tests.test_sweep_command import TINY
@@ -76,6 +77,11 @@ def test_hydras_own_flags_work(tiny):
     printed = ddlab("sweep", tiny, "--cfg", "job", cwd=Path.cwd()).stdout
     assert "num_train: 200" in printed
     assert not Path("results").exists()
+
+
+@pytest.mark.parametrize(("version", "keyword"), [("1.3.8", {"version_base": "1.3"}), ("1.4.0rc3", {}), ("1.10.0", {})])
+def test_hydra_is_told_the_version_of_its_behaviour_where_that_is_not_deprecated(version, keyword):
+    assert version_base(version) == keyword
 
 
 MISTAKES = {

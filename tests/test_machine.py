@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ddlab import machine as module
-from ddlab.machine import machine_file, measure, store_machine, this_machine
-from ddlab.pack import Machine
+from ddlab.machine import BATCH_SIZE, WIDTHS, machine_file, measure, store_machine, this_machine
 from tests.support import MACHINE
 
 GOOD = '{"compile_seconds": 1.5, "tile_seconds": 0, "curve": [[1, 1], [3, 1]], "num_devices": 2, "working_bytes": 9}'
@@ -44,13 +43,12 @@ def test_a_whole_file_is_used(empty_cache, monkeypatch):
     assert this_machine().curve == ((1, 1), (3, 1))
 
 
-def test_what_is_measured_is_plausible(empty_cache, tmp_path):
+def test_what_is_measured_is_plausible(empty_cache, tmp_path, monkeypatch):
+    """How fast is not asserted: what is measured must be of the operations that it says, and be taken from its file again."""
     measured = measure()
     assert not (tmp_path / "compiled").exists()
-    assert isinstance(measured, Machine)
-    assert 0.05 < measured.compile_seconds < 60
-    assert 0 <= measured.tile_seconds < 1e-2
-    operations, seconds = zip(*measured.curve, strict=True)
-    assert sorted(operations) == list(operations)
-    assert operations[-1] / seconds[-1] > operations[0] / seconds[0]  # wide networks run at a higher rate
-    assert all(1e6 < rate < 1e15 for rate in map(lambda o, s: o / s, operations, seconds))
+    assert [operations for operations, _ in measured.curve] == [6 * BATCH_SIZE * (40 + 10) * width for width in WIDTHS]
+    assert measured.num_devices == 2
+    store_machine(measured)
+    monkeypatch.setattr(module, "measure", lambda: pytest.fail("not plausible"))
+    assert this_machine() == measured

@@ -28,6 +28,7 @@ import numpy as np
 import yaml
 
 from ddlab.config import Leaves, train_settings
+from ddlab.devices import num_cores
 from ddlab.schedules import eval_steps
 from ddlab.store import Store
 from tests.benchmarks import problem
@@ -100,7 +101,7 @@ def problem_of(workplace: Path, name: str, leaves: Leaves, **changes: Any) -> Pa
 
 def fastest(workplace: Path, script: str, leaves: Leaves, **changes: Any) -> dict[str, Any]:
     """Return the number of threads, and fused Adam or not, with which a PyTorch peer is fastest, by a short run of each."""
-    counts = range(1, len(os.sched_getaffinity(0)) + 1)
+    counts = range(1, num_cores() + 1)
     choices = [{"threads": count, "fused": fused} for count in counts for fused in (False, True)]
     paths = [problem_of(workplace, f"try-{index}", leaves, **changes, **choice) for index, choice in enumerate(choices)]
     seconds = [peer(script, path).report["seconds"] for path in paths]
