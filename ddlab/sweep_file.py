@@ -25,8 +25,8 @@ KEYS: dict[str, tuple[Any, str]] = {
     "parts": (list, "a list"),
 }
 
-# What is in each of its parts, mappings all.
-PART = ("structural", "choices", "axes", "follows", "base")
+# What is in each of its parts, both mappings.
+PART = ("structural", "base")
 
 SEAL = "# sha256 of the lines above: "
 REMEDY = "the same `ddlab sweep` command makes it again"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import pytest
 
 from ddlab import catalog
 from ddlab.errors import ConfigError
+from ddlab.provenance import add_provenance
 from ddlab.report.figures import RECIPES, make_recipe
 from ddlab.report.figures.double_descent import clear_peak, interpolation_threshold
 from ddlab.report.frames import first_step, sustained_step
@@ -243,12 +243,13 @@ def test_a_selection_that_is_a_mistake_says_what_there_is(where, message):
 
 def test_the_page_escapes_what_it_shows_and_names_the_run(tmp_path):
     store = Store(tmp_path)
-    head = {"name": "s", "title": "<b>T</b>", "paper": "P & Q", "shows": "x", "parts": [], "figures": {}}
+    head = {"name": "s", "title": "<b>T</b>", "paper": "P & Q", "shows": "x", "parts": [], "figures": {}, "claims": {}}
     store.write_sweep(head)
-    row = {"config": "{}", "choices": "{}", "num_params": 1, "num_train": 1, "num_outputs": 1, "flops": 1.0}
+    sizes = {"num_params": 1, "num_train": 1, "num_outputs": 1}
+    row = {"config": "{}", "choices": "{}", **sizes, "flops": 1.0, "estimated_seconds": 1.0}
     store.write_plan(pd.DataFrame([{"trial_id": "t", "pack": 0, **row}]))
     store.write_part(0, 0, {"trial_id": ["t"], "step": [0], "train_loss": [1.0]})
-    store.provenance_file.write_text(json.dumps([{"command": "ddlab sweep s"}]))
+    add_provenance(store.provenance_file, {"command": "ddlab sweep s"})
     make_report(tmp_path)
     page = (store.report_directory / "index.html").read_text()
     assert "&lt;b&gt;T&lt;/b&gt;" in page
