@@ -1,6 +1,6 @@
-# ddlab: set up, demonstrate, test. `make help` lists the targets.
+# ddlab: set up, demonstrate, test. `make help` lists the targets. Another Python beside: make VENV=.venv313 PYTHON=python3.13 test
 PYTHON ?= python3
-VENV := .venv
+VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 

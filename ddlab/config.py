@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from hydra.core.config_store import ConfigStore
+from hydra.core.object_type import ObjectType
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -178,7 +179,14 @@ def writable(cls: type) -> DictConfig:
 
 def register() -> None:
     """Register the schema with Hydra as `schema`, which `configs/ddlab.yaml` names in its defaults."""
-    ConfigStore.instance().store(name="schema", node=writable(Config), provider="ddlab")
+    offer("schema", writable(Config))
+
+
+def offer(name: str, node: Any, group: str | None = None) -> None:
+    """Offer a config to Hydra once: it runs the modules of plugins twice, and takes a second config of a name for a mistake."""
+    store = ConfigStore.instance()
+    if store.get_type("/".join([*([group] if group else []), f"{name}.yaml"])) is ObjectType.NOT_FOUND:
+        store.store(name, node, group, provider="ddlab")
 
 
 def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

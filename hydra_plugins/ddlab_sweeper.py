@@ -5,18 +5,17 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
-from hydra.core.config_store import ConfigStore
 from hydra.core.plugins import Plugins
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from ddlab.config import register
+from ddlab.config import offer, register
 from ddlab.errors import ConfigError
 
 # A plain mapping: Hydra executes plugin modules before they are importable, which a dataclass with lazy annotations is not.
 SWEEPER = {"_target_": "hydra_plugins.ddlab_sweeper.DdlabSweeper", "action": "sweep", "command": ""}
-ConfigStore.instance().store(group="hydra/sweeper", name="ddlab", node=SWEEPER, provider="ddlab")
+offer("ddlab", SWEEPER, group="hydra/sweeper")
 register()
 
 
