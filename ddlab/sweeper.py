@@ -185,7 +185,7 @@ def _fill_missing(config: DictConfig, axes: Mapping[str, list[Any]]) -> None:
         owner, _, name = key.rpartition(".")
         node = OmegaConf.select(config, owner) if owner else config
         if isinstance(node, DictConfig) and name in node and OmegaConf.is_missing(node, name) and values:
-            node[name] = values[0]
+            OmegaConf.update(config, key, values[0], merge=False)
 
 
 def _frozen(mapping: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -206,13 +206,13 @@ def _check_axis(science: DictConfig, base: Leaves, key: str, values: list[Any]) 
     converted = []
     for value in values:
         try:
-            node[name] = value
+            OmegaConf.update(science, key, value, merge=False)  # converts an integer of a float quietly
         except OmegaConfBaseException as error:
             raise ConfigError(f"{key}={value}: {one_line(error)}") from error
         value = flatten({"value": OmegaConf.to_container(node[name]) if OmegaConf.is_config(node[name]) else node[name]})["value"]
         declared.check(key, value)
         converted.append(value)
-    node[name] = before
+    OmegaConf.update(science, key, before, merge=False)
     return tuple(converted)
 
 
