@@ -15,6 +15,7 @@ import enum
 import importlib
 import json
 import math
+import sys
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, get_type_hints
@@ -136,6 +137,11 @@ class PackSettings:
     keep_checkpoints: bool = leaf("keep the last checkpoint of a finished pack")
     profile: bool = leaf("write a JAX profile of a moment of the pack (set by profile=true)")
 
+    @property
+    def memory(self) -> float:
+        """Bytes that one pack may take."""
+        return self.memory_gib * 2**30
+
 
 @dataclasses.dataclass(frozen=True)
 class Science:
@@ -203,7 +209,14 @@ def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 def load_leaves(config: str) -> Leaves:
     """Return the leaves that a stored trial's canonical JSON holds."""
-    return MappingProxyType({key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(config).items()})
+    return MappingProxyType({sys.intern(key): _shared(value) for key, value in json.loads(config).items()})
+
+
+def _shared(value: Any) -> Any:
+    """Return a leaf that JSON has held; equal words are kept once, for there may be many trials."""
+    if isinstance(value, str):
+        return sys.intern(value)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def section(leaves: Leaves, name: str) -> dict[str, Any]:

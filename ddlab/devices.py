@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from ddlab.cache import cache_directory
 from ddlab.evaluate import Metrics
 from ddlab.exact import Problem
 from ddlab.layout import SPLIT, WHOLE, Layout
-from ddlab.plan import PROBLEMS_OF_WORK
+from ddlab.problems import Devices
 from ddlab.train import NOT_BEGUN, Inputs, Program, State
 
 CACHE_SIZE_FILE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")  # Linux; such as "1024K"
@@ -205,31 +204,28 @@ class CompiledSolver:
         return self._executable(jax.device_put(stacked, self._split))
 
 
-def compile_solver(solve: Callable[[Problem], Metrics], example: Problem, num_problems: int, num_bytes: float) -> CompiledSolver:
-    """Compile the solver of one problem for as many as a device should be handed at once.
+def local_devices() -> Devices:
+    """Return what the exact solver must know of the local devices."""
+    return Devices(jax.local_device_count(), working_bytes(), jax.default_backend() == "cpu")
 
-    An accelerator works on all of them together, a CPU core on one after the other: there a call should end soon, for progress
-    to be seen, so each width counts.
+
+def compile_solver(solve: Callable[[Problem], Metrics], example: Problem, num_problems: int, at_once: int) -> CompiledSolver:
+    """Compile the solver of one problem for as many as each device is handed at once.
 
     Args:
         solve: as `ddlab.exact.make_solver` gives it.
         example: a problem; gives the shapes.
-        num_problems: of the pack.
-        num_bytes: of the arrays of a problem at work.
+        num_problems: of the pack; no more devices are used.
+        at_once: problems that each device is handed.
     """
     start = time.monotonic()
     devices = jax.local_devices()[:num_problems]
-    in_turn = jax.default_backend() == "cpu"
-    work = num_bytes * (len(example.widths) if in_turn else 1)
-    of_device = max(1, int(PROBLEMS_OF_WORK * working_bytes() / work))
-    num_calls = math.ceil(num_problems / (of_device * len(devices)))
-    of_device = math.ceil(num_problems / (num_calls * len(devices)))
     mesh = jax.make_mesh((len(devices),), (SPLIT[0],), axis_types=(AxisType.Auto,), devices=devices)
     split = NamedSharding(mesh, SPLIT)
     # One after the other on a CPU: a batch of decompositions can wait for itself forever.
-    many = partial(jax.lax.map, solve) if in_turn else jax.vmap(solve)
+    many = partial(jax.lax.map, solve) if local_devices().in_turn else jax.vmap(solve)
     on_devices = jax.shard_map(many, mesh=mesh, in_specs=SPLIT, out_specs=SPLIT, check_vma=False)
-    total = of_device * len(devices)
+    total = at_once * len(devices)
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((total, *np.shape(x)), np.asarray(x).dtype, sharding=split), example)
     lowered = jax.jit(on_devices).lower(shapes)
     traced = time.monotonic()

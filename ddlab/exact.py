@@ -93,12 +93,13 @@ def _number(value: Any) -> np.ndarray:
     return np.array(value, np.int32 if isinstance(value, int) else float)
 
 
-def make_solver(leaves: Leaves, spec: Spec) -> Callable[[Problem], Metrics]:
+def make_solver(leaves: Leaves, spec: Spec, evals: int | None = None) -> Callable[[Problem], Metrics]:
     """Return the function that solves one problem: metrics by name, [W, L, E] (or [W, L, E, n]).
 
     Args:
         leaves: of the widest trial of the pack; its traced leaves are replaced by each trial's own.
         spec: sizes of the data.
+        evals: eval points that are evaluated together; None: all.
     """
     model = build(leaves, "model")
     padded = {axis: leaves[f"model.{name}"] for name, axis in model.PADDED.items()}
@@ -122,7 +123,7 @@ def make_solver(leaves: Leaves, spec: Spec) -> Callable[[Problem], Metrics]:
             carry, modes = step(carry, width, network.scale[...])
 
             def of_trial(targets: Mapping[str, jax.Array], hypers: Mapping[str, jax.Array]) -> Metrics:
-                return _trajectory(columns, network, modes, targets, {**leaves, **hypers}, spec)
+                return _trajectory(columns, network, modes, targets, {**leaves, **hypers}, spec, evals)
 
             return carry, jax.vmap(of_trial)(targets, trials)
 
@@ -132,7 +133,13 @@ def make_solver(leaves: Leaves, spec: Spec) -> Callable[[Problem], Metrics]:
 
 
 def _trajectory(
-    columns: jax.Array, network: FeatureNetwork, modes: Modes, targets: Mapping[str, jax.Array], trial: Leaves, spec: Spec
+    columns: jax.Array,
+    network: FeatureNetwork,
+    modes: Modes,
+    targets: Mapping[str, jax.Array],
+    trial: Leaves,
+    spec: Spec,
+    evals: int | None,
 ) -> Metrics:
     """Return the metrics of one trial, [E].
 
@@ -143,6 +150,7 @@ def _trajectory(
         targets: name -> array, the data set without its inputs.
         trial: leaves.
         spec: sizes of the data.
+        evals: as in `make_solver`.
     """
     train, optimizer, measures = train_settings(trial), build(trial, "optimizer"), build_measures(trial)
     scale, start = network.scale[...], network.readout[...]
@@ -174,4 +182,7 @@ def _trajectory(
             spectrum=Spectrum(values, learned, test_modes),
         )
 
-    return jax.vmap(at_step)(jnp.asarray(eval_steps(train), jnp.int32))
+    steps = jnp.asarray(eval_steps(train), jnp.int32)
+    if evals is None or evals >= len(steps):
+        return jax.vmap(at_step)(steps)
+    return jax.lax.map(at_step, steps, batch_size=evals)

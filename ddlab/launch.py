@@ -75,7 +75,7 @@ def _plan_and_launch(
     use_cpu_cores(settings.cpu_devices)
     machine = this_machine()
     if action == "plan":
-        print_plan(name, pack_trials(trials, settings, machine), machine)
+        print_plan(name, pack_trials(trials, settings, machine), machine, settings.memory)
         return
     store = Store(Path(sweep.config.out).expanduser())
     with claim(store):
@@ -220,8 +220,8 @@ def _describe_part(part: Part) -> dict[str, Any]:
 # --- printing --------------------------------------------------------------------------------------------------------
 
 
-def print_plan(name: str, packs: Sequence[Pack], machine: Machine) -> None:
-    """Print the packs of a sweep and what they will cost."""
+def print_plan(name: str, packs: Sequence[Pack], machine: Machine, memory: float) -> None:
+    """Print the packs of a sweep and what they will cost; memory: bytes that a pack may take."""
     console = Console()
     table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("pack", "trials", "width", "P", "P/N", "FLOPs", "MiB", "time"):
@@ -232,9 +232,9 @@ def print_plan(name: str, packs: Sequence[Pack], machine: Machine) -> None:
     for pack in shown:
         if len(packs) > 40 and pack is packs[-1]:
             table.add_row("...")
-        table.add_row(str(packs.index(pack)), *_plan_cells([pack], machine))
+        table.add_row(str(packs.index(pack)), *_plan_cells([pack], machine, memory))
     table.add_section()
-    table.add_row("all", *_plan_cells(packs, machine))
+    table.add_row("all", *_plan_cells(packs, machine, memory))
     console.print(table)
     console.print(
         "Nothing was trained. MiB: arrays of the (largest) pack. Times: estimates for this machine, from a speed measured once"
@@ -242,7 +242,7 @@ def print_plan(name: str, packs: Sequence[Pack], machine: Machine) -> None:
     )
 
 
-def _plan_cells(packs: Sequence[Pack], machine: Machine) -> list[str]:
+def _plan_cells(packs: Sequence[Pack], machine: Machine, memory: float) -> list[str]:
     shapes = {id(trial.shape): trial.shape for pack in packs for trial in pack.trials}.values()
     params = [shape.size.num_params for shape in shapes]
     ratios = [shape.size.num_params / shape.size.num_train for shape in shapes]
@@ -252,7 +252,7 @@ def _plan_cells(packs: Sequence[Pack], machine: Machine) -> list[str]:
         _range(params, ",d"),
         _range(ratios, ".3g"),
         f"{sum(pack.flops for pack in packs):.1e}".replace("e+", "e"),
-        f"{max(machine.num_bytes(pack.widest, len(pack.trials)) for pack in packs) / 2**20:,.0f}",
+        f"{max(machine.num_bytes(pack.widest, len(pack.trials), memory) for pack in packs) / 2**20:,.0f}",
         duration(sum(machine.seconds(pack.widest, len(pack.trials)) for pack in packs)),
     ]
 
@@ -270,7 +270,7 @@ def duration(seconds: float) -> str:
 
 
 def _print_summary(name: str, store: Store, wanted: set[str]) -> None:
-    trials = store.load().trials
+    trials = store.load_trials()
     trials = trials[trials["trial_id"].isin(wanted)]
     counts = ", ".join(f"{count:,} {status}" for status, count in trials["status"].value_counts().items())
     target = shlex.quote(name if store.root == Path("results") / name else str(store.root))

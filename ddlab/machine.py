@@ -22,14 +22,14 @@ from ddlab.cache import cache_directory
 from ddlab.catalog import shipped
 from ddlab.config import Leaves, build, flatten, train_settings
 from ddlab.data import Dataset
-from ddlab.devices import compile_pack, use_compile_cache, working_bytes
+from ddlab.devices import compile_pack, local_devices, use_compile_cache, working_bytes
 from ddlab.files import write_atomically
 from ddlab.models import size_of
 from ddlab.pack import Machine
 from ddlab.plan import tiling
 from ddlab.train import make_inputs, make_program
 
-VERSION = 4
+VERSION = 5
 WIDTHS = (8, 64, 512)
 NUM_TRAIN, NUM_TEST, NUM_FEATURES, NUM_CLASSES, BATCH_SIZE = 1000, 100, 40, 10, 100
 
@@ -100,7 +100,7 @@ def measure() -> Machine:
     tile_seconds = max(0.0, (alone.seconds - narrow.seconds) / (1 - 1 / narrow.tile))
     curve = tuple((timed.step_flops, max(timed.seconds - tile_seconds / timed.tile, 1e-9)) for timed in several)
     compile_seconds = float(np.median([timed.compile_seconds for timed in several]))
-    return Machine(compile_seconds, tile_seconds, curve, jax.local_device_count(), working_bytes())
+    return Machine(compile_seconds, tile_seconds, curve, *local_devices())
 
 
 def _time(width: int, tile: int | None = None) -> _Timed:

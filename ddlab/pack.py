@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ddlab.config import PackSettings
-from ddlab.plan import PROBLEMS_OF_WORK, Shape, Trial, problem_bytes, step_bytes, tiling
+from ddlab.plan import Shape, Trial, step_bytes, tiling
+from ddlab.problems import TRIAL_BYTES, Devices, Problems, SolvingMemory
 
-# Of the exact solver: seconds of a trial beside its arithmetic, and most trials of a pack, whose configs are kept in memory.
+# Of the exact solver: seconds of a trial beside its arithmetic, and what share of the memory the trials that it keeps may take.
 EXACT_SECONDS = 5e-4
-MOST_EXACT = 20_000
+EXACT_SHARE = 1 / 4
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,7 @@ class Machine:
         curve: (operations of a step of one trial, seconds that it takes of a device), ascending.
         num_devices: local devices.
         working_bytes: of the arrays that a device works on best (`ddlab.devices.working_bytes`).
+        in_turn: a device solves one exact problem after the other (`ddlab.problems.Devices`).
     """
 
     compile_seconds: float
@@ -43,6 +45,7 @@ class Machine:
     curve: tuple[tuple[float, float], ...]
     num_devices: int
     working_bytes: int
+    in_turn: bool
 
     def trial_seconds(self, step_flops: float) -> float:
         """Return the seconds that a step of one trial takes of a device: on log-log lines between what was measured.
@@ -73,10 +76,13 @@ class Machine:
         """Return the seconds of a pack, compilation included."""
         return self.compile_seconds + self.run_seconds(shape, num_trials)
 
-    def num_bytes(self, shape: Shape, num_trials: int) -> float:
-        """Return the bytes of a pack: its data on each device, what its trials keep, and a step of the tiles at work."""
+    def num_bytes(self, shape: Shape, num_trials: int, memory: float) -> float:
+        """Return the bytes of a pack: its data on each device, what its trials keep, and a step of the tiles at work.
+
+        A pack of the exact solver is taken in portions: as large as they are best, within `memory` bytes.
+        """
         if shape.exact:
-            return self.num_devices * max(PROBLEMS_OF_WORK * self.working_bytes, problem_bytes(shape.size))
+            return self._solving_bytes(shape, num_trials, memory)
         shared = self.num_devices * shape.data_bytes
         at_work = min(num_trials, self._most_at_work(shape))
         return shared + num_trials * shape.num_bytes + at_work * step_bytes(shape.size, shape.train)
@@ -84,7 +90,7 @@ class Machine:
     def capacity(self, shape: Shape, memory: float) -> int:
         """Return the most trials, at least one, whose pack fits into so many bytes."""
         if shape.exact:
-            return MOST_EXACT
+            return max(1, int(EXACT_SHARE * memory / TRIAL_BYTES))
         working = step_bytes(shape.size, shape.train)
         at_work = self._most_at_work(shape)
         memory -= self.num_devices * shape.data_bytes
@@ -92,6 +98,16 @@ class Machine:
         if fitting >= at_work:
             fitting = int((memory - at_work * working) // shape.num_bytes)
         return max(1, fitting)
+
+    def _solving_bytes(self, shape: Shape, num_trials: int, memory: float) -> float:
+        devices = Devices(self.num_devices, self.working_bytes, self.in_turn)
+        solving = SolvingMemory(shape.size, num_trials, shape.num_evals, shape.row_bytes, devices, memory)
+        widths, at_width = shape.of_problem
+        at_width = min(at_width, num_trials, solving.most_trials)
+        widths = min(widths, math.ceil(num_trials / at_width), max(1, solving.most_trials // at_width))
+        if math.ceil(num_trials / (widths * at_width)) < self.num_devices:
+            widths = math.ceil(num_trials / (at_width * self.num_devices))
+        return solving.num_bytes(Problems(math.ceil(num_trials / (widths * at_width)), widths, at_width))
 
     def _tile(self, shape: Shape) -> int:
         return tiling(shape.size, shape.train, self.working_bytes)[0]
@@ -167,7 +183,7 @@ def _cut(buckets: Sequence[_Bucket], settings: PackSettings, machine: Machine) -
 
 def _capacity(bucket: _Bucket, settings: PackSettings, machine: Machine) -> int:
     assert bucket.widest is not None
-    fitting = machine.capacity(bucket.widest, settings.memory_gib * 2**30)
+    fitting = machine.capacity(bucket.widest, settings.memory)
     return min(fitting, settings.max_trials or fitting)
 
 

@@ -21,6 +21,7 @@ from ddlab.config import (
     Leaves,
     Mark,
     Train,
+    build_measures,
     component_class,
     declarations,
     traced_keys,
@@ -35,11 +36,11 @@ MOST_EXAMPLES, LEAST_EXAMPLES = 1024, 128
 # A step of a single wide network takes as long as that of two: XLA's CPU product for its first layer's gradient is a slow one.
 LEAST_TILE = 2
 
+# Metrics that every trial has.
+NUM_LOSSES = 4
+
 # The number of features of a model that is linear in its parameters.
 WIDTH = "model.width"
-
-# What the exact solver hands to a device at once, in units of what it works on best.
-PROBLEMS_OF_WORK = 8
 
 # Of an eigendecomposition of n x n numbers of type float64, in n^3 operations at the speed of a product in float32.
 EIGEN_FLOPS = 24.0
@@ -143,8 +144,25 @@ class Shape:
         if self.exact:
             return self._solve_flops
         of_eval = self.size.num_products * (6.0 * self.size.num_train + 2.0 * self.size.num_test)
-        num_evals = min(self.train.num_evals, self.train.steps + 1)
-        return self.train.steps * self.step_flops + num_evals * of_eval
+        return self.train.steps * self.step_flops + self.num_evals * of_eval
+
+    @cached_property
+    def num_evals(self) -> int:
+        """Eval points of a trial, at most."""
+        return min(self.train.num_evals, self.train.steps + 1)
+
+    @cached_property
+    def of_problem(self) -> tuple[int, int]:
+        """Widths of a problem of the exact solver and trials at each, where all trials of the part are solved."""
+        axes = {key: len(values) for key, values in self.part.axes.items()}
+        own = math.prod(axes[key] for key in axes.keys() - shared_by_problem(self.leaves).keys())
+        widths = axes.get(WIDTH, 1)
+        return widths, own // widths
+
+    @cached_property
+    def row_bytes(self) -> float:
+        """Bytes of the metrics of a trial at one eval point."""
+        return row_bytes(self.leaves, self.size.num_outputs)
 
     @cached_property
     def _solve_flops(self) -> float:
@@ -157,24 +175,23 @@ class Shape:
         products = 2.0 * size.num_train * width * modes
         decomposition = EIGEN_FLOPS * modes**3 + 2.0 * examples * modes**2
         of_eval = 2.0 * size.num_params * (examples + 2 * size.num_train)
-        axes = {key: len(values) for key, values in self.part.axes.items()}
-        num_trials = math.prod(axes[key] for key in axes.keys() - shared_by_problem(self.leaves).keys())
-        at_width = num_trials / axes.get(WIDTH, 1)
-        of_evals = min(self.train.num_evals, self.train.steps + 1) * of_eval
+        widths, at_width = self.of_problem
+        num_trials = widths * at_width
+        of_evals = self.num_evals * of_eval
         return (features + products) / num_trials + decomposition / at_width + of_evals
 
     @cached_property
     def num_bytes(self) -> float:
-        """Bytes that one trial keeps between steps: parameters and two moments, twice (a commit copies them), and own data.
+        """Bytes that one trial keeps while it is trained: parameters and two moments, its metrics, and data of its own.
 
-        Its data count as its own where they may differ between the trials of a pack.
+        Each lies twice in memory: a commit copies parameters and moments, and two segments are under way. Data count as its own
+        where they may differ between the trials of a pack.
         """
         part = self.part
-        if self.exact:
-            return 0.0  # what is solved is stored, problem by problem
         varied = self.leaves if part.at or part.structural else {**part.axes, **part.aliases}
         has_own = any(key in varied for key in traced_keys(self.leaves) if key.startswith("data."))
-        return itemsize(self.train) * 6.0 * self.size.num_params + (self.data_bytes if has_own else 0)
+        kept = itemsize(self.train) * 6.0 * self.size.num_params + 2.0 * self.row_bytes
+        return kept + (self.data_bytes if has_own else 0)
 
     @cached_property
     def data_bytes(self) -> float:
@@ -199,17 +216,15 @@ def shared_by_problem(leaves: Leaves) -> dict[str, Any]:
     return {key: value for key, value in leaves.items() if key not in own and not key.startswith("optimizer.")}
 
 
-def problem_bytes(size: Size) -> float:
-    """Return the bytes of one problem of the exact solver: inputs, columns, inner products, and the decomposition."""
-    width = size.num_params // size.num_outputs
-    examples, modes = size.num_train + size.num_test, min(size.num_train, width)
-    of_decomposition = 2 * size.num_train * width + modes * (size.num_train + width + 2 * modes)
-    return 8.0 * (examples * (size.num_inputs + 2 * width) + of_decomposition)
-
-
 def itemsize(train: Train) -> int:
     """Return the bytes of one stored number."""
     return 8 if train.dtype == "float64" else 4
+
+
+def row_bytes(leaves: Leaves, num_outputs: int) -> float:
+    """Return the bytes of the metrics of a trial at one eval point: losses, errors and what the measures give."""
+    of_measures = sum(getattr(measure, "num_values", lambda _: 1)(num_outputs) for measure in build_measures(leaves))
+    return itemsize(train_settings(leaves)) * float(NUM_LOSSES + of_measures)
 
 
 def step_bytes(size: Size, train: Train) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,10 +15,12 @@ import pandas as pd
 
 from ddlab.config import Leaves, Train, build, hyper_keys, load_leaves, train_settings, width_key
 from ddlab.data import Dataset
-from ddlab.devices import Compiled, CompiledSolver, compile_pack, compile_solver, working_bytes
+from ddlab.devices import Compiled, CompiledSolver, compile_pack, compile_solver, local_devices, working_bytes
 from ddlab.exact import make_problem, make_solver
 from ddlab.models import size_of
-from ddlab.plan import WIDTH, is_exact, problem_bytes, shared_by_problem, tiling
+from ddlab.plan import WIDTH, is_exact, row_bytes, shared_by_problem, tiling
+from ddlab.problems import Problems, SolvingMemory
+from ddlab.schedules import eval_steps
 from ddlab.train import make_inputs, make_program
 
 
@@ -66,11 +68,16 @@ class PreparedSolver:
     solver: CompiledSolver
 
 
-def prepare_pack(rows: pd.DataFrame) -> Prepared | PreparedSolver:
-    """Load the data of a pack, or the first of it, and compile its program; rows of the plan, one for each trial."""
+def prepare_pack(rows: pd.DataFrame, memory: float) -> Prepared | PreparedSolver:
+    """Load the data of a pack, or the first of it, and compile its program.
+
+    Args:
+        rows: of the plan, one for each trial.
+        memory: bytes that the pack may take.
+    """
     trial_ids = np.array(rows["trial_id"], object)
     trials = [load_leaves(config) for config in rows["config"]]
-    return _prepare_solver(trial_ids, trials) if is_exact(trials[0]) else _prepare_training(trial_ids, trials)
+    return _prepare_solver(trial_ids, trials, memory) if is_exact(trials[0]) else _prepare_training(trial_ids, trials)
 
 
 def _prepare_training(trial_ids: np.ndarray, trials: Sequence[Leaves]) -> Prepared:
@@ -83,42 +90,54 @@ def _prepare_training(trial_ids: np.ndarray, trials: Sequence[Leaves]) -> Prepar
     return Prepared(trial_ids, train, [dataset.checksum for dataset in datasets], compiled)
 
 
-def _prepare_solver(trial_ids: np.ndarray, trials: Sequence[Leaves]) -> PreparedSolver:
+def _prepare_solver(trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float) -> PreparedSolver:
     train, widest = train_settings(trials[0]), _widest(trials)
-    problems = deal(trials, jax.local_device_count())
+    spec = Loader().load(trials[:1])[0].spec
+    size = size_of(build(widest, "model"), spec)
+    row = row_bytes(widest, spec.num_outputs)
+    solving = SolvingMemory(size, len(trials), len(eval_steps(train)), row, local_devices(), memory)
+    problems = deal(trials, jax.local_device_count(), solving.most_trials)
+    portion = solving.portion(Problems(*problems.shape))
     first = [trials[index] for index in problems[0].ravel()]
-    datasets = Loader().load(first)
-    spec = datasets[0].spec
     with precision(train):
-        example = make_problem(first, datasets, hyper_keys(widest), len(problems[0]))
-        size = problem_bytes(size_of(build(widest, "model"), spec))
-        solver = compile_solver(make_solver(widest, spec), example, len(problems), size)
+        example = make_problem(first, Loader().load(first), hyper_keys(widest), len(problems[0]))
+        solver = compile_solver(make_solver(widest, spec, portion.evals), example, len(problems), portion.problems)
     return PreparedSolver(trial_ids, trials, train, problems, solver)
 
 
-def deal(trials: Sequence[Leaves], num_devices: int) -> np.ndarray:
+def deal(trials: Sequence[Leaves], num_devices: int, most: int | None = None) -> np.ndarray:
     """Return the problems of a pack, [problems, W, L], as `PreparedSolver` has them.
 
-    The widths of one set of inputs are dealt to several problems where that keeps more devices at work or needs less repeating.
+    The widths of one set of inputs are dealt to several problems where that keeps more devices at work or needs less repeating,
+    and where one problem would have more than `most` trials.
     """
+    most = most or len(trials)
     members: dict[Any, dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
     for index, leaves in enumerate(trials):
         members[tuple(shared_by_problem(leaves).items())][leaves[WIDTH]].append(index)
-    counts = [len(by_width) for by_width in members.values()]
-    most_trials = max(len(indices) for by_width in members.values() for indices in by_width.values())
+    ordered = [members[key] for key in sorted(members, key=lambda key: _data_of(dict(key)))]
+    groups = [group for by_width in ordered for group in _groups(by_width, most)]
+    counts = [len(group) for group in groups]
+    most_trials = max(len(indices) for group in groups for indices in group.values())
 
     def rounds(size: int) -> int:
         """Return the widths that a device solves one after the other; to make the columns takes as long as one of them."""
         return math.ceil(sum(math.ceil(count / size) for count in counts) / num_devices) * (size + 1)
 
-    size = min(range(1, max(counts) + 1), key=rounds)
+    size = min(range(1, min(max(counts), max(1, most // most_trials)) + 1), key=rounds)
     problems = []
-    for key in sorted(members, key=lambda key: _data_of(dict(key))):
-        widths = sorted(members[key])
+    for group in groups:
+        widths = sorted(group)
         for start in range(0, len(widths), size):
             chosen = np.sort(np.resize(widths[start : start + size], size))
-            problems.append([np.resize(members[key][width], most_trials) for width in chosen])
+            problems.append([np.resize(group[width], most_trials) for width in chosen])
     return np.array(problems)
+
+
+def _groups(by_width: Mapping[int, Sequence[int]], most: int) -> Iterator[dict[int, Sequence[int]]]:
+    """Split the trials of one set of inputs into groups with at most so many at each width."""
+    for start in range(0, max(map(len, by_width.values())), most):
+        yield {width: indices[start : start + most] for width, indices in by_width.items() if len(indices) > start}
 
 
 def _widest(trials: Sequence[Leaves]) -> Leaves:

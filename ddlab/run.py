@@ -57,11 +57,11 @@ def _run(store: Store, index: int, settings: PackSettings, signals: Signals, lea
     rows = _planned(store, index)
     with Progress(_outline(store, rows)) as progress:
         start = time.monotonic()
-        prepared = _ahead.take(_key(store, rows), partial(prepare_pack, rows))
+        prepared = _ahead.take(_key(store, rows), partial(prepare_pack, rows, settings.memory))
         job = Job(store, index, PackWriter(store, index, lease), settings, time.monotonic() - start, signals, progress)
         if settings.next is not None and not signals.received:
             following = _planned(store, settings.next)
-            _ahead.start(_key(store, following), partial(prepare_pack, following))
+            _ahead.start(_key(store, following), partial(prepare_pack, following, settings.memory))
         with precision(prepared.train):
             run = TrainingRun(job, prepared) if isinstance(prepared, Prepared) else SolvingRun(job, prepared)
             run.run()

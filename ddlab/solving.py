@@ -1,8 +1,8 @@
 """A pack that is solved in closed form, problem by problem.
 
 An accelerator solves some problems while the host draws the data of the next; CPU devices solve them before the call returns.
-Every `pack.checkpoint_seconds` what is solved is written as a part of whole problems; a pack that was interrupted goes on behind
-its last part.
+Every `pack.checkpoint_seconds`, or once many rows wait, what is solved is written as a part of whole problems; a pack that was
+interrupted goes on behind its last part.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from ddlab.job import Job
 from ddlab.outcome import Outcomes
 from ddlab.prepare import Loader, PreparedSolver
 from ddlab.profile import Profile
+from ddlab.rows import most_waiting
 from ddlab.schedules import eval_steps
 from ddlab.writer import count_rows
 
@@ -33,6 +34,14 @@ class _Chunk(NamedTuple):
 
     problems: np.ndarray
     metrics: Metrics
+
+    def take(self, places: np.ndarray) -> Metrics:
+        """Return the metrics of some of the trials on the host, name -> [T, E, ...], and let go of all one by one."""
+        return {name: _by_trial(self.metrics.pop(name))[places] for name in list(self.metrics)}
+
+
+def _by_trial(array: jax.Array) -> np.ndarray:
+    return np.asarray(array).reshape(-1, *array.shape[3:])
 
 
 class SolvingRun:
@@ -70,7 +79,8 @@ class SolvingRun:
             if waiting is not None:
                 self._record(waiting)
             waiting = chunk
-            if time.monotonic() - written >= self._job.settings.checkpoint_seconds:
+            is_full = self._writer.rows.num_bytes >= most_waiting(self._job.settings.memory)
+            if is_full or time.monotonic() - written >= self._job.settings.checkpoint_seconds:
                 self._writer.write_part()
                 written = time.monotonic()
             if self._job.signals.received:
@@ -97,16 +107,18 @@ class SolvingRun:
     def _record(self, chunk: _Chunk) -> None:
         """Take the metrics of some problems; waits until the devices have them."""
         start = time.monotonic()
-        host = {name: np.asarray(array) for name, array in chunk.metrics.items()}
+        jax.block_until_ready(chunk.metrics)
         self._solving += time.monotonic() - start
         trials, places = np.unique(chunk.problems, return_index=True)  # a problem may repeat some of its trials, and ...
         new = ~self._solved[trials]  # ... hold some that are stored, where other devices dealt them otherwise
         trials, places = trials[new], places[new]
-        metrics = {name: array.reshape(-1, *array.shape[3:])[places] for name, array in host.items()}
+        metrics = chunk.take(places)
         outcomes = Outcomes(self._prepared.train, len(trials))
+        at_steps = {name: np.moveaxis(array, 1, 0) for name, array in metrics.items()}  # [E, T], or [E, T, n]
+        recorded = np.empty((len(self._steps), len(trials)), bool)
         for k, step in enumerate(self._steps):
-            at_step = {name: array[:, k] for name, array in metrics.items()}
-            self._writer.rows.add(self._prepared.trial_ids[trials], step, at_step, outcomes.update(step, at_step))
+            recorded[k] = outcomes.update(step, {name: array[k] for name, array in at_steps.items()})
+        self._writer.rows.add(self._prepared.trial_ids[trials], np.array(self._steps)[:, None], at_steps, recorded)
         self._take(trials, outcomes)
         losses = metrics["train_loss"][:, -1]
         num_solved = int(self._solved.sum())

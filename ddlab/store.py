@@ -265,21 +265,26 @@ class Store:
     def load(self) -> Results:
         """Return everything that is stored; damaged files are reported by a `DamagedPart` warning and left out."""
         sweep = self.read_sweep()
-        trials = self._planned_trials()
-        outcomes = [table for _, table, _ in self._outcomes(self._outcome_files())]
+        trials = self.load_trials()
         files = [path for directory in _listed(self.root / "curves", "pack=*") for path in _listed(directory, "part-*.parquet")]
         curves = [table for _, table in _read_each(files, lambda path: typed_table(read_table(path), CURVES))]
+        empty = pd.DataFrame({"trial_id": pd.Series(dtype=str), "step": pd.Series(dtype="int64")})
+        joined = pa.concat_tables(curves, promote_options="permissive").to_pandas() if curves else empty
+        if len(curves) == len(files):
+            self._check_rows(trials, joined)
+        return Results(trials, joined, sweep)
+
+    def load_trials(self) -> pd.DataFrame:
+        """Return one row for each planned trial, as in `Results.trials`; damaged files are reported and left out."""
+        trials = self._planned_trials()
+        outcomes = [table for _, table, _ in self._outcomes(self._outcome_files())]
         if outcomes:
             outcome = pa.concat_tables(outcomes, promote_options="permissive").to_pandas()
             trials = trials.merge(outcome, on="trial_id", how="left")
         else:
             trials = trials.assign(status=None, seconds=np.nan, last_step=np.nan, num_rows=np.nan)
         trials["status"] = trials["status"].fillna(PENDING)
-        empty = pd.DataFrame({"trial_id": pd.Series(dtype=str), "step": pd.Series(dtype="int64")})
-        joined = pa.concat_tables(curves, promote_options="permissive").to_pandas() if curves else empty
-        if len(curves) == len(files):
-            self._check_rows(trials, joined)
-        return Results(trials, joined, sweep)
+        return trials
 
     def _planned_trials(self) -> pd.DataFrame:
         try:

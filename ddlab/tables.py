@@ -75,5 +75,11 @@ def curve_table(columns: Mapping[str, Any]) -> pa.Table:
     arrays = {}
     for name, column in columns.items():
         array = np.asarray(column)
-        arrays[name] = pa.array(list(array)) if array.ndim > 1 else pa.array(column)
+        arrays[name] = _lists(array) if array.ndim > 1 else pa.array(column)
     return pa.table(arrays)
+
+
+def _lists(array: np.ndarray) -> pa.Array:
+    """Return a vector for each row, without an object for each."""
+    bounds = np.arange(len(array) + 1, dtype=np.int32) * np.int32(array.shape[1])
+    return pa.ListArray.from_arrays(bounds, array.ravel())

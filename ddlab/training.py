@@ -1,8 +1,9 @@
 """A pack that is trained: from its first segment, or its last commit, to its outcome.
 
 While the devices compute segment k, the host records segment k-1. A *commit* writes the metrics so far and a checkpoint; at
-least `pack.checkpoint_seconds` lie between two. A killed pack goes on from its last commit, a signalled one from the eval
-point it had reached, and both give the curves of an uninterrupted run, bit for bit: the compiled program is the same.
+least `pack.checkpoint_seconds` lie between two, unless many rows wait. A killed pack goes on from its last commit, a signalled
+one from the eval point it had reached, and both give the curves of an uninterrupted run, bit for bit: the compiled program is
+the same.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from ddlab.layout import Layout
 from ddlab.outcome import Outcomes
 from ddlab.prepare import Prepared
 from ddlab.profile import Profile
+from ddlab.rows import most_waiting
 from ddlab.schedules import eval_steps
 from ddlab.timing import Timing
 from ddlab.train import State
@@ -77,7 +79,9 @@ class TrainingRun:
         started, before = self._started, self._timing.run
         waiting: _Segment | None = None
         for index in range(self._num_evals, len(self._steps)):
-            commit_due = waiting is not None and time.monotonic() - committed >= self._job.settings.checkpoint_seconds
+            is_full = self._writer.rows.num_bytes >= most_waiting(self._job.settings.memory)
+            is_time = time.monotonic() - committed >= self._job.settings.checkpoint_seconds
+            commit_due = waiting is not None and (is_full or is_time)
             snapshot = self._compiled.to_host(state) if commit_due else None
             state = self._without_ended(state)
             if profile is not None and waiting is not None:

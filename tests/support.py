@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 
 from ddlab import catalog
 from ddlab.composition import version_base
-from ddlab.config import Leaves, build, register, resolved, typed, width_key
+from ddlab.config import Leaves, PackSettings, build, register, resolved, typed, width_key
 from ddlab.devices import compile_pack
 from ddlab.pack import Machine
 from ddlab.prepare import Loader
@@ -28,6 +28,19 @@ MACHINE = Machine(
     curve=((2.5e5, 7e-6), (2e6, 1.8e-5), (1.6e7, 1.1e-4)),
     num_devices=2,
     working_bytes=2**21,
+    in_turn=True,
+)
+
+SETTINGS = PackSettings(
+    index=None,
+    next=None,
+    max_trials=None,
+    memory_gib=4.0,
+    cpu_devices=None,
+    checkpoint_seconds=5.0,
+    compile_cache_mib=0,
+    keep_checkpoints=False,
+    profile=False,
 )
 
 SMALL_MNIST = ("data.num_train=200", "data.num_test=100", "train.batch_size=20", "data.label_noise=0.2")

@@ -309,7 +309,7 @@ def test_several_problems_on_several_devices_are_each_one_alone():
     base = leaves_of(*GAUSSIAN, "model.width=25")
     trials = [{**base, "seed": seed, "data.seed": seed, "data.noise_seed": seed, "data.target_seed": seed} for seed in range(5)]
     problems = [make_problem([trial], Loader().load([trial]), hyper_keys(base)) for trial in trials]
-    solver = compile_solver(make_solver(base, Loader().load([base])[0].spec), problems[0], 5, 1e3)
+    solver = compile_solver(make_solver(base, Loader().load([base])[0].spec), problems[0], 5, 3)
     assert solver.num_problems == 6
     with one_thread_a_device():
         together = {name: np.asarray(array)[:5] for name, array in solver.solve(problems).items()}

@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import replace
 
 import pytest
 
-from ddlab.config import PackSettings, load_leaves, train_settings
+from ddlab.config import load_leaves, train_settings
 from ddlab.pack import pack_trials
 from ddlab.plan import Part, Size, make_trials, step_bytes, tiling, trial_id
-from tests.support import MACHINE, leaves_of
-
-SETTINGS = PackSettings(
-    index=None,
-    next=None,
-    max_trials=None,
-    memory_gib=4.0,
-    cpu_devices=None,
-    checkpoint_seconds=5.0,
-    compile_cache_mib=0,
-    keep_checkpoints=False,
-    profile=False,
-)
+from tests.support import MACHINE, SETTINGS, leaves_of
 
 
 def settle(leaves):
@@ -109,13 +98,13 @@ def test_packs_are_as_large_as_the_memory_budget_allows_and_no_larger(budget, wo
     machine = replace(MACHINE, working_bytes=working_bytes)
     trials = make_trials([part({"model.width": (64,), "seed": tuple(range(40))})], settle)
     shape = trials[0].shape
-    memory = budget * machine.num_bytes(shape, 4)
+    memory = budget * machine.num_bytes(shape, 4, math.inf)
     packs = pack_trials(trials, replace(SETTINGS, memory_gib=memory / 2**30), machine)
     assert sorted(trial.id for pack in packs for trial in pack.trials) == sorted(trial.id for trial in trials)
-    assert all(machine.num_bytes(shape, len(pack.trials)) <= memory for pack in packs)
+    assert all(machine.num_bytes(shape, len(pack.trials), memory) <= memory for pack in packs)
     most = machine.capacity(shape, memory)
     assert len(packs) == -(-40 // most)
-    assert machine.num_bytes(shape, most + 1) > memory
+    assert machine.num_bytes(shape, most + 1, memory) > memory
 
 
 def test_a_trial_too_large_for_the_budget_is_a_pack_of_its_own():

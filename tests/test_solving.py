@@ -12,6 +12,7 @@ import pytest
 
 import ddlab
 import ddlab.prepare
+import ddlab.problems
 import ddlab.solving
 from ddlab.cli import main
 from ddlab.config import build
@@ -51,7 +52,7 @@ def interrupt(monkeypatch, after):
         if len(calls) == after:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(ddlab.devices, "PROBLEMS_OF_WORK", 1e-6)
+    monkeypatch.setattr(ddlab.problems, "PROBLEMS_OF_WORK", 1e-6)
     monkeypatch.setattr(ddlab.solving.SolvingRun, "_record", recorded)
     return calls
 
@@ -95,7 +96,7 @@ def test_a_pack_goes_on_where_other_devices_deal_its_widths_otherwise(sweep, mon
     assert main(["sweep", sweep, seeds, "out=whole"]) == 0
     with monkeypatch.context() as patched:
         interrupt(patched, after=1)
-        patched.setattr(ddlab.prepare, "deal", lambda trials, _: deal(trials, 16))  # each width is a problem
+        patched.setattr(ddlab.prepare, "deal", lambda trials, _, most: deal(trials, 16, most))  # each width is a problem
         assert main(["sweep", sweep, seeds]) == 130
     before = metrics("results/s")
     assert 0 < len(before) < 80

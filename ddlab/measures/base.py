@@ -83,3 +83,8 @@ class Measure(abc.ABC):
     @abc.abstractmethod
     def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
         """Return named scalars (or short vectors); names become columns of `results.curves`."""
+
+    def num_values(self, num_outputs: int) -> int:
+        """Return how many numbers it gives at an eval point, for the planner to know what they take of memory."""
+        del num_outputs
+        return 1

@@ -25,3 +25,6 @@ class Predictions(Measure):
         outputs = snapshot.outputs_fn(snapshot.params, inputs)
         real = as_real(targets, outputs.shape[-1], outputs.dtype)
         return {"predictions": outputs.ravel(), "prediction_targets": real.ravel()}
+
+    def num_values(self, num_outputs: int) -> int:
+        return 2 * self.points * num_outputs

@@ -1,0 +1,135 @@
+"""What the exact solver takes of memory, against the arrays that it makes."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pytest
+
+from ddlab.config import build, hyper_keys
+from ddlab.devices import compile_solver
+from ddlab.exact import make_problem, make_solver
+from ddlab.models import size_of
+from ddlab.pack import pack_trials
+from ddlab.plan import Part, Size, make_trials, row_bytes
+from ddlab.prepare import Loader, deal, precision
+from ddlab.problems import TRIAL_BYTES, Devices, Portion, Problems, SolvingMemory, eval_bytes, input_bytes, problem_bytes
+from ddlab.schedules import eval_steps
+from ddlab.sweeper import settle
+from ddlab.train import train_settings
+from tests.support import MACHINE, SETTINGS, leaves_of
+
+EXACT = ("data=gaussian", "model=linear", "optimizer=gradient_flow", "train=exact", "measures=exact", "train.eval_spacing=linear")
+PREDICTIONS = (
+    "+measures.predictions._target_=ddlab.measures.predictions.Predictions",
+    "+measures.predictions.points=40",
+)
+CASES = {
+    "many eval points": (("data.num_train=20", "data.num_features=40", "train.steps=99999", "train.num_evals=5000"), (2, 40), 3),
+    "many examples": (("data.num_train=600", "data.num_features=300", "data.num_test=500"), (2, 300), 2),
+    "predictions": (("data.num_train=20", "data.num_features=40", *PREDICTIONS), (2, 40), 2),
+}
+
+
+def problem_of(words, widths, trials_at_width):
+    """Return (leaves of the widest trial, spec, size, arrays) of one problem."""
+    base = leaves_of(*EXACT, *words)
+    trials = [{**base, "model.width": w, "optimizer.weight_decay": 0.1 * k} for w in widths for k in range(trials_at_width)]
+    datasets = Loader().load(trials)
+    spec = datasets[0].spec
+    example = make_problem(trials, datasets, hyper_keys(trials[-1]), len(widths))
+    return trials[-1], spec, size_of(build(trials[-1], "model"), spec), example
+
+
+def num_bytes(tree):
+    return sum(int(np.prod(array.shape)) * np.dtype(array.dtype).itemsize for array in jax.tree.leaves(tree))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_bytes_of_a_problem_are_those_of_its_arrays(case):
+    words, widths, trials_at_width = CASES[case]
+    leaves, spec, size, example = problem_of(words, widths, trials_at_width)
+    num_trials, num_evals = len(widths) * trials_at_width, len(eval_steps(train_settings(leaves)))
+    with precision(train_settings(leaves)):
+        compiled = compile_solver(make_solver(leaves, spec), example, 1, 1)
+        metrics = jax.eval_shape(make_solver(leaves, spec), example)
+    at_work = problem_bytes(size) + trials_at_width * num_evals * eval_bytes(size)
+    assert input_bytes(size, num_trials) == pytest.approx(num_bytes(example), rel=0.1)
+    assert num_trials * num_evals * row_bytes(leaves, size.num_outputs) == pytest.approx(num_bytes(metrics), rel=0.2)
+    assert 1 <= at_work / compiled._executable.memory_analysis().temp_size_in_bytes <= 2.2
+
+
+def test_eval_points_in_pieces_take_less_memory_and_give_the_same_metrics():
+    leaves, spec, _, example = problem_of(*CASES["many eval points"])
+    with precision(train_settings(leaves)):
+        whole, pieces = (compile_solver(make_solver(leaves, spec, evals), example, 1, 1) for evals in (None, 250))
+        of_whole, of_pieces = (solver._executable.memory_analysis().temp_size_in_bytes for solver in (whole, pieces))
+        assert of_pieces < 0.2 * of_whole
+        found = pieces.solve([example])
+        for name, values in whole.solve([example]).items():
+            np.testing.assert_allclose(found[name], values, rtol=1e-12, atol=1e-15, err_msg=name)
+
+
+SIZE = Size(500, 1, 500, 500, 1000, 500, 1)
+CPU, ACCELERATOR = Devices(2, 2**21, True), Devices(1, 2**29, False)
+
+
+@pytest.mark.parametrize("devices", [CPU, ACCELERATOR])
+@pytest.mark.parametrize("num_evals", [2, 1000, 50_000])
+@pytest.mark.parametrize("budget", [2**29, 2**32])
+def test_a_portion_is_as_large_as_the_memory_budget_allows(devices, num_evals, budget):
+    memory = SolvingMemory(SIZE, 200, num_evals, 56.0, devices, budget)
+    problems = Problems(50, 4, 1)
+    portion = memory.portion(problems)
+    assert memory.num_bytes(problems) <= budget
+    assert 1 <= portion.problems <= 50
+    assert 1 <= portion.evals <= num_evals
+    larger = replace(memory, budget=4 * budget).portion(problems)
+    assert larger.problems >= portion.problems
+    assert larger.evals >= portion.evals
+
+
+def test_a_problem_beyond_the_budget_is_solved_alone_and_its_bytes_say_so():
+    memory = SolvingMemory(SIZE, 4, 1000, 56.0, CPU, 1000)
+    assert memory.portion(Problems(4, 1, 1)) == Portion(1, 1)
+    assert memory.num_bytes(Problems(4, 1, 1)) > 1000
+    assert memory.most_trials == 1
+
+
+def test_a_problem_has_no_more_trials_than_memory_allows():
+    base = leaves_of(*EXACT)
+    trials = [
+        {**base, "seed": seed, "model.width": width, "optimizer.weight_decay": 0.1 * k}
+        for seed in range(2)
+        for width in (2, 8, 20)
+        for k in range(5)
+    ]
+    for most in (1, 2, 4, 15):
+        problems = deal(trials, 2, most)
+        assert problems[0].size <= most
+        assert set(problems.ravel()) == set(range(30))
+        for problem in problems:
+            assert len({trials[index]["seed"] for index in problem.ravel()}) == 1
+    assert deal(trials, 2, 30).tolist() == deal(trials, 2).tolist()
+
+
+def exact_trials(num_evals, num_seeds=50):
+    base = leaves_of(*EXACT, "data.num_train=20", "data.num_features=40", "train.steps=1000000", f"train.num_evals={num_evals}")
+    return make_trials([Part({}, {}, base, {}, {"model.width": (2, 8, 20, 40), "seed": tuple(range(num_seeds))})], settle)
+
+
+def test_the_plan_counts_eval_points_and_keeps_within_the_budget():
+    planned = [MACHINE.num_bytes(exact_trials(evals)[-1].shape, 200, 2**29) for evals in (2, 1000, 10_000, 50_000)]
+    assert planned == sorted(planned)
+    assert planned[-1] > 10 * planned[0]
+    assert planned[-1] <= 2**29
+
+
+def test_the_trials_of_an_exact_pack_are_as_many_as_memory_keeps():
+    trials = exact_trials(2, 30)
+    shape = trials[-1].shape
+    assert MACHINE.capacity(shape, 2**32) == int(2**30 / TRIAL_BYTES)
+    settings = replace(SETTINGS, memory_gib=40 * 4 * TRIAL_BYTES / 2**30)
+    assert [len(pack.trials) for pack in pack_trials(trials, settings, MACHINE)] == [40, 40, 40]
