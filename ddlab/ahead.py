@@ -19,10 +19,16 @@ class Ahead:
         self._future: Future[Any] | None = None
 
     def start(self, key: Hashable, function: Callable[[], Any]) -> None:
-        """Begin `function()` in the thread; `take` with the same key gives its result."""
-        self._key, self._future = key, self._executor.submit(function)
+        """Begin `function()` in the thread, unless that was done; `take` with the same key gives its result."""
+        if self._future is None or self._key != key:
+            self._key, self._future = key, self._executor.submit(function)
 
     def take(self, key: Hashable, function: Callable[[], Any]) -> Any:
-        """Return the result begun under this key, or raise its error; where none was, call `function()`."""
+        """Return the result begun under this key; call `function()` where none was, or where it failed.
+
+        What failed beside another job, as for want of memory, may succeed alone; else its error comes here.
+        """
         future, self._future = self._future, None
-        return future.result() if future is not None and self._key == key else function()
+        if future is None or self._key != key or future.exception() is not None:
+            return function()
+        return future.result()

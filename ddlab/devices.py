@@ -20,8 +20,9 @@ from jax.sharding import AxisType, NamedSharding
 from ddlab.cache import cache_directory
 from ddlab.evaluate import Metrics
 from ddlab.exact import Problem
-from ddlab.layout import SPLIT, WHOLE, Layout
-from ddlab.problems import Devices
+from ddlab.files import first_line
+from ddlab.layout import SPLIT, WHOLE, Layout, Tiles
+from ddlab.problems import Devices, Portion
 from ddlab.train import NOT_BEGUN, Inputs, Program, State
 
 CACHE_SIZE_FILE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")  # Linux; such as "1024K"
@@ -32,6 +33,29 @@ ACCELERATOR_BYTES = 2**29
 
 # LLVM's first level compiles a fifth faster than its second, and what it makes is no slower here (make bench).
 COMPILER_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1}}
+
+
+class DoesNotFit(Exception):
+    """A device has too little memory.
+
+    Attributes:
+        portion: how much of the pack it was given at once.
+    """
+
+    def __init__(self, portion: Tiles | Portion, error: Exception):
+        super().__init__(first_line(error))
+        self.portion = portion
+
+
+@contextlib.contextmanager
+def fitting(portion: Tiles | Portion) -> Iterator[None]:
+    """Raise `DoesNotFit` where a device runs out of memory with so much of a pack at once."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise DoesNotFit(portion, error) from error
 
 
 def num_cores() -> int:

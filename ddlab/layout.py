@@ -10,13 +10,36 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
+from ddlab.plan import LEAST_EXAMPLES
+
 SPLIT, WHOLE = PartitionSpec("trials"), PartitionSpec()
+
+
+class Tiles(NamedTuple):
+    """How much of a pack a device trains at once.
+
+    Attributes:
+        trials: of a tile.
+        examples: that go through a network together.
+    """
+
+    trials: int
+    examples: int
+
+    def smaller(self) -> tuple[Tiles, str] | None:
+        """Return half of it and what is said of that; None where nothing is left to halve."""
+        trials, examples = self.trials // 2, self.examples // 2
+        if trials:
+            return self._replace(trials=trials), f"tiles of {trials} trial{'s' if trials > 1 else ''} (were {self.trials})"
+        if examples >= LEAST_EXAMPLES:
+            return self._replace(examples=examples), f"{examples} examples at once (were {self.examples})"
+        return None
 
 
 @dataclass(frozen=True)

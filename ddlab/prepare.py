@@ -15,11 +15,12 @@ import pandas as pd
 
 from ddlab.config import Leaves, Train, build, hyper_keys, load_leaves, train_settings, width_key
 from ddlab.data import Dataset
-from ddlab.devices import Compiled, CompiledSolver, compile_pack, compile_solver, local_devices, working_bytes
+from ddlab.devices import Compiled, CompiledSolver, compile_pack, compile_solver, fitting, local_devices, working_bytes
 from ddlab.exact import make_problem, make_solver
+from ddlab.layout import Layout, Tiles
 from ddlab.models import size_of
 from ddlab.plan import WIDTH, is_exact, row_bytes, shared_by_problem, tiling
-from ddlab.problems import Problems, SolvingMemory
+from ddlab.problems import Portion, Problems, SolvingMemory
 from ddlab.schedules import eval_steps
 from ddlab.train import make_inputs, make_program
 
@@ -31,12 +32,14 @@ class Prepared:
     Attributes:
         trial_ids: [T].
         train: training settings, the same for all trials.
+        portion: what a device trains at once.
         checksums: of each trial's data.
         compiled: the program and its inputs.
     """
 
     trial_ids: np.ndarray
     train: Train
+    portion: Tiles
     checksums: Sequence[str]
     compiled: Compiled
 
@@ -56,6 +59,7 @@ class PreparedSolver:
         trial_ids: [T].
         trials: leaves of each trial.
         train: training settings, the same for all trials.
+        portion: what a device solves at once.
         problems: [problems, W, L], the trials of each by their index, widths ascending, some repeated so that all have as many;
             problems with the same data side by side.
         solver: the compiled program.
@@ -64,45 +68,57 @@ class PreparedSolver:
     trial_ids: np.ndarray
     trials: Sequence[Leaves]
     train: Train
+    portion: Portion
     problems: np.ndarray
     solver: CompiledSolver
 
 
-def prepare_pack(rows: pd.DataFrame, memory: float) -> Prepared | PreparedSolver:
+def prepare_pack(rows: pd.DataFrame, memory: float, portion: Tiles | Portion | None = None) -> Prepared | PreparedSolver:
     """Load the data of a pack, or the first of it, and compile its program.
 
     Args:
         rows: of the plan, one for each trial.
         memory: bytes that the pack may take.
+        portion: what a device is given at once; None: what suits it.
+
+    Raises:
+        DoesNotFit: a device has too little memory to compile it.
     """
     trial_ids = np.array(rows["trial_id"], object)
     trials = [load_leaves(config) for config in rows["config"]]
-    return _prepare_solver(trial_ids, trials, memory) if is_exact(trials[0]) else _prepare_training(trial_ids, trials)
+    if is_exact(trials[0]):
+        assert not isinstance(portion, Tiles)
+        return _prepare_solver(trial_ids, trials, memory, portion)
+    assert not isinstance(portion, Portion)
+    return _prepare_training(trial_ids, trials, portion)
 
 
-def _prepare_training(trial_ids: np.ndarray, trials: Sequence[Leaves]) -> Prepared:
+def _prepare_training(trial_ids: np.ndarray, trials: Sequence[Leaves], portion: Tiles | None) -> Prepared:
     train, widest = train_settings(trials[0]), _widest(trials)
     datasets = Loader().load(trials)
-    with precision(train):
-        tile, chunk = tiling(size_of(build(widest, "model"), datasets[0].spec), train, working_bytes())
-        program = make_program(widest, datasets[0], chunk)
-        compiled = compile_pack(program, make_inputs(trials, datasets), len(trials), tile)
-    return Prepared(trial_ids, train, [dataset.checksum for dataset in datasets], compiled)
+    spec = datasets[0].spec
+    wanted = portion or Tiles(*tiling(size_of(build(widest, "model"), spec), train, working_bytes()))
+    tile = Layout.of(len(trials), wanted.trials).tile
+    portion = Tiles(tile, min(wanted.examples, max(spec.num_train, spec.num_test)))
+    with precision(train), fitting(portion):
+        program = make_program(widest, datasets[0], wanted.examples)
+        compiled = compile_pack(program, make_inputs(trials, datasets), len(trials), wanted.trials)
+    return Prepared(trial_ids, train, portion, [dataset.checksum for dataset in datasets], compiled)
 
 
-def _prepare_solver(trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float) -> PreparedSolver:
+def _prepare_solver(trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float, portion: Portion | None) -> PreparedSolver:
     train, widest = train_settings(trials[0]), _widest(trials)
     spec = Loader().load(trials[:1])[0].spec
     size = size_of(build(widest, "model"), spec)
     row = row_bytes(widest, spec.num_outputs)
     solving = SolvingMemory(size, len(trials), len(eval_steps(train)), row, local_devices(), memory)
     problems = deal(trials, jax.local_device_count(), solving.most_trials)
-    portion = solving.portion(Problems(*problems.shape))
+    portion = portion or solving.portion(Problems(*problems.shape))
     first = [trials[index] for index in problems[0].ravel()]
-    with precision(train):
+    with precision(train), fitting(portion):
         example = make_problem(first, Loader().load(first), hyper_keys(widest), len(problems[0]))
         solver = compile_solver(make_solver(widest, spec, portion.evals), example, len(problems), portion.problems)
-    return PreparedSolver(trial_ids, trials, train, problems, solver)
+    return PreparedSolver(trial_ids, trials, train, portion, problems, solver)
 
 
 def deal(trials: Sequence[Leaves], num_devices: int, most: int | None = None) -> np.ndarray:

@@ -15,17 +15,24 @@ import pandas as pd
 
 from ddlab.ahead import Ahead
 from ddlab.config import PackSettings, load_leaves, train_settings
-from ddlab.devices import use_compile_cache, use_cpu_cores
-from ddlab.errors import Interrupted, StoreError
+from ddlab.devices import DoesNotFit, fitting, use_compile_cache, use_cpu_cores
+from ddlab.errors import DdlabError, Interrupted, StoreError
+from ddlab.files import first_line
 from ddlab.job import COMMAND, Job, Signals
+from ddlab.layout import Tiles
 from ddlab.lease import Held, Lease
 from ddlab.plan import is_exact, places, trial_id
 from ddlab.prepare import Prepared, precision, prepare_pack
+from ddlab.problems import Portion
 from ddlab.progress import Outline, Progress
 from ddlab.solving import SolvingRun
 from ddlab.store import Store
 from ddlab.training import TrainingRun
 from ddlab.writer import PackWriter
+
+LESS_MEMORY = (
+    "less is taken by a smaller pack.memory_gib (fewer trials together), model.width, data.num_train or train.batch_size"
+)
 
 _ahead = Ahead()
 
@@ -37,6 +44,7 @@ def run_pack(root: str | Path, index: int, settings: PackSettings) -> None:
 
     Raises:
         Interrupted: SIGINT or SIGTERM came; the pack is committed at the eval point it had reached.
+        DdlabError: there is too little memory.
         StoreError: the results directory is gone or damaged, or another process has taken over the pack.
     """
     store = Store(root)
@@ -56,15 +64,57 @@ def _run(store: Store, index: int, settings: PackSettings, signals: Signals, lea
     use_compile_cache(settings.compile_cache_mib)
     rows = _planned(store, index)
     with Progress(_outline(store, rows)) as progress:
-        start = time.monotonic()
-        prepared = _ahead.take(_key(store, rows), partial(prepare_pack, rows, settings.memory))
-        job = Job(store, index, PackWriter(store, index, lease), settings, time.monotonic() - start, signals, progress)
-        if settings.next is not None and not signals.received:
-            following = _planned(store, settings.next)
-            _ahead.start(_key(store, following), partial(prepare_pack, following, settings.memory))
-        with precision(prepared.train):
+        job = Job(store, index, PackWriter(store, index, lease), settings, 0.0, signals, progress)
+        portion = _attempt(job, rows, None)
+        while portion is not None:
+            portion = _attempt(job, rows, portion)
+
+
+def _attempt(job: Job, rows: pd.DataFrame, portion: Tiles | Portion | None) -> Tiles | Portion | None:
+    """Run a pack from what is stored of it; return what to give a device at once instead where its memory does not do.
+
+    Args:
+        job: the pack to be run.
+        rows: its planned trials.
+        portion: what a device is given at once; None: what suits it.
+    """
+    start, memory = time.monotonic(), job.settings.memory
+    prepare = partial(prepare_pack, rows, memory)
+    try:
+        prepared = _ahead.take(_key(job.store, rows), prepare) if portion is None else prepare(portion)
+        job = job._replace(waited=time.monotonic() - start)
+        if job.settings.next is not None and not job.signals.received:
+            following = _planned(job.store, job.settings.next)
+            _ahead.start(_key(job.store, following), partial(prepare_pack, following, memory))
+        with precision(prepared.train), fitting(prepared.portion):
             run = TrainingRun(job, prepared) if isinstance(prepared, Prepared) else SolvingRun(job, prepared)
             run.run()
+    except DoesNotFit as error:
+        return _smaller(job.pack, error)
+    except MemoryError as error:
+        raise DdlabError(
+            f"pack {job.pack} does not fit into this machine's memory ({first_line(error)}); {LESS_MEMORY}"
+        ) from error
+    return None
+
+
+def _smaller(index: int, error: DoesNotFit) -> Tiles | Portion:
+    """Return what to give a device at once after it had too little memory, and say so.
+
+    Raises:
+        DdlabError: there is nothing left to halve.
+    """
+    found = error.portion.smaller()
+    if found is None:
+        raise DdlabError(
+            f"pack {index} does not fit into the device's memory, not even in the least pieces ({error}); {LESS_MEMORY}"
+        )
+    portion, words = found
+    print(
+        f"ddlab: pack {index} did not fit into the device's memory: going on with {words}; results differ by rounding",
+        file=sys.stderr,
+    )
+    return portion
 
 
 def _planned(store: Store, index: int) -> pd.DataFrame:

@@ -26,10 +26,10 @@ class PackWriter:
         self.num_parts = 0
 
     def go_on(self, num_parts: int) -> None:
-        """Go on behind the first `num_parts` stored parts; whatever else is stored of the pack is removed."""
+        """Go on behind the first `num_parts` stored parts; whatever else is recorded or stored of the pack is removed."""
         self._lease.check()
         self._store.clear_pack(self._pack, num_parts)
-        self.num_parts = num_parts
+        self.rows, self.num_parts = Rows(), num_parts
 
     def write_part(self) -> None:
         """Write the rows since the last part, where there are any."""

@@ -17,10 +17,31 @@ def test_a_result_begun_ahead_is_taken_and_made_once():
     assert ahead.take("a", lambda: "made now") == "made now"
 
 
-def test_another_key_is_made_now_and_errors_come_where_the_result_is_needed():
+def test_another_key_is_made_now():
     ahead = Ahead()
     ahead.start("a", lambda: "value")
     assert ahead.take("b", lambda: "made now") == "made now"
-    ahead.start("c", lambda: 1 / 0)
+
+
+def test_what_failed_ahead_is_made_when_it_is_needed_and_its_error_comes_then():
+    ahead, results = Ahead(), iter([ZeroDivisionError, "value", ZeroDivisionError, ZeroDivisionError])
+
+    def make():
+        result = next(results)
+        if result is ZeroDivisionError:
+            raise result
+        return result
+
+    ahead.start("a", make)
+    assert ahead.take("a", make) == "value"
+    ahead.start("a", make)
     with pytest.raises(ZeroDivisionError):
-        ahead.take("c", lambda: "made now")
+        ahead.take("a", make)
+
+
+def test_what_is_begun_is_not_begun_again():
+    ahead, made = Ahead(), []
+    for _ in range(2):
+        ahead.start("a", lambda: made.append(1))
+    ahead.take("a", lambda: None)
+    assert made == [1]
