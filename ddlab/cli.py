@@ -34,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("ddlab: interrupted; the same command goes on where it stopped", file=sys.stderr)
         return 130
+    except MemoryError as error:
+        print(f"ddlab: this machine's memory does not do for it ({error or 'out of memory'})", file=sys.stderr)
+        return 2
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

@@ -31,7 +31,7 @@ from ddlab.provenance import add_provenance, this_run
 from ddlab.report.claims import make_claim
 from ddlab.report.figures import make_recipe
 from ddlab.store import Store
-from ddlab.stored_plan import check_same_base, extended_plan, listed, stored_plan
+from ddlab.stored_plan import check_same_base, extended_plan, listed, say_over_budget, stored_plan
 from ddlab.sweeper import Composer, Sweep, compose_sweep, settle
 
 HEAD = ("title", "paper", "shows", "minutes")
@@ -75,7 +75,9 @@ def _plan_and_launch(
     use_cpu_cores(settings.cpu_devices)
     machine = this_machine()
     if action == "plan":
-        print_plan(name, pack_trials(trials, settings, machine), machine, settings.memory)
+        packs = pack_trials(trials, settings, machine)
+        print_plan(name, packs, machine, settings.memory)
+        say_over_budget(packs, settings, machine)
         return
     store = Store(Path(sweep.config.out).expanduser())
     with claim(store):

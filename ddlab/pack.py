@@ -155,6 +155,20 @@ def pack_trials(trials: Sequence[Trial], settings: PackSettings, machine: Machin
     return packs
 
 
+def over_budget(packs: Sequence[Pack], settings: PackSettings, machine: Machine) -> str | None:
+    """Return what is to be said of packs that take more memory than they may, small as they are; None: nothing."""
+    sizes = [machine.num_bytes(pack.widest, len(pack.trials), settings.memory) for pack in packs]
+    over = [size for size in sizes if size > settings.memory]
+    if not over:
+        return None
+    most, beyond = (size / 2**20 for size in (max(over), max(over) - settings.memory))
+    take = "takes" if len(over) == 1 else "take"
+    return (
+        f"pack.memory_gib={settings.memory_gib:g}: {len(over):,} of {len(packs):,} packs {take} more,"
+        f" up to {most:,.0f} MiB ({beyond:,.0f} MiB too much), with as little at once as can be"
+    )
+
+
 def _cut(buckets: Sequence[_Bucket], settings: PackSettings, machine: Machine) -> list[tuple[int, int]]:
     """Cut the sorted widths into runs `(first, last)` of least total seconds (dynamic programming over the last cut)."""
     counts = list(itertools.accumulate((len(bucket.trials) for bucket in buckets), initial=0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +13,7 @@ import pandas as pd
 from ddlab.config import Leaves, PackSettings
 from ddlab.errors import StoreError
 from ddlab.files import DamagedPart
-from ddlab.pack import Machine, Pack, pack_trials
+from ddlab.pack import Machine, Pack, over_budget, pack_trials
 from ddlab.plan import Part, Trial
 from ddlab.store import PlanLost, Store
 from ddlab.sweeper import Sweep, base_differences
@@ -85,12 +86,19 @@ def extended_plan(
         if unknown[number] & {trial.id for trial in rest}:
             warnings.warn(f"{store.root}: pack {number} is of a lost plan, its trials begin again", DamagedPart, stacklevel=2)
             store.clear_pack(number)
+    say_over_budget(list(packs.values()), settings, machine)
     rows = []
     for index, pack in packs.items():
         seconds = machine.seconds(pack.widest, len(pack.trials))
         rows += [{**_plan_row(trial, pack, index), "estimated_seconds": seconds} for trial in pack.trials]
     added = pd.DataFrame(rows)
     return added if plan.empty else pd.concat([plan, added], ignore_index=True) if rows else plan
+
+
+def say_over_budget(packs: Sequence[Pack], settings: PackSettings, machine: Machine) -> None:
+    """Say on stderr which packs take more memory than they may."""
+    if words := over_budget(packs, settings, machine):
+        print(f"ddlab: {words}", file=sys.stderr)
 
 
 def _packs_of_lost_plan(

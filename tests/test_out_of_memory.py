@@ -11,6 +11,7 @@ import pytest
 
 import ddlab
 import ddlab.devices
+import ddlab.launch
 import ddlab.prepare
 import ddlab.problems
 import ddlab.run
@@ -194,3 +195,21 @@ def test_portions_halve_down_to_one_and_then_no_further():
         portion, said = found
         words.append(said)
     assert words == ["1 problems at once (were 2)", "1 eval points at once (were 3)"]
+
+
+@pytest.mark.parametrize("words", [TRAINED, SOLVED])
+def test_a_budget_below_what_one_trial_takes_is_said_by_plan_and_sweep(words, sweep, capsys):
+    for command in ("plan", "sweep"):
+        assert main([command, sweep, *words, "seed=0", "pack.memory_gib=0.00001", "out=here"]) == 0
+        said = [line for line in capsys.readouterr().err.splitlines() if "pack.memory_gib=1e-05" in line]
+        assert len(said) == 1
+        assert "take" in said[0]
+        assert "MiB too much" in said[0]
+    assert main(["plan", sweep, *words, "seed=0"]) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_plan_beyond_the_host_is_one_clear_line(sweep, monkeypatch, capsys):
+    monkeypatch.setattr(ddlab.launch, "make_trials", lambda *_: np.zeros(2**58))
+    assert main(["plan", sweep, *TRAINED]) == 2
+    assert capsys.readouterr().err.startswith("ddlab: this machine's memory does not do for it (Unable to allocate 2.00 EiB")
