@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -30,6 +32,9 @@ DEFAULT_CACHE_BYTES = 2**20
 CACHES_OF_WORK = 2
 
 ACCELERATOR_BYTES = 2**29
+
+# Room on the disk of the cache directory below which compiled programs are not kept.
+LEAST_FREE_BYTES = 2**26
 
 # LLVM's first level compiles a fifth faster than its second, and what it makes is no slower here (make bench).
 COMPILER_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1}}
@@ -74,8 +79,10 @@ def use_cpu_cores(num_devices: int | None) -> None:
 def use_compile_cache(mib: float) -> None:
     """Keep compiled programs in the user's cache directory, the least recently used ones up to `mib` MiB; 0: keep none.
 
-    Where `$JAX_COMPILATION_CACHE_DIR` is set, they are kept there, as large as JAX's own settings say.
+    Where that cannot be written, or its disk is nearly full, none are kept: JAX would leave half-written ones, and not replace
+    them. Where `$JAX_COMPILATION_CACHE_DIR` is set, they are kept there, as large as JAX's own settings say.
     """
+    warnings.filterwarnings("once", "Error (reading|writing) persistent compilation cache entry")
     wanted: dict[str, Any] = {"jax_enable_compilation_cache": mib > 0}
     if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         directory = cache_directory() / "compiled"
@@ -83,7 +90,7 @@ def use_compile_cache(mib: float) -> None:
             with contextlib.suppress(OSError):
                 directory.mkdir(parents=True, exist_ok=True)
         wanted |= {
-            "jax_compilation_cache_dir": str(directory) if os.access(directory, os.W_OK) else None,
+            "jax_compilation_cache_dir": str(directory) if _has_room(directory) else None,
             "jax_compilation_cache_max_size": int(mib * 2**20),
             "jax_persistent_cache_min_compile_time_secs": 0.0,
             "jax_persistent_cache_min_entry_size_bytes": 0,
@@ -92,6 +99,10 @@ def use_compile_cache(mib: float) -> None:
         for name, value in wanted.items():
             jax.config.update(name, value)
         reset_cache()  # JAX looks at these settings once
+
+
+def _has_room(directory: Path) -> bool:
+    return os.access(directory, os.W_OK) and shutil.disk_usage(directory).free > LEAST_FREE_BYTES
 
 
 def working_bytes() -> int:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
-import tempfile
+import io
 import zipfile
 from dataclasses import dataclass
 
@@ -15,6 +14,7 @@ from ddlab.cache import cache_directory
 from ddlab.config import Mark, leaf
 from ddlab.data.base import Dataset, DataSource, Spec
 from ddlab.data.noise import CONVENTIONS, corrupt
+from ddlab.files import write_atomically
 
 BLOCK = 4000
 NUM_CLASSES = 10
@@ -53,8 +53,7 @@ def _examples(split: str, num: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 def _block(split: str, seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     """Return one block of examples from the cache, or generate and cache it.
 
-    A block is written to a file of its own and renamed, so two processes may do it at once; one that cannot be read or
-    whose checksum differs is generated again.
+    Two processes may write a block at once; one that cannot be read or whose checksum differs is generated again.
     """
     name = f"mnist1d-v1-{split}-seed{seed}-block{index}.npz"
     path = cache_directory() / name
@@ -66,11 +65,10 @@ def _block(split: str, seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile):
         pass
     inputs, targets = _generate(int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big"))
+    file = io.BytesIO()
+    np.savez(file, inputs=inputs, targets=targets, checksum=np.array(_checksum(inputs, targets)))
     with contextlib.suppress(OSError):  # without a cache directory it is generated each time
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{name}", delete=False) as file:
-            np.savez(file, inputs=inputs, targets=targets, checksum=np.array(_checksum(inputs, targets)))
-        os.replace(file.name, path)
+        write_atomically(path, file.getvalue())
     return inputs, targets
 
 
