@@ -258,7 +258,7 @@ def compile_solver(solve: Callable[[Problem], Metrics], example: Problem, num_pr
     mesh = jax.make_mesh((len(devices),), (SPLIT[0],), axis_types=(AxisType.Auto,), devices=devices)
     split = NamedSharding(mesh, SPLIT)
     # One after the other on a CPU: a batch of decompositions can wait for itself forever.
-    many = partial(jax.lax.map, solve) if local_devices().in_turn else jax.vmap(solve)
+    many = partial(jax.lax.map, solve) if local_devices().cores else jax.vmap(solve)
     on_devices = jax.shard_map(many, mesh=mesh, in_specs=SPLIT, out_specs=SPLIT, check_vma=False)
     total = at_once * len(devices)
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((total, *np.shape(x)), np.asarray(x).dtype, sharding=split), example)

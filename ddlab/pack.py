@@ -24,6 +24,17 @@ EXACT_SECONDS = 5e-4
 EXACT_SHARE = 1 / 4
 
 
+# Copies of what a trial changes, and of data of its own, in the memory of the devices: while a commit copies them.
+STATE_COPIES, OWN_DATA_COPIES = 2, 1
+
+# The same where host and devices share a memory: also gathered, in the order of the trials, and on the way to a
+# checkpoint; as loaded, slot by slot, and on the devices.
+STATE_COPIES_OF_CORES, OWN_DATA_COPIES_OF_CORES = 4, 3
+
+# Segments whose metrics are in memory at once.
+SEGMENTS = 2
+
+
 @dataclass(frozen=True)
 class Machine:
     """The cost model: what a pack takes of a machine, from a few numbers that are measured once (`ddlab.machine`).
@@ -37,7 +48,7 @@ class Machine:
         curve: (operations of a step of one trial, seconds that it takes of a device), ascending.
         num_devices: local devices.
         working_bytes: of the arrays that a device works on best (`ddlab.devices.working_bytes`).
-        in_turn: a device solves one exact problem after the other (`ddlab.problems.Devices`).
+        cores: the devices are cores of the CPU, which have their memory in common with the host.
     """
 
     compile_seconds: float
@@ -45,7 +56,7 @@ class Machine:
     curve: tuple[tuple[float, float], ...]
     num_devices: int
     working_bytes: int
-    in_turn: bool
+    cores: bool
 
     def trial_seconds(self, step_flops: float) -> float:
         """Return the seconds that a step of one trial takes of a device: on log-log lines between what was measured.
@@ -85,7 +96,7 @@ class Machine:
             return self._solving_bytes(shape, num_trials, memory)
         shared = self.num_devices * shape.data_bytes
         at_work = min(num_trials, self._most_at_work(shape))
-        return shared + num_trials * shape.num_bytes + at_work * step_bytes(shape.size, shape.train)
+        return shared + num_trials * self._trial_bytes(shape) + at_work * step_bytes(shape.size, shape.train)
 
     def capacity(self, shape: Shape, memory: float) -> int:
         """Return the most trials, at least one, whose pack fits into so many bytes."""
@@ -94,13 +105,19 @@ class Machine:
         working = step_bytes(shape.size, shape.train)
         at_work = self._most_at_work(shape)
         memory -= self.num_devices * shape.data_bytes
-        fitting = int(memory // (shape.num_bytes + working))
+        of_trial = self._trial_bytes(shape)
+        fitting = int(memory // (of_trial + working))
         if fitting >= at_work:
-            fitting = int((memory - at_work * working) // shape.num_bytes)
+            fitting = int((memory - at_work * working) // of_trial)
         return max(1, fitting)
 
+    def _trial_bytes(self, shape: Shape) -> float:
+        """Return the bytes that each trial keeps while its pack is trained."""
+        states, data = (STATE_COPIES_OF_CORES, OWN_DATA_COPIES_OF_CORES) if self.cores else (STATE_COPIES, OWN_DATA_COPIES)
+        return states * shape.state_bytes + data * shape.own_data_bytes + SEGMENTS * shape.row_bytes
+
     def _solving_bytes(self, shape: Shape, num_trials: int, memory: float) -> float:
-        devices = Devices(self.num_devices, self.working_bytes, self.in_turn)
+        devices = Devices(self.num_devices, self.working_bytes, self.cores)
         solving = SolvingMemory(shape.size, num_trials, shape.num_evals, shape.row_bytes, devices, memory)
         widths, at_width = shape.of_problem
         at_width = min(at_width, num_trials, solving.most_trials)

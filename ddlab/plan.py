@@ -181,17 +181,17 @@ class Shape:
         return (features + products) / num_trials + decomposition / at_width + of_evals
 
     @cached_property
-    def num_bytes(self) -> float:
-        """Bytes that one trial keeps while it is trained: parameters and two moments, its metrics, and data of its own.
+    def state_bytes(self) -> float:
+        """Bytes of what one trial changes as it is trained: parameters and two moments."""
+        return itemsize(self.train) * 3.0 * self.size.num_params
 
-        Each lies twice in memory: a commit copies parameters and moments, and two segments are under way. Data count as its own
-        where they may differ between the trials of a pack.
-        """
+    @cached_property
+    def own_data_bytes(self) -> float:
+        """Bytes of the data set where it may differ between the trials of a pack, else 0."""
         part = self.part
         varied = self.leaves if part.at or part.structural else {**part.axes, **part.aliases}
         has_own = any(key in varied for key in traced_keys(self.leaves) if key.startswith("data."))
-        kept = itemsize(self.train) * 6.0 * self.size.num_params + 2.0 * self.row_bytes
-        return kept + (self.data_bytes if has_own else 0)
+        return self.data_bytes if has_own else 0.0
 
     @cached_property
     def data_bytes(self) -> float:

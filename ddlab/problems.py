@@ -32,12 +32,12 @@ class Devices(NamedTuple):
     Attributes:
         number: how many there are.
         working_bytes: of the arrays that one works on best.
-        in_turn: each solves one problem after the other, as CPU cores do, not all that it is handed together.
+        cores: they are cores of the CPU: each solves one problem after the other, not all that it is handed together.
     """
 
     number: int
     working_bytes: int
-    in_turn: bool
+    cores: bool
 
 
 class Portion(NamedTuple):
@@ -113,7 +113,7 @@ class SolvingMemory:
         left = self._left / self.devices.number - self._in_turn(problems, evals)
         fitting = int(left / self._of_problem(problems, evals))
         # A CPU device reports only after its last problem: there each width counts, so that progress is seen.
-        work = problem_bytes(self.size) * (problems.widths if self.devices.in_turn else 1)
+        work = problem_bytes(self.size) * (problems.widths if self.devices.cores else 1)
         of_device = max(1, min(fitting, int(PROBLEMS_OF_WORK * self.devices.working_bytes / work)))
         num_calls = math.ceil(problems.number / (of_device * self.devices.number))
         return Portion(math.ceil(problems.number / (num_calls * self.devices.number)), evals)
@@ -132,11 +132,11 @@ class SolvingMemory:
         """Return the bytes of each problem that a device is handed."""
         trials = problems.widths * problems.trials
         passing = INPUT_COPIES * input_bytes(self.size, trials) + METRIC_COPIES * trials * self.num_evals * self.row_bytes
-        return passing if self.devices.in_turn else passing + self._at_work(problems, evals)
+        return passing if self.devices.cores else passing + self._at_work(problems, evals)
 
     def _in_turn(self, problems: Problems, evals: int) -> float:
         """Return the bytes of the one problem that a device is at, where it takes one after the other."""
-        return self._at_work(problems, evals) if self.devices.in_turn else 0.0
+        return self._at_work(problems, evals) if self.devices.cores else 0.0
 
     def _at_work(self, problems: Problems, evals: int) -> float:
         """Return the bytes of a problem that is being solved: of its decomposition, then of the evaluation at one width."""

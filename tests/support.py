@@ -28,7 +28,7 @@ MACHINE = Machine(
     curve=((2.5e5, 7e-6), (2e6, 1.8e-5), (1.6e7, 1.1e-4)),
     num_devices=2,
     working_bytes=2**21,
-    in_turn=True,
+    cores=True,
 )
 
 SETTINGS = PackSettings(

@@ -8,9 +8,7 @@ from ddlab import machine as module
 from ddlab.machine import BATCH_SIZE, WIDTHS, machine_file, measure, store_machine, this_machine
 from tests.support import MACHINE
 
-GOOD = (
-    '{"compile_seconds": 1.5, "tile_seconds": 0, "curve": [[1, 1], [3, 1]], "num_devices": 2, "working_bytes": 9, "in_turn": 1}'
-)
+GOOD = '{"compile_seconds": 1.5, "tile_seconds": 0, "curve": [[1, 1], [3, 1]], "num_devices": 2, "working_bytes": 9, "cores": 1}'
 NO_CURVE = GOOD.replace("[[1, 1], [3, 1]]", "[]")
 
 
