@@ -15,17 +15,19 @@ import enum
 import importlib
 import json
 import math
+import os
 import sys
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from ddlab.errors import ConfigError, suggest
+from ddlab.errors import ConfigError, inside, suggest
 
 SCHEMA_VERSION = 2
 
@@ -123,6 +125,10 @@ class Train:
     divergence_factor: float = leaf("a trial has diverged when train_loss exceeds this many times its step-0 value", above=1)
 
 
+# CPU devices that any machine may have: more than its cores are of use for trying out what runs on several.
+MOST_DEVICES_A_MACHINE = 8
+
+
 @dataclasses.dataclass(frozen=True)
 class PackSettings:
     """How trials are packed and run; no part of a trial's identity."""
@@ -130,10 +136,10 @@ class PackSettings:
     index: int | None = leaf("the one pack that this job runs (set by the sweeper)", low=0)
     next: int | None = leaf("the pack that this process runs after it, compiled meanwhile (set by the sweeper)", low=0)
     max_trials: int | None = leaf("most trials in a pack; null: as many as memory allows", low=1)
-    memory_gib: float = leaf("memory that one pack may take", above=0)
-    cpu_devices: int | None = leaf("CPU cores used as devices; null: all", low=1, high=256)
+    memory_gib: float = leaf("memory that one pack may take", above=0, high=2**20)
+    cpu_devices: int | None = leaf("CPU cores used as devices; null: all", low=1)
     checkpoint_seconds: float = leaf("least seconds between two commits (metrics and checkpoint) to the store", low=0)
-    compile_cache_mib: float = leaf("compiled programs kept in the user's cache directory; 0: none", low=0)
+    compile_cache_mib: float = leaf("compiled programs kept in the user's cache directory; 0: none", low=0, high=2**30)
     keep_checkpoints: bool = leaf("keep the last checkpoint of a finished pack")
     profile: bool = leaf("write a JAX profile of a moment of the pack (set by profile=true)")
 
@@ -203,8 +209,15 @@ def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         if isinstance(value, Mapping):
             flat |= flatten(value, f"{key}.")
         else:
-            flat[key] = tuple(value) if isinstance(value, list) else value
+            flat[key] = plain(value)
     return flat
+
+
+def plain(value: Any) -> Any:
+    """Return a value as a leaf has it: equal values in one form, so lists as tuples, and zero without a sign."""
+    if isinstance(value, list | tuple):
+        return tuple(plain(item) for item in value)
+    return value + 0.0 if isinstance(value, float) else value
 
 
 def load_leaves(config: str) -> Leaves:
@@ -235,7 +248,12 @@ def section(leaves: Leaves, name: str) -> dict[str, Any]:
 
 def component_class(key: str, target: Any) -> type:
     """Return the dataclass that a `_target_` names; raise `ConfigError` where there is none."""
-    module, _, name = str(target).rpartition(".")
+    return _imported(key, str(target))
+
+
+@cache
+def _imported(key: str, target: str) -> type:
+    module, _, name = target.rpartition(".")
     try:
         found = getattr(importlib.import_module(module), name)
     except Exception as error:
@@ -248,7 +266,9 @@ def component_class(key: str, target: Any) -> type:
 def build(leaves: Leaves, name: str) -> Any:
     """Make the component below `name` from its leaves (numbers, or tracers inside a compiled program)."""
     fields = section(leaves, name)
-    return component_class(name, fields.pop("_target_"))(**fields)
+    cls = component_class(name, fields.pop("_target_"))
+    with inside(cls):
+        return cls(**fields)
 
 
 def build_measures(leaves: Leaves) -> list[Any]:
@@ -267,6 +287,7 @@ def typed(config: DictConfig) -> DictConfig:
     Raises:
         ConfigError: a component without `_target_`, an unknown field, or a value of the wrong type.
     """
+    _check_names(config)
     science = writable(Science)
     for field in dataclasses.fields(Science):
         science[field.name] = config[field.name]
@@ -282,11 +303,32 @@ def typed(config: DictConfig) -> DictConfig:
     return science
 
 
+def _check_names(config: DictConfig) -> None:
+    """Raise `ConfigError` for a key that was added to a place where it means nothing: Hydra lets `+` add any."""
+    for owner, cls in (("", Config), ("train", Train), ("pack", PackSettings)):
+        node = OmegaConf.select(config, owner) if owner else config
+        known = [field.name for field in dataclasses.fields(cls)]
+        for name in [] if owner else known:
+            if name not in config:
+                raise ConfigError(f"{name}: no sweep can do without it")
+        for name in map(str, node if isinstance(node, DictConfig) else ()):
+            if name not in known and (owner, name) != ("", "hydra"):
+                key = f"{owner}.{name}" if owner else name
+                raise ConfigError(f"unknown key '{key}'. {suggest(name, known)}".rstrip())
+
+
 def pack_settings(config: DictConfig) -> PackSettings:
     """Return the typed, range-checked `pack` section of a composed config."""
     settings = PackSettings(**config.pack)
     for field in dataclasses.fields(PackSettings):
         field.metadata["leaf"].check(f"pack.{field.name}", getattr(settings, field.name))
+    cores = os.cpu_count() or 1
+    most = max(MOST_DEVICES_A_MACHINE, cores)
+    if settings.cpu_devices is not None and settings.cpu_devices > most:
+        raise ConfigError(
+            f"pack.cpu_devices={settings.cpu_devices}: must be at most {most} on this machine of {cores} cores;"
+            " null takes all cores of the machine that a pack runs on"
+        )
     return settings
 
 
@@ -301,6 +343,8 @@ def _typed_component(key: str, cls: type, node: DictConfig) -> DictConfig:
     for name in node:
         try:
             schema.merge_with(OmegaConf.masked_copy(node, str(name)))
+            if not OmegaConf.is_interpolation(node, str(name)) and OmegaConf.is_list(node.get(name)):
+                schema[name] = OmegaConf.to_container(node[name], resolve=False)  # merged lists are not checked in depth
         except OmegaConfBaseException as error:
             raise ConfigError(f"{key}.{name!s}={node[name]}: {one_line(error)}") from error
     return schema
@@ -316,6 +360,8 @@ def resolved(science: DictConfig) -> Leaves:
     """Return the leaves of a typed config, interpolations resolved, as an immutable flat mapping."""
     try:
         container = OmegaConf.to_container(science, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        raise ConfigError(f"{error.full_key}: has no value; give {error.full_key}=VALUE") from error
     except OmegaConfBaseException as error:
         raise ConfigError(one_line(error)) from error
     assert isinstance(container, dict)
@@ -358,6 +404,21 @@ def check(leaves: Leaves) -> None:
         declaration.check(key, leaves[key])
     for key in leaves:
         if key.endswith("._target_"):
-            built = build(leaves, key.removesuffix("._target_"))
-            if hasattr(built, "check"):
-                built.check()
+            _check_component(leaves, key.removesuffix("._target_"))
+
+
+def _check_component(leaves: Leaves, name: str) -> None:
+    built = build(leaves, name)
+    widths = [
+        field.name
+        for field in dataclasses.fields(built)
+        if (declared := field.metadata.get("leaf")) is not None and declared.mark is Mark.WIDTH
+    ]
+    if len(widths) > 1:
+        raise ConfigError(
+            f"{name}: {type(built).__name__} has {len(widths)} fields of mark WIDTH ({', '.join(widths)}); trials are packed by"
+            " one width, so give the others the mark STATIC"
+        )
+    if hasattr(built, "check"):
+        with inside(built, "check"):
+            built.check()

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+# Of a foreign error's message: those of JAX go on for pages.
+MOST_LETTERS = 300
 
 
 class DdlabError(Exception):
@@ -16,6 +21,28 @@ class ConfigError(DdlabError):
 
 class StoreError(DdlabError):
     """A results directory that cannot be read or must not be written."""
+
+
+class ComponentError(DdlabError):
+    """An error inside a component, whose class it names; raised from the original error where there is one."""
+
+
+@contextmanager
+def inside(component: Any, action: str = "") -> Iterator[None]:
+    """Name the component (an object or its class) in whose code an error arises, and what it was asked for.
+
+    Raises:
+        ComponentError: from any error but those that are a line of ddlab's already.
+    """
+    try:
+        yield
+    except DdlabError:
+        raise
+    except Exception as error:
+        cls = component if isinstance(component, type) else type(component)
+        name = f"{cls.__module__}.{cls.__qualname__}{action and f'.{action}'}"
+        message = " ".join(str(error).split())
+        raise ComponentError(f"{name}: {type(error).__name__}{message and f': {message[:MOST_LETTERS]}'}") from error
 
 
 class Interrupted(KeyboardInterrupt):

@@ -26,13 +26,16 @@ from ddlab.job import COMMAND
 from ddlab.lease import Lease, claim
 from ddlab.machine import machine_file, this_machine
 from ddlab.pack import Machine, Pack, pack_trials
-from ddlab.plan import Part, Trial, make_trials
+from ddlab.plan import Part, Trial, make_trials, num_trials
 from ddlab.provenance import add_provenance, this_run
 from ddlab.report.claims import make_claim
 from ddlab.report.figures import make_recipe
 from ddlab.store import Store
 from ddlab.stored_plan import check_same_base, extended_plan, listed, say_over_budget, stored_plan
 from ddlab.sweeper import Composer, Sweep, compose_sweep, settle
+
+# To plan more takes so long that the user is told.
+MANY_TRIALS = 20_000
 
 HEAD = ("title", "paper", "shows", "minutes")
 Launch = Callable[[list[list[str]]], Sequence[JobReturn]]
@@ -69,6 +72,8 @@ def _plan_and_launch(
         make_recipe(figure, spec)
     for claimed, spec in described["claims"].items():
         make_claim(claimed, spec)
+    if (count := num_trials(sweep.parts)) > MANY_TRIALS:
+        print(f"planning {count:,} trials ...", file=sys.stderr)
     trials = make_trials(sweep.parts, settle)
     if action == "plan" or not _in_this_process(sweep.config):
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes may share an accelerator
@@ -230,11 +235,11 @@ def print_plan(name: str, packs: Sequence[Pack], machine: Machine, memory: float
         table.add_column(heading, justify="right", no_wrap=True)
     num_trials = sum(len(pack.trials) for pack in packs)
     console.print(f"{name}: {num_trials:,} trials in {len(packs):,} pack{'s' if len(packs) > 1 else ''} (= compiled programs)")
-    shown = packs if len(packs) <= 40 else [*packs[:39], packs[-1]]
-    for pack in shown:
+    numbered = list(enumerate(packs))
+    for index, pack in numbered if len(packs) <= 40 else [*numbered[:39], numbered[-1]]:
         if len(packs) > 40 and pack is packs[-1]:
             table.add_row("...")
-        table.add_row(str(packs.index(pack)), *_plan_cells([pack], machine, memory))
+        table.add_row(str(index), *_plan_cells([pack], machine, memory))
     table.add_section()
     table.add_row("all", *_plan_cells(packs, machine, memory))
     console.print(table)
@@ -250,7 +255,7 @@ def _plan_cells(packs: Sequence[Pack], machine: Machine, memory: float) -> list[
     ratios = [shape.size.num_params / shape.size.num_train for shape in shapes]
     return [
         f"{sum(len(pack.trials) for pack in packs):,}",
-        _range([shape.width for shape in shapes], "d"),
+        _range([shape.width for shape in shapes], "d") if any(shape.width for shape in shapes) else "-",
         _range(params, ",d"),
         _range(ratios, ".3g"),
         f"{sum(pack.flops for pack in packs):.1e}".replace("e+", "e"),

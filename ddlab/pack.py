@@ -201,7 +201,13 @@ def _cut(buckets: Sequence[_Bucket], settings: PackSettings, machine: Machine) -
     best = [0.0]
     cuts: list[int] = []
     for last in range(len(buckets)):
-        cost, first = min((best[first] + seconds(first, last), first) for first in range(last + 1))
+        cost, first = math.inf, last
+        for start in range(last, -1, -1):
+            of_run = seconds(start, last)
+            if of_run > cost:
+                break  # a longer run takes no less
+            if best[start] + of_run <= cost:
+                cost, first = best[start] + of_run, start
         best.append(cost)
         cuts.append(first)
     runs = []

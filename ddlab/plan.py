@@ -38,6 +38,8 @@ LEAST_TILE = 2
 
 # Metrics that every trial has.
 NUM_LOSSES = 4
+# Most trials of a sweep: their configs, over 1 KB each, are kept in memory.
+MOST_TRIALS = 1_000_000
 
 # The number of features of a model that is linear in its parameters.
 WIDTH = "model.width"
@@ -116,7 +118,9 @@ class Shape:
 
     @cached_property
     def width(self) -> int:
-        return self.leaves[self.width_key] if self.width_key else 0
+        """The leaf of mark WIDTH, or else the one that is called `width`; 0 where there is neither."""
+        width = self.leaves.get(self.width_key or WIDTH)
+        return width if isinstance(width, int) else 0
 
     @cached_property
     def signature(self) -> str:
@@ -270,10 +274,59 @@ def _dump(leaves: Leaves) -> str:
     return json.dumps(dict(leaves), sort_keys=True, separators=(",", ":"))
 
 
+class _Template:
+    """The canonical JSON of the trials of one shape: what they share is encoded once.
+
+    `text({**leaves, **own})` is `_dump` of them, for any `own` whose keys are among those that were named.
+    """
+
+    def __init__(self, leaves: Leaves, own: Iterable[str]):
+        self._places = {key: place for place, key in enumerate(sorted(leaves)) if key in set(own)}
+        self._pieces = [_dump({key: leaves[key]})[1:-1] for key in sorted(leaves)]
+
+    def text(self, own: Mapping[str, str]) -> str:
+        """Return the JSON of the leaves with some of them encoded anew, each as `encoded` gives it."""
+        pieces = self._pieces.copy()
+        for key, piece in own.items():
+            if key in self._places:
+                pieces[self._places[key]] = piece
+        return "{" + ",".join(pieces) + "}"
+
+    @staticmethod
+    def encoded(key: str, value: Any) -> str:
+        """Return one leaf as it stands in the JSON."""
+        return _dump({key: value})[1:-1]
+
+
+def _hash(science: str) -> str:
+    return hashlib.sha256(science.encode()).hexdigest()[:16]
+
+
 def trial_id(leaves: Leaves, places: Iterable[str] = ()) -> str:
     """Return the identity of a trial: the hash of its science config and the schema version."""
-    science = {key: value for key, value in leaves.items() if key not in places}
-    return hashlib.sha256(_dump({"schema": SCHEMA_VERSION, **science}).encode()).hexdigest()[:16]
+    return _hash(_dump(_science(leaves, places)))
+
+
+def _science(leaves: Leaves, places: Iterable[str]) -> Leaves:
+    return {"schema": SCHEMA_VERSION, **{key: value for key, value in leaves.items() if key not in places}}
+
+
+def num_trials(parts: Sequence[Part]) -> int:
+    """Return the number of points of all parts, those that are listed twice included.
+
+    Raises:
+        ConfigError: an axis without values, or more points than a sweep may have.
+    """
+    counts = [{key: len(values) for key, values in part.axes.items()} for part in parts]
+    for key, count in ((key, count) for axes in counts for key, count in axes.items()):
+        if not count:
+            raise ConfigError(f"{key}: an axis needs at least one value")
+    total = sum(math.prod(axes.values()) for axes in counts)
+    if total > MOST_TRIALS:
+        largest = max(counts, key=lambda axes: math.prod(axes.values()))
+        named = ", ".join(f"{key}: {count:,} values" for key, count in largest.items() if count > 1)
+        raise ConfigError(f"the axes make {total:,} trials ({named}); a sweep has at most {MOST_TRIALS:,}")
+    return total
 
 
 def make_trials(parts: Sequence[Part], settle: Callable[[Leaves], tuple[Leaves, Size]]) -> list[Trial]:
@@ -285,8 +338,9 @@ def make_trials(parts: Sequence[Part], settle: Callable[[Leaves], tuple[Leaves, 
             count) and measures its size. Called once per shape, not per trial.
 
     Raises:
-        ConfigError: an axis without values, or leaves that `settle` refuses.
+        ConfigError: as `num_trials`, or leaves that `settle` refuses.
     """
+    num_trials(parts)
     trials: dict[str, Trial] = {}
     for part in parts:
         for trial in _part_trials(part, settle):
@@ -295,9 +349,6 @@ def make_trials(parts: Sequence[Part], settle: Callable[[Leaves], tuple[Leaves, 
 
 
 def _part_trials(part: Part, settle: Callable[[Leaves], tuple[Leaves, Size]]) -> Iterator[Trial]:
-    for key, values in part.axes.items():
-        if not values:
-            raise ConfigError(f"{key}: an axis needs at least one value")
     declared = declarations(part.base)
     follow = {axis: [alias for alias, (source, _) in part.aliases.items() if source == axis] for axis in part.axes}
     is_traced = {
@@ -306,10 +357,20 @@ def _part_trials(part: Part, settle: Callable[[Leaves], tuple[Leaves, Size]]) ->
     traced = {key: values for key, values in part.axes.items() if is_traced[key]}
     shaping = {key: values for key, values in part.axes.items() if not is_traced[key]}
     first = {key: values[0] for key, values in traced.items()}
+    points = [
+        {key: _Template.encoded(key, value) for key, value in part.followed(dict(zip(traced, values, strict=True))).items()}
+        for values in itertools.product(*traced.values())
+    ]
     for values in itertools.product(*shaping.values()):
         point = part.followed({**first, **dict(zip(shaping, values, strict=True))})
         leaves, size = settle(part.at(point) if part.at else {**part.base, **point})
         shape = Shape(part, MappingProxyType(dict(leaves)), size)
-        for values in itertools.product(*traced.values()):
-            trial_leaves = {**shape.leaves, **part.followed(dict(zip(traced, values, strict=True)))}
-            yield Trial(trial_id(trial_leaves, shape.places), _dump(trial_leaves), shape)
+        yield from _shape_trials(shape, points)
+
+
+def _shape_trials(shape: Shape, points: Sequence[Mapping[str, str]]) -> Iterator[Trial]:
+    """Yield the trials of a shape, one for each point of the traced axes: leaf -> it and its value in JSON."""
+    own = points[0]
+    config, science = _Template(shape.leaves, own), _Template(_science(shape.leaves, shape.places), own)
+    for point in points:
+        yield Trial(_hash(science.text(point)), config.text(point), shape)

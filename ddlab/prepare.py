@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ddlab.config import Leaves, Train, build, hyper_keys, load_leaves, train_settings, width_key
-from ddlab.data import Dataset
+from ddlab.data import Dataset, load
 from ddlab.devices import Compiled, CompiledSolver, compile_pack, compile_solver, fitting, local_devices, working_bytes
 from ddlab.exact import make_problem, make_solver
 from ddlab.layout import Layout, Tiles
@@ -189,6 +189,6 @@ class Loader:
         inputs: dict[str, Dataset] = {}
         for config, leaves in zip(configs, trials, strict=True):
             if config not in self._loaded:
-                dataset = known[config] if config in known else build(leaves, "data").load()
+                dataset = known[config] if config in known else load(build(leaves, "data"))
                 self._loaded[config] = _with_inputs(dataset, inputs.setdefault(_inputs_of(leaves), dataset))
         return [self._loaded[config] for config in configs]

@@ -7,41 +7,50 @@ value of a leaf axis is type-checked once, and the table is expanded in `plan`. 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Glob, Override, QuotedString, Transformer
+from hydra.core.override_parser.types import Glob, Override, QuotedString, RangeSweep, Transformer
 from hydra.errors import HydraException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ddlab.config import (
     Config,
+    Leaf,
     Leaves,
     Mark,
     Science,
     build,
     build_measures,
     check,
+    component_class,
     declarations,
     flatten,
     load_leaves,
     one_line,
+    plain,
     resolved,
     section,
     train_settings,
     typed,
+    width_key,
 )
-from ddlab.data import Spec
-from ddlab.errors import ConfigError, suggest
+from ddlab.data import Spec, describe
+from ddlab.errors import ConfigError, inside, suggest
 from ddlab.models import FeatureModel, settle_width, size_of
-from ddlab.plan import Part, Size, is_exact
+from ddlab.plan import MOST_TRIALS, Part, Size, is_exact
+
+# The leaf of a model that asks for a number of parameters instead of a width.
+NUM_PARAMS = "model.num_params"
 
 
 @dataclass(frozen=True)
@@ -89,7 +98,10 @@ def compose_sweep(composer: Composer, overrides: Sequence[str]) -> Sweep:
         axes = {key: _parse_axis(key, value, composer) for key, value in shipped.items() if key not in pinned} | sweeps
         for group, values in axes.items():
             if group in composer.groups and group not in choices:
-                return [part for value in values for part in expand({**choices, group: str(value)})]
+                if not values:
+                    raise ConfigError(f"{group}: an axis needs at least one value")
+                options = dict.fromkeys(map(str, values))
+                return [part for option in options for part in expand({**choices, group: option})]
         return [_make_part(config, composer, axes, frozenset(shipped) | frozenset(sweeps))]
 
     parts = expand({})
@@ -123,9 +135,22 @@ def _values(override: Override, composer: Composer) -> list[Any]:
             raise ConfigError(f"{override.input_line}: glob() matches no option of the config group {override.key_or_group}")
         return options
     try:
+        if isinstance(value, RangeSweep):
+            _check_length(str(override.input_line), value)
         return [_plain(value) for value in override.sweep_iterator(transformer=Transformer.identity)]
-    except (ValueError, TypeError, ZeroDivisionError, HydraException) as error:
+    except (ValueError, TypeError, HydraException) as error:
         raise ConfigError(f"{override.input_line}: {one_line(error)}") from error
+
+
+def _check_length(text: str, numbers: Any) -> None:
+    """Raise `ConfigError` for a range of more values than a sweep may have trials, or without end, before they are listed."""
+    limits = (numbers.start, numbers.stop, numbers.step)
+    if not all(math.isfinite(number) for number in limits) or numbers.step == 0:
+        raise ConfigError(f"{text}: range() needs finite numbers, and a step that is not 0")
+    start, stop, step = map(Fraction, limits)
+    count = math.ceil((stop - start) / step)
+    if count > MOST_TRIALS:
+        raise ConfigError(f"{text}: has {count:,} values; an axis has at most {MOST_TRIALS:,}")
 
 
 def _plain(value: Any) -> Any:
@@ -139,7 +164,9 @@ def _plain(value: Any) -> Any:
 def _parse_axis(key: str, value: Any, composer: Composer) -> list[Any]:
     """Return the values of an axis of the sweep's YAML: a list, a scalar, or a string in Hydra's sweep grammar."""
     if isinstance(value, ListConfig):
-        return list(value)
+        values = OmegaConf.to_container(value, resolve=True)
+        assert isinstance(values, list)
+        return values
     if not isinstance(value, str):
         return [value]
     (override,) = OverridesParser.create().parse_overrides([f"{key}={value}"])
@@ -153,11 +180,12 @@ def _make_part(config: DictConfig, composer: Composer, axes: Mapping[str, list[A
     base = resolved(science)
     places = {key for key, declared in declarations(base).items() if declared.mark is Mark.PLACE}
     if not places & set(leaf_axes):
-        base = _frozen({**base, **{f"data.{name}": value for name, value in build(base, "data").resolve().items()}})
+        base = _frozen({**base, **_resolved_data(base)})
     aliases, others = _interpolations(science, base, leaf_axes)
-    solved = [alias for alias, source in aliases.items() if source == "model.width"]
-    if solved and (base.get("model.num_params") is not None or "model.num_params" in leaf_axes):
-        raise ConfigError(f"{solved[0]}: follows model.width, which model.num_params solves for; give widths instead")
+    width = width_key(base)
+    solved = [alias for alias, source in aliases.items() if source == width]
+    if solved and (base.get(NUM_PARAMS) is not None or NUM_PARAMS in leaf_axes):
+        raise ConfigError(f"{solved[0]}: follows {width}, which {NUM_PARAMS} solves for; give widths instead")
     checked = {key: _check_axis(deepcopy(science), base, key, values) for key, values in leaf_axes.items()}
     followed = {
         alias: (axis, dict(zip(checked[axis], _check_axis(deepcopy(science), base, alias, list(checked[axis])), strict=True)))
@@ -203,17 +231,28 @@ def _check_axis(science: DictConfig, base: Leaves, key: str, values: list[Any]) 
     node = OmegaConf.select(science, owner) if owner else science
     declared = declarations(base)[key]
     before = node[name]
+    kept_as_is: set[type] = set()
     converted = []
     for value in values:
-        try:
-            OmegaConf.update(science, key, value, merge=False)  # converts an integer of a float quietly
-        except OmegaConfBaseException as error:
-            raise ConfigError(f"{key}={value}: {one_line(error)}") from error
-        value = flatten({"value": OmegaConf.to_container(node[name]) if OmegaConf.is_config(node[name]) else node[name]})["value"]
-        declared.check(key, value)
-        converted.append(value)
-    OmegaConf.update(science, key, before, merge=False)
+        found = plain(value)
+        if type(value) not in kept_as_is:
+            found = _typed_value(node, name, key, value)
+            if type(found) is type(value) and isinstance(value, int | float):
+                kept_as_is.add(type(value))  # OmegaConf takes long over each: what it does to one number it does to all
+        declared.check(key, found)
+        converted.append(found)
+    OmegaConf.update(node, name, before, merge=False)
     return tuple(converted)
+
+
+def _typed_value(node: DictConfig, name: str, key: str, value: Any) -> Any:
+    """Return a value as the field `name` of a typed node takes it."""
+    try:
+        OmegaConf.update(node, name, value, merge=False)  # converts an integer of a float quietly
+        found = node[name]
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{key}={value}: {one_line(error)}") from error
+    return plain(OmegaConf.to_container(found) if OmegaConf.is_config(found) else found)
 
 
 def _interpolations(science: DictConfig, base: Leaves, axes: Iterable[str]) -> tuple[dict[str, str], bool]:
@@ -255,15 +294,32 @@ def settle(leaves: Leaves) -> tuple[Leaves, Size]:
         ConfigError: a value out of range, or values at odds with each other.
     """
     check(leaves)
-    leaves = {**leaves, **{f"data.{name}": value for name, value in build(leaves, "data").resolve().items()}}
-    spec = build(leaves, "data").describe()
+    leaves = {**leaves, **_resolved_data(leaves)}
+    spec = describe(build(leaves, "data"))
     model = build(leaves, "model")
     _check_together(leaves, spec, model)
-    if getattr(model, "num_params", None):
-        model = settle_width(model, spec, model.num_params)
-        leaves = {**leaves, "model.width": model.width, "model.num_params": None}
+    if wanted := leaves.get(NUM_PARAMS):
+        key, declared = _solved_for(leaves)
+        width = settle_width(model, spec, wanted, key.removeprefix("model."), int(declared.high or wanted))
+        leaves = {**leaves, key: width, NUM_PARAMS: None}
     shape = {key: value for key, value in leaves.items() if key.startswith("model.")}
     return leaves, _size(json.dumps(shape, sort_keys=True), spec)
+
+
+def _resolved_data(leaves: Leaves) -> Leaves:
+    """Return the leaves of the data that it fills in itself, such as the checksum of a file."""
+    data = build(leaves, "data")
+    with inside(data, "resolve"):
+        return {f"data.{name}": plain(value) for name, value in data.resolve().items()}
+
+
+def _solved_for(leaves: Leaves) -> tuple[str, Leaf]:
+    """Return the model's leaf that a wanted parameter count is solved for, and its declaration."""
+    key = width_key(leaves)
+    if key is None or not key.startswith("model."):
+        model = component_class("model", leaves["model._target_"]).__name__
+        raise ConfigError(f"{NUM_PARAMS}={leaves[NUM_PARAMS]}: {model} has no field of mark WIDTH to solve for")
+    return key, declarations(leaves)[key]
 
 
 def _check_together(leaves: Leaves, spec: Spec, model: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from dataclasses import replace
 
@@ -154,3 +155,13 @@ def test_an_alias_has_the_value_of_its_axis_in_every_trial():
     found = [(t["model.width"], t["data.num_relevant"], t["seed"], t["data.seed"], t["data.noise_seed"]) for t in trials]
     assert found == [(5, 5, 1, 1, 1), (5, 5, 2, 2, 2), (9, 9, 1, 1, 1), (9, 9, 2, 2, 2)]
     assert {t["data.target_seed"] for t in trials} == {base["data.target_seed"]}
+
+
+def test_the_text_of_a_trial_is_the_canonical_json_of_its_leaves():
+    axes = {"model.width": (4, 8), "seed": (0, 1), "optimizer.learning_rate": (0.1, 1e-05)}
+    trials = make_trials([part(axes, "data.seed=3")], settle)
+    for trial in trials:
+        leaves = load_leaves(trial.config)
+        assert trial.config == json.dumps(dict(leaves), sort_keys=True, separators=(",", ":"))
+        assert trial.id == trial_id(leaves)
+    assert len({trial.id for trial in trials}) == 8

@@ -10,6 +10,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from ddlab.errors import inside
+
 
 @dataclass(frozen=True)
 class Spec:
@@ -107,7 +109,56 @@ class DataSource(abc.ABC):
 
     def describe(self) -> Spec:
         """Return the sizes of what `load` gives."""
-        return self.load().spec
+        return load(self).spec
+
+
+def describe(source: Any) -> Spec:
+    """Return the sizes of a data component's arrays.
+
+    Raises:
+        ComponentError: from the component's own code, or where it gives no `Spec`.
+    """
+    with inside(source, "describe"):
+        spec = source.describe()
+        if not isinstance(spec, Spec):
+            raise TypeError(f"must return a ddlab.data.Spec, not {type(spec).__name__}")
+    return spec
+
+
+def load(source: Any) -> Dataset:
+    """Return a data component's arrays.
+
+    Raises:
+        ComponentError: from the component's own code, or where what it gives is not as `Dataset` and `describe` say.
+    """
+    with inside(source, "load"):
+        dataset = source.load()
+        if not isinstance(dataset, Dataset):
+            raise TypeError(f"must return a ddlab.data.Dataset, not {type(dataset).__name__}")
+        for split in ("train", "test"):
+            _check_split(split, getattr(dataset, f"{split}_inputs"), getattr(dataset, f"{split}_targets"), dataset)
+        if type(source).describe is not DataSource.describe and describe(source) != dataset.spec:
+            raise ValueError(f"gives {dataset.spec}, but describe() says {describe(source)}")
+    return dataset
+
+
+def _check_split(split: str, inputs: Any, targets: Any, dataset: Dataset) -> None:
+    """Raise `ValueError` where the arrays of a split are not as `Dataset` says."""
+    if not (isinstance(inputs, np.ndarray) and isinstance(targets, np.ndarray)):
+        raise ValueError(f"{split}_inputs and {split}_targets must be NumPy arrays")
+    if inputs.dtype.kind not in "fiu" or not np.isfinite(inputs).all():
+        raise ValueError(f"{split}_inputs must be finite real numbers or integer tokens")
+    if not len(inputs) == len(targets) >= 1 or inputs.shape[1:] != dataset.train_inputs.shape[1:] or not inputs.size:
+        raise ValueError(
+            f"{split}_inputs {inputs.shape} and {split}_targets {targets.shape} must have as many examples, of one shape"
+        )
+    if dataset.alphabet is not None and not (inputs.dtype.kind in "iu" and 0 <= inputs.min() <= inputs.max() < dataset.alphabet):
+        raise ValueError(f"{split}_inputs must be integer tokens from 0 to {dataset.alphabet - 1}")
+    if dataset.noise_variance is not None:
+        if targets.dtype.kind != "f" or targets.shape[1:] != (dataset.num_outputs,) or not np.isfinite(targets).all():
+            raise ValueError(f"{split}_targets must be finite real numbers [N, {dataset.num_outputs}]")
+    elif targets.dtype.kind not in "iu" or targets.ndim != 1 or not 0 <= targets.min() <= targets.max() < dataset.num_outputs:
+        raise ValueError(f"{split}_targets must be integer classes [N] from 0 to {dataset.num_outputs - 1}")
 
 
 def generator(seed: int, stream: str) -> np.random.Generator:

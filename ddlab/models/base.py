@@ -20,7 +20,7 @@ from flax import nnx
 from jax.extend.random import threefry_2x32
 
 from ddlab.data import Spec
-from ddlab.errors import ConfigError
+from ddlab.errors import ConfigError, inside
 from ddlab.plan import Size
 from ddlab.streams import stream
 
@@ -176,27 +176,84 @@ class Model(abc.ABC):
         """
 
 
-def count(model: Model, spec: Spec) -> tuple[int, int]:
+class _Blank(Init):
+    """Gives parameters of the right shapes without drawing them, which takes most of the time of tracing a network."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _name, shape: jnp.zeros(shape, jnp.uint32))
+
+    def draw_symmetric(self, name: str, axes: tuple[Axis, ...]) -> jax.Array:
+        del name
+        return jnp.zeros(_shape(axes), self._dtype)
+
+    def _parameter(self, axes: tuple[Axis, ...], value: jax.Array) -> nnx.Param:
+        del value
+        return nnx.Param(jnp.zeros(_shape(axes), self._dtype))
+
+
+def make_network(model: Any, spec: Spec, init: Init) -> nnx.Module:
+    """Return the network of a model component, as `Model.make`.
+
+    Raises:
+        ComponentError: what it gives is no network whose state is parameters and constants.
+    """
+    with inside(model, "make"):
+        network = model.make(spec, init)
+        if not isinstance(network, nnx.Module):
+            raise TypeError(f"must return a flax.nnx.Module, not {type(network).__name__}")
+        variables = jax.tree.leaves(nnx.state(network), is_leaf=lambda node: isinstance(node, nnx.Variable))
+        for variable in variables:
+            if not isinstance(variable, nnx.Param | Constant):
+                raise TypeError(f"variables must be nnx.Param or ddlab.models.Constant; {type(variable).__name__} is neither")
+    return network
+
+
+def apply_network(model: Any, network: Any, inputs: jax.Array, spec: Spec) -> jax.Array:
+    """Return the outputs [B, K] of a network for inputs [B, *input_shape].
+
+    Raises:
+        ComponentError: they are anything else.
+    """
+    with inside(model, "make"):
+        outputs = network(inputs)
+        wanted = (len(inputs), spec.num_outputs)
+        if not isinstance(outputs, jax.Array) or outputs.shape != wanted or not jnp.issubdtype(outputs.dtype, jnp.floating):
+            found = getattr(outputs, "shape", type(outputs).__name__)
+            raise TypeError(f"the network must give real outputs of shape {wanted}, one array; it gave {found}")
+    return outputs
+
+
+def count(model: Any, spec: Spec) -> tuple[int, int]:
     """Return P, the number of trainable parameters, and the number of units (outputs of all weight matrices)."""
-    network = nnx.eval_shape(lambda: model.make(spec, _blank_init()))
+    return _count(nnx.eval_shape(lambda: make_network(model, spec, _Blank())))
+
+
+def _count(network: nnx.Module) -> tuple[int, int]:
     shapes = [leaf.shape for leaf in jax.tree.leaves(nnx.state(network, nnx.Param))]
     return sum(map(math.prod, shapes)), sum(shape[-1] for shape in shapes if len(shape) > 1)
 
 
-def size_of(model: Model, spec: Spec) -> Size:
-    """Return what decides the cost of a trial of this network on this data."""
-    num_params, num_units = count(model, spec)
-    sizes = (num_params, max(1, num_units), max(1, num_products(model, spec)))
-    return Size(*sizes, math.prod(spec.input_shape), spec.num_train, spec.num_test, spec.num_outputs)
+def size_of(model: Any, spec: Spec) -> Size:
+    """Return what decides the cost of a trial of this network on this data.
 
+    Multiply-adds are those of matrix products and convolutions for one example: a `lax.scan` counts for each of its turns, a
+    `lax.cond` as its dearest branch, a `lax.while_loop` as one turn.
 
-def num_products(model: Model, spec: Spec) -> int:
-    """Return the multiply-adds of matrix products and convolutions that the network makes for one example.
-
-    A `lax.scan` counts for each of its turns, a `lax.cond` as its dearest branch, a `lax.while_loop` as one turn.
+    Raises:
+        ComponentError: from the model's own code.
     """
+    found: list[tuple[int, int]] = []
+
+    def outputs(x: jax.Array) -> jax.Array:
+        network = make_network(model, spec, _Blank())
+        found.append(_count(network))
+        return apply_network(model, network, x, spec)
+
     x = jax.ShapeDtypeStruct((1, *spec.input_shape), jnp.float32 if spec.alphabet is None else jnp.int32)
-    return _products_of(jax.make_jaxpr(lambda x: model.make(spec, _blank_init())(x))(x).jaxpr)
+    products = _products_of(jax.make_jaxpr(outputs)(x).jaxpr)
+    num_params, num_units = found[0]
+    sizes = (num_params, max(1, num_units), max(1, products))
+    return Size(*sizes, math.prod(spec.input_shape), spec.num_train, spec.num_test, spec.num_outputs)
 
 
 def _products_of(jaxpr: Any) -> int:
@@ -222,27 +279,31 @@ def _jaxprs(value: Any) -> list[Any]:
     return [jaxpr for jaxpr in inner if hasattr(jaxpr, "eqns")]
 
 
-def _blank_init() -> Init:
-    return Init(lambda _name, shape: jnp.zeros(shape, jnp.uint32))
+def settle_width(model: Any, spec: Spec, wanted: int, field: str, most: int) -> int:
+    """Return the width whose parameter count is nearest to `wanted` (bisection; P grows with width).
 
-
-def settle_width(model: Any, spec: Spec, wanted: int) -> Any:
-    """Return the model with the width whose parameter count is nearest to `wanted` (bisection; P grows with width).
+    Args:
+        model: the component.
+        spec: sizes of the data.
+        wanted: parameters.
+        field: of the model that is its width.
+        most: widest that is tried.
 
     Raises:
-        ConfigError: width 1 has more than the wanted parameters.
+        ConfigError: no width has about so many parameters.
     """
 
     def num_params(width: int) -> int:
-        return count(replace(model, width=width), spec)[0]
+        return count(replace(model, **{field: width}), spec)[0]
 
     if num_params(1) > wanted:
-        raise ConfigError(f"model.num_params={wanted}: must be at least {num_params(1)}, the parameters at width 1")
+        raise ConfigError(f"model.num_params={wanted}: must be at least {num_params(1)}, the parameters at {field} 1")
     low, high = 1, 2
     while num_params(high) < wanted:
         low, high = high, 2 * high
+        if high > 2 * most:
+            raise ConfigError(f"model.num_params={wanted}: is more than {type(model).__name__} has at any {field} up to {most}")
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (middle, high) if num_params(middle) < wanted else (low, middle)
-    width = min((low, high), key=lambda width: abs(num_params(width) - wanted))
-    return replace(model, width=width, num_params=None)
+    return min((low, high), key=lambda width: abs(num_params(width) - wanted))
