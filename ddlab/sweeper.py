@@ -212,7 +212,7 @@ def _fill_missing(config: DictConfig, axes: Mapping[str, list[Any]]) -> None:
     for key, values in axes.items():
         owner, _, name = key.rpartition(".")
         node = OmegaConf.select(config, owner) if owner else config
-        if isinstance(node, DictConfig) and name in node and OmegaConf.is_missing(node, name) and values:
+        if isinstance(node, DictConfig) and OmegaConf.is_missing(node, name) and values:
             OmegaConf.update(config, key, values[0], merge=False)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from ddlab.cli import main
@@ -125,4 +126,12 @@ def test_one_value_written_in_two_ways_is_one_trial(small, capsys):
     assert main(["plan", small, "optimizer.weight_decay=0,0.0,-0.0", "model.width=3", "seed=0"]) == 0
     assert "1 trials" in capsys.readouterr().out
     assert main(["plan", small, "optimizer.weight_decay=-0.0", "model.width=3,3,3", "seed=0"]) == 0
+    assert "1 trials" in capsys.readouterr().out
+
+
+def test_a_key_without_a_default_may_be_an_axis(small, capsys):
+    for name in ("a", "b"):
+        np.savez(f"{name}.npz", inputs=np.zeros((30, 4)), targets=np.arange(30) % 3)
+    Path(small).write_text(SMALL.replace("data: {num_train: 200, num_test: 100}\n", ""))
+    assert main(["plan", small, "data=npz", "data.path=a.npz,b.npz", "data.num_train=20", "model.width=3", "seed=0"]) == 0
     assert "1 trials" in capsys.readouterr().out

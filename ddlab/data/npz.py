@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
+import stat
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,12 @@ from ddlab.data.noise import CONVENTIONS, corrupt
 from ddlab.errors import ConfigError
 
 MOST_CLASSES = 10_000
+
+# Of the file, and of its arrays, which may be a thousand times larger. All of them lie in memory, and once more on each device.
+MOST_BYTES = 2 * 2**30
+
+# Names of the arrays: inputs and targets, of the training set (or of all examples) and of the test set.
+PAIRS = (("inputs", "targets"), ("test_inputs", "test_targets"))
 
 
 @dataclass(frozen=True)
@@ -35,15 +45,15 @@ class Npz(DataSource):
 
     def resolve(self) -> dict[str, Any]:
         """Fill in the checksum and make the path absolute; refuse a file that is not the one the checksum names."""
-        found = self._file_checksum()
-        if self.checksum not in (None, found):
-            raise ConfigError(f"data.checksum={self.checksum}: {self.path} has {found}")
-        return {"checksum": found, "path": str(Path(self.path).expanduser().resolve())}
+        path, file = self._file()
+        if self.checksum not in (None, file.checksum):
+            raise ConfigError(f"data.checksum={self.checksum}: {self.path} has {file.checksum}")
+        return {"checksum": file.checksum, "path": str(path)}
 
     def load(self) -> Dataset:
         self.resolve()
-        arrays = self._arrays()
-        inputs, targets = arrays["inputs"], arrays["targets"].astype(np.int32)
+        arrays = self._file()[1].arrays
+        inputs, targets = arrays["inputs"], arrays["targets"]
         num_classes = 1 + int(max(array.max() for name, array in arrays.items() if name.endswith("targets")))
         order = generator(self.seed, "split").permutation(len(targets))
         has_test = "test_inputs" in arrays
@@ -51,34 +61,120 @@ class Npz(DataSource):
             raise ConfigError(f"data.num_train={self.num_train}: {self.path} has {len(targets)} examples")
         train, rest = order[: self.num_train], order[self.num_train :]
         test_inputs = arrays["test_inputs"] if has_test else inputs[rest]
-        test_targets = arrays["test_targets"].astype(np.int32) if has_test else targets[rest]
+        test_targets = arrays["test_targets"] if has_test else targets[rest]
         noisy = corrupt(targets[train], self.label_noise, num_classes, self.noise_convention, self.seed)
-        return Dataset(inputs[train].astype(np.float32), noisy, test_inputs.astype(np.float32), test_targets, num_classes)
+        return Dataset(inputs[train], noisy, test_inputs, test_targets, num_classes)
 
-    def _file_checksum(self) -> str:
+    def _file(self) -> tuple[Path, _File]:
         try:
-            with open(Path(self.path).expanduser(), "rb") as file:
-                return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+            path = Path(self.path).expanduser().resolve()
+            about = path.stat()
+        except (OSError, ValueError, RuntimeError) as error:
+            raise ConfigError(f"data.path={self.path}: {getattr(error, 'strerror', None) or error}") from error
+        if not stat.S_ISREG(about.st_mode):
+            raise ConfigError(f"data.path={self.path}: must be a regular file")
+        _check_size(self.path, about.st_size)
+        try:
+            return path, _read(str(path), about.st_ino, about.st_size, about.st_mtime_ns)
         except OSError as error:
-            raise ConfigError(f"data.path={self.path}: {error.strerror}") from error
+            raise ConfigError(f"data.path={self.path}: {error.strerror or error}") from error
 
-    def _arrays(self) -> dict[str, np.ndarray]:
-        try:
-            stored = np.load(Path(self.path).expanduser())
-            arrays = dict(stored) if isinstance(stored, np.lib.npyio.NpzFile) else {}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise ConfigError(f"data.path={self.path}: not a readable .npz file ({error})") from error
-        for inputs, targets in (("inputs", "targets"), ("test_inputs", "test_targets")):
-            if inputs not in arrays and targets not in arrays and inputs.startswith("test"):
-                continue
-            if inputs not in arrays or targets not in arrays:
-                raise ConfigError(f"data.path={self.path}: needs arrays {inputs} and {targets}; has {', '.join(arrays)}")
-            if arrays[targets].ndim != 1 or arrays[targets].dtype.kind not in "iu" or len(arrays[targets]) == 0:
-                raise ConfigError(f"data.path={self.path}: {targets} must be a non-empty 1-d integer array of class labels")
-            if len(arrays[inputs]) != len(arrays[targets]) or arrays[targets].min() < 0:
-                raise ConfigError(f"data.path={self.path}: {inputs} and {targets} differ in length, or a label is negative")
-            if arrays[targets].max() >= MOST_CLASSES:
-                raise ConfigError(f"data.path={self.path}: {targets} has a label above {MOST_CLASSES - 1}")
-            if arrays[inputs].shape[1:] != arrays["inputs"].shape[1:] or not np.isfinite(arrays[inputs]).all():
-                raise ConfigError(f"data.path={self.path}: {inputs} must be finite and of the shape of inputs")
-        return arrays
+
+@dataclass(frozen=True)
+class _File:
+    """What was read of a file.
+
+    Attributes:
+        checksum: sha256, 16 hex digits.
+        arrays: float32 inputs and int32 targets by name.
+    """
+
+    checksum: str
+    arrays: Mapping[str, np.ndarray]
+
+
+@lru_cache(maxsize=1)
+def _read(path: str, *_state: int) -> _File:
+    """Read a file once, until its state on the disk is another.
+
+    Raises:
+        ConfigError: it is no .npz file, or its arrays are not as `Npz` says.
+    """
+    with open(path, "rb") as file:
+        checksum = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    _check_headers(path, _headers(path))
+    try:
+        with np.load(path) as stored:
+            found = {name: stored[name] for pair in PAIRS for name in pair if name in stored}
+    except Exception as error:  # whatever NumPy, zipfile and zlib say of a damaged file
+        raise _unreadable(path, error) from error
+    for inputs, targets in PAIRS:
+        if inputs in found:
+            found[inputs] = _checked_inputs(path, inputs, found[inputs])
+            found[targets] = _checked_targets(path, targets, found[targets])
+    return _File(checksum, found)
+
+
+def _unreadable(path: str, error: Exception) -> ConfigError:
+    return ConfigError(f"data.path={path}: not a readable .npz file ({' '.join(str(error).split()) or type(error).__name__})")
+
+
+def _headers(path: str) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+    """Return shape and type of every array of a file, without reading it."""
+    found = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.namelist():
+                if member.endswith(".npy"):
+                    with archive.open(member) as file:
+                        version = np.lib.format.read_magic(file)
+                        read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+                        shape, _, dtype = read(file)
+                    found[member.removesuffix(".npy")] = (shape, dtype)
+    except Exception as error:  # whatever NumPy, zipfile and zlib say of a damaged file
+        raise _unreadable(path, error) from error
+    return found
+
+
+def _check_headers(path: str, headers: Mapping[str, tuple[tuple[int, ...], np.dtype]]) -> None:
+    for inputs, targets in PAIRS:
+        if inputs not in headers and targets not in headers and inputs.startswith("test"):
+            continue
+        if inputs not in headers or targets not in headers:
+            has = ", ".join(sorted(headers)[:12]) or "none"
+            raise ConfigError(f"data.path={path}: needs arrays {inputs} and {targets}; has {has}")
+        (shape, dtype), (targets_shape, targets_dtype) = headers[inputs], headers[targets]
+        if dtype.kind not in "fiu":
+            raise ConfigError(f"data.path={path}: {inputs} must be real numbers, floating or integer; found {dtype}")
+        if len(targets_shape) != 1 or targets_dtype.kind not in "iu" or targets_shape[0] < 1:
+            raise ConfigError(f"data.path={path}: {targets} must be a non-empty 1-d integer array of class labels")
+        if not shape or shape[0] != targets_shape[0]:
+            raise ConfigError(f"data.path={path}: {inputs} {shape} and {targets} {targets_shape} differ in length")
+        if shape[1:] != headers["inputs"][0][1:] or not math.prod(shape):
+            raise ConfigError(f"data.path={path}: {inputs} {shape} must have numbers, as many an example as inputs")
+    wanted = [headers[name] for pair in PAIRS for name in pair if name in headers]
+    _check_size(path, sum(math.prod(shape) * dtype.itemsize for shape, dtype in wanted))
+
+
+def _check_size(path: str, num_bytes: int) -> None:
+    if num_bytes > MOST_BYTES:
+        size, most = num_bytes / 2**30, MOST_BYTES / 2**30
+        raise ConfigError(
+            f"data.path={path}: takes {size:,.1f} GiB, must be at most {most:.0f} GiB (float32 or uint8 takes least)"
+        )
+
+
+def _checked_inputs(path: str, name: str, array: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        array = array.astype(np.float32)
+    if not np.isfinite(array).all():
+        raise ConfigError(f"data.path={path}: {name} must be finite, also as float32")
+    return array
+
+
+def _checked_targets(path: str, name: str, array: np.ndarray) -> np.ndarray:
+    if array.min() < 0:
+        raise ConfigError(f"data.path={path}: {name} has a negative label")
+    if array.max() >= MOST_CLASSES:
+        raise ConfigError(f"data.path={path}: {name} has a label above {MOST_CLASSES - 1}")
+    return array.astype(np.int32)
