@@ -122,7 +122,11 @@ class Train:
     stop_metric: str | None = leaf("metric that may end a trial early; null: never")
     stop_below: float = leaf("the trial ends once stop_metric has held at or below this ...")
     stop_patience: int = leaf("... for this many eval points in a row", low=1)
-    divergence_factor: float = leaf("a trial has diverged when train_loss exceeds this many times its step-0 value", above=1)
+    divergence_factor: float = leaf(
+        "a trial has diverged when train_loss exceeds this many times that of an untrained model: of one that outputs zeros"
+        " (log K; mean square of the targets), or its own at step 0 where that is larger",
+        above=1,
+    )
 
 
 # CPU devices that any machine may have: more than its cores are of use for trying out what runs on several.

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 
 def cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
@@ -33,3 +35,18 @@ def error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
 
 
 LOSSES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {"cross_entropy": cross_entropy, "mse": mse}
+
+
+def untrained_loss(loss: str, targets: np.ndarray, num_outputs: int) -> float:
+    """Return the mean loss of a network that has learned nothing: all its outputs are zero.
+
+    That is log K for cross_entropy, and for mse the mean square of the targets, 1/K where they are classes.
+
+    Args:
+        loss: its name.
+        targets: [N] classes, or [N, K] real numbers.
+        num_outputs: K.
+    """
+    if loss == "cross_entropy":
+        return math.log(num_outputs)
+    return float(np.mean(np.square(targets, dtype=float))) if targets.dtype.kind == "f" else 1 / num_outputs

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,12 +16,22 @@ class Outcomes:
     """Follows the trials of a pack from eval point to eval point.
 
     A trial leaves with the row at which it diverged or stopped: later rows are not recorded. The state is a function of the
-    recorded rows alone, so that a resumed pack rebuilds it by reading them again.
+    recorded rows and of the data alone, so that a resumed pack rebuilds it by reading them again.
+
+    A trial has diverged when its loss is not finite, or more than `divergence_factor` times that of an untrained model: of one
+    that outputs zeros, or of its own at step 0 where that is larger (a large initial scale). Its own alone would not do: one
+    that begins at another's weights begins at a tiny loss.
     """
 
-    def __init__(self, train: Train, num_trials: int):
+    def __init__(self, train: Train, untrained_losses: Sequence[float]):
+        """
+        Args:
+            train: settings of the pack.
+            untrained_losses: of each trial, [T], as `ddlab.losses.untrained_loss`.
+        """
+        num_trials = len(untrained_losses)
         self._train = train
-        self._first_loss = np.full(num_trials, np.nan)
+        self._untrained_loss = np.array(untrained_losses, float)
         self._held = np.zeros(num_trials, int)
         self.alive = np.ones(num_trials, bool)
         self.status = np.full(num_trials, COMPLETED, dtype=object)
@@ -33,9 +43,9 @@ class Outcomes:
         self.last_step[recorded] = step
         loss = metrics["train_loss"]
         if step == 0:
-            self._first_loss = loss.astype(float)
+            self._untrained_loss = np.fmax(self._untrained_loss, loss.astype(float))
         finite = np.isfinite(loss) & np.isfinite(metrics["test_loss"])
-        diverged = self.alive & ~(finite & (loss <= self._train.divergence_factor * self._first_loss))
+        diverged = self.alive & ~(finite & (loss <= self._train.divergence_factor * self._untrained_loss))
         self._leave(diverged, DIVERGED)
         if self._train.stop_metric is not None:
             holds = self._stop_values(metrics) <= self._train.stop_below

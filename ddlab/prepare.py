@@ -18,6 +18,7 @@ from ddlab.data import Dataset, load
 from ddlab.devices import Compiled, CompiledSolver, compile_pack, compile_solver, fitting, local_devices, working_bytes
 from ddlab.exact import make_problem, make_solver
 from ddlab.layout import Layout, Tiles
+from ddlab.losses import untrained_loss
 from ddlab.models import size_of
 from ddlab.plan import WIDTH, is_exact, row_bytes, shared_by_problem, tiling
 from ddlab.problems import Portion, Problems, SolvingMemory
@@ -34,6 +35,7 @@ class Prepared:
         train: training settings, the same for all trials.
         portion: what a device trains at once.
         checksums: of each trial's data.
+        untrained_losses: of each trial, as `ddlab.outcome.Outcomes` takes them.
         compiled: the program and its inputs.
     """
 
@@ -41,6 +43,7 @@ class Prepared:
     train: Train
     portion: Tiles
     checksums: Sequence[str]
+    untrained_losses: Sequence[float]
     compiled: Compiled
 
 
@@ -103,7 +106,15 @@ def _prepare_training(trial_ids: np.ndarray, trials: Sequence[Leaves], portion: 
     with precision(train), fitting(portion):
         program = make_program(widest, datasets[0], wanted.examples)
         compiled = compile_pack(program, make_inputs(trials, datasets), len(trials), wanted.trials)
-    return Prepared(trial_ids, train, portion, [dataset.checksum for dataset in datasets], compiled)
+    checksums = [dataset.checksum for dataset in datasets]
+    return Prepared(trial_ids, train, portion, checksums, untrained_losses(train, datasets), compiled)
+
+
+def untrained_losses(train: Train, datasets: Sequence[Dataset]) -> list[float]:
+    """Return what a model without training loses on each training set, [T]; trials that share one share the work."""
+    distinct = {id(dataset): dataset for dataset in datasets}
+    losses = {key: untrained_loss(train.loss, data.train_targets, data.num_outputs) for key, data in distinct.items()}
+    return [losses[id(dataset)] for dataset in datasets]
 
 
 def _prepare_solver(trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float, portion: Portion | None) -> PreparedSolver:

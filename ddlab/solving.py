@@ -22,7 +22,7 @@ from ddlab.exact import make_problem
 from ddlab.files import DamagedPart
 from ddlab.job import Job
 from ddlab.outcome import Outcomes
-from ddlab.prepare import Loader, PreparedSolver
+from ddlab.prepare import Loader, PreparedSolver, untrained_losses
 from ddlab.profile import Profile
 from ddlab.rows import most_waiting
 from ddlab.schedules import eval_steps
@@ -55,6 +55,7 @@ class SolvingRun:
         self._status = np.full(num_trials, "", object)
         self._last_step = np.zeros(num_trials, int)
         self._checksums = np.full(num_trials, "", object)
+        self._untrained_losses = np.full(num_trials, np.nan)
         self._traced = hyper_keys(prepared.trials[0])
         self._solving = 0.0
 
@@ -95,6 +96,7 @@ class SolvingRun:
             trials = [self._prepared.trials[index] for index in indices.ravel()]
             datasets = loader.load(trials)
             self._checksums[indices.ravel()] = [dataset.checksum for dataset in datasets]
+            self._untrained_losses[indices.ravel()] = untrained_losses(self._prepared.train, datasets)
             if is_wanted:
                 made.append(make_problem(trials, datasets, self._traced, len(indices)))
         if not made:
@@ -113,7 +115,7 @@ class SolvingRun:
         new = ~self._solved[trials]  # ... hold some that are stored, where other devices dealt them otherwise
         trials, places = trials[new], places[new]
         metrics = chunk.take(places)
-        outcomes = Outcomes(self._prepared.train, len(trials))
+        outcomes = Outcomes(self._prepared.train, self._untrained_losses[trials])
         at_steps = {name: np.moveaxis(array, 1, 0) for name, array in metrics.items()}  # [E, T], or [E, T, n]
         recorded = np.empty((len(self._steps), len(trials)), bool)
         for k, step in enumerate(self._steps):
@@ -130,7 +132,7 @@ class SolvingRun:
 
     def _restore(self) -> None:
         """Take what is stored of the pack; where a part is damaged it is solved again from the start."""
-        store, pack = self._job.store, self._job.pack
+        store, pack, loader = self._job.store, self._job.pack, Loader()
         places = {trial_id: place for place, trial_id in enumerate(self._prepared.trial_ids)}
         num_parts = 0
         while store.part_file(pack, num_parts).exists():
@@ -142,9 +144,13 @@ class SolvingRun:
                 self._solved[:] = False
                 break
             ids = list(dict.fromkeys(rows["trial_id"]))
-            outcomes = Outcomes(self._prepared.train, len(ids))
+            trials = np.array([places[trial_id] for trial_id in ids])
+            for place in trials:  # one after the other: the data of all need not fit into memory
+                dataset = loader.load([self._prepared.trials[place]])
+                self._untrained_losses[place] = untrained_losses(self._prepared.train, dataset)[0]
+            outcomes = Outcomes(self._prepared.train, self._untrained_losses[trials])
             outcomes.replay({trial_id: place for place, trial_id in enumerate(ids)}, rows)
-            self._take(np.array([places[trial_id] for trial_id in ids]), outcomes)
+            self._take(trials, outcomes)
             num_parts += 1
         self._writer.go_on(num_parts)
 

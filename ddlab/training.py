@@ -60,7 +60,7 @@ class TrainingRun:
         self._job, self._writer = job, job.writer
         self._prepared, self._compiled = prepared, prepared.compiled
         self._checkpoints = Checkpoints(job.store.checkpoint_directory(job.pack), list(prepared.trial_ids))
-        self._outcomes = Outcomes(prepared.train, len(prepared.trial_ids))
+        self._outcomes = Outcomes(prepared.train, prepared.untrained_losses)
         self._steps = [int(step) for step in eval_steps(prepared.train)]
         self._num_evals = 0
         self._timing = Timing()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
 
 from ddlab.config import train_settings
 from ddlab.errors import ConfigError
+from ddlab.losses import LOSSES, untrained_loss
 from ddlab.outcome import Outcomes
 from tests.support import leaves_of
 
@@ -18,20 +21,47 @@ def settings(**changes):
     return train_settings(leaves_of(*(f"train.{key}={value}" for key, value in changes.items())))
 
 
-def run(train, losses, errors=None):
+def run(train, losses, errors=None, untrained=1.0):
     """Feed [evals, T] losses; return (outcomes, rows recorded [evals, T])."""
     losses = np.array(losses, float)
     errors = np.zeros_like(losses) if errors is None else np.array(errors, float)
-    outcomes = Outcomes(train, losses.shape[1])
+    outcomes = Outcomes(train, [untrained] * losses.shape[1])
     metrics = [{"train_loss": loss, "test_loss": loss, "test_error": error} for loss, error in zip(losses, errors, strict=True)]
     return outcomes, np.array([outcomes.update(10 * k, metric) for k, metric in enumerate(metrics)])
 
 
-def test_a_trial_diverges_when_its_loss_is_not_finite_or_a_thousand_times_the_first():
+def test_a_trial_diverges_when_its_loss_is_not_finite_or_a_thousand_times_that_of_an_untrained_model():
     outcomes, recorded = run(settings(), [[1, 1, 1], [1, NAN, 999], [1, 1, 1001], [1, 1, 1]])
     assert outcomes.status.tolist() == ["completed", "diverged", "diverged"]
     assert recorded.sum(0).tolist() == [4, 2, 3]
     assert outcomes.last_step.tolist() == [30, 10, 20]
+
+
+def test_a_trial_that_begins_at_a_tiny_loss_is_measured_against_an_untrained_model():
+    """As one that begins at another's weights: a hiccup to the loss of a network that has learned nothing is no divergence."""
+    outcomes, _ = run(settings(), [[1e-9, 1e-9], [2.3, 2301]], untrained=2.3)
+    assert outcomes.status.tolist() == ["completed", "diverged"]
+
+
+def test_a_trial_that_begins_at_a_huge_loss_is_measured_against_itself():
+    """As one of a large initial scale, 10^4 times beyond zero outputs: it has not diverged before it began."""
+    outcomes, _ = run(settings(), [[1e4, 1e4], [9e6, 1.1e7]], untrained=1.0)
+    assert outcomes.status.tolist() == ["completed", "diverged"]
+
+
+def test_a_trial_without_a_first_loss_diverges_at_once():
+    outcomes, recorded = run(settings(), [[NAN], [1.0]])
+    assert outcomes.status.tolist() == ["diverged"]
+    assert recorded.sum() == 1
+
+
+@pytest.mark.parametrize(("loss", "real"), [("cross_entropy", False), ("mse", False), ("mse", True)])
+def test_the_untrained_loss_is_that_of_zero_outputs(loss, real):
+    random = np.random.default_rng(0)
+    targets = random.normal(size=(50, 3)) if real else random.integers(3, size=50)
+    with jax.enable_x64(True):
+        expected = LOSSES[loss](jnp.zeros((50, 3)), jnp.asarray(targets)).mean()
+    assert untrained_loss(loss, targets, 3) == pytest.approx(float(expected), rel=1e-12)
 
 
 def test_a_trial_stops_once_its_metric_has_held_long_enough():
@@ -63,7 +93,7 @@ def test_replaying_the_stored_rows_gives_the_same_state():
         }
         for k, t in zip(*np.nonzero(recorded), strict=True)
     ]
-    again = Outcomes(train, 6)
+    again = Outcomes(train, [1.0] * 6)
     index = {f"t{t}": t for t in range(6)}
     again.replay(index, pd.DataFrame(rows))
     assert again.status.tolist() == outcomes.status.tolist()
@@ -74,12 +104,12 @@ def test_replaying_the_stored_rows_gives_the_same_state():
 
 def test_a_metric_that_just_reaches_the_threshold_holds_live_and_when_it_is_read_again():
     train = settings(stop_metric="test_error", stop_below=0.07, stop_patience=1)
-    outcomes = Outcomes(train, 1)
+    outcomes = Outcomes(train, [1.0])
     one, exact = np.ones(1, np.float32), np.full(1, 0.07, np.float32)
     rows = []
     for step, error in ((0, one), (10, exact)):
         assert outcomes.update(step, {"train_loss": one, "test_loss": one, "test_error": error}).all()
         rows.append({"trial_id": "a", "step": step, "train_loss": one[0], "test_loss": one[0], "test_error": error[0]})
-    again = Outcomes(train, 1)
+    again = Outcomes(train, [1.0])
     again.replay({"a": 0}, pd.DataFrame(rows))
     assert outcomes.status.tolist() == again.status.tolist() == ["stopped"]
