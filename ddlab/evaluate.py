@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
-from ddlab.errors import ConfigError
+from ddlab.errors import ConfigError, inside
 from ddlab.losses import LOSSES, error
 from ddlab.measures import Measure, Snapshot, Spectrum
 from ddlab.measures.examples import mean, mean_and_gradient
@@ -92,8 +93,25 @@ def evaluate(
         spectrum=spectrum,
     )
     for measure in measures:
-        found = measure(snapshot)
+        found = _measured(measure, snapshot)
         if taken := sorted(found.keys() & (metrics.keys() | RESERVED)):
             raise ConfigError(f"measures: {type(measure).__name__} gives {taken[0]}, which is another column's name")
         metrics |= found
     return metrics
+
+
+def _measured(measure: Measure, snapshot: Snapshot) -> Metrics:
+    """Return what a measure gives, numbers [] and vectors [n] by name.
+
+    Raises:
+        ComponentError: from the measure's own code, or where it gives anything else.
+    """
+    with inside(measure):
+        found = measure(snapshot)
+        if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
+            raise TypeError(f"must return a mapping from names to numbers, not {type(found).__name__}")
+        arrays = {name: jnp.asarray(value) for name, value in found.items()}
+        for name, array in arrays.items():
+            if array.ndim > 1 or not (jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool):
+                raise TypeError(f"'{name}' must be a real number or a short vector, not {array.dtype} of shape {array.shape}")
+    return arrays

@@ -23,7 +23,7 @@ from ddlab.data import Dataset, Spec
 from ddlab.evaluate import Metrics, evaluate
 from ddlab.losses import as_real
 from ddlab.measures import Spectrum
-from ddlab.models import FeatureNetwork, Init, draw_words, record_draws
+from ddlab.models import FeatureNetwork, Init, draw_words, make_network, record_draws
 from ddlab.modes import Modes, inverse, nested
 from ddlab.plan import MOST_EXAMPLES, WIDTH
 from ddlab.schedules import eval_steps
@@ -104,22 +104,24 @@ def make_solver(leaves: Leaves, spec: Spec, evals: int | None = None) -> Callabl
     model = build(leaves, "model")
     padded = {axis: leaves[f"model.{name}"] for name, axis in model.PADDED.items()}
     recording, shapes = record_draws()
-    nnx.eval_shape(lambda: model.make(spec, Init(recording, padded, jnp.float64)))
+    nnx.eval_shape(lambda: make_network(model, spec, Init(recording, padded, jnp.float64)))
 
     def solve(problem: Problem) -> Metrics:
         words = draw_words(problem.key, shapes)
 
-        def make_network(width: jax.Array) -> FeatureNetwork:
+        def network_of(width: jax.Array) -> FeatureNetwork:
             active = build({**leaves, **problem.model, WIDTH: width}, "model")
-            return active.make(spec, Init(lambda name, _shape: words[name], padded, jnp.float64))
+            network = make_network(active, spec, Init(lambda name, _shape: words[name], padded, jnp.float64))
+            assert isinstance(network, FeatureNetwork)
+            return network
 
-        widest = make_network(problem.widths[-1])
+        widest = network_of(problem.widths[-1])
         columns = jnp.concatenate([widest.columns(problem.inputs[name]) for name in INPUTS])
         begin, step = nested(columns[: spec.num_train])
 
         def at_width(carry: Any, own: tuple[Any, Any, Any]) -> tuple[Any, Metrics]:
             width, targets, trials = own
-            network = make_network(width)
+            network = network_of(width)
             carry, modes = step(carry, width, network.scale[...])
 
             def of_trial(targets: Mapping[str, jax.Array], hypers: Mapping[str, jax.Array]) -> Metrics:

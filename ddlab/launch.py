@@ -28,6 +28,7 @@ from ddlab.machine import machine_file, this_machine
 from ddlab.pack import Machine, Pack, pack_trials
 from ddlab.plan import Part, Trial, make_trials, num_trials
 from ddlab.provenance import add_provenance, this_run
+from ddlab.rehearsal import rehearse
 from ddlab.report.claims import make_claim
 from ddlab.report.figures import make_recipe
 from ddlab.store import Store
@@ -78,6 +79,7 @@ def _plan_and_launch(
     if action == "plan" or not _in_this_process(sweep.config):
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes may share an accelerator
     use_cpu_cores(settings.cpu_devices)
+    rehearse(trials)
     machine = this_machine()
     if action == "plan":
         packs = pack_trials(trials, settings, machine)

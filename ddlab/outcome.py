@@ -48,16 +48,10 @@ class Outcomes:
         diverged = self.alive & ~(finite & (loss <= self._train.divergence_factor * self._untrained_loss))
         self._leave(diverged, DIVERGED)
         if self._train.stop_metric is not None:
-            holds = self._stop_values(metrics) <= self._train.stop_below
+            holds = stop_values(self._train, metrics) <= self._train.stop_below
             self._held = np.where(holds, self._held + 1, 0)
             self._leave(self.alive & (self._held >= self._train.stop_patience), STOPPED)
         return recorded
-
-    def _stop_values(self, metrics: Mapping[str, np.ndarray]) -> np.ndarray:
-        name = str(self._train.stop_metric)
-        if name not in metrics or metrics[name].ndim != 1:
-            raise ConfigError(f"train.stop_metric={name}: no such metric. {suggest(name, metrics)}")
-        return metrics[name]
 
     def _leave(self, chosen: np.ndarray, status: str) -> None:
         self.alive &= ~chosen
@@ -74,3 +68,16 @@ class Outcomes:
             for name in metric_names:
                 metrics[name][index] = group[name].to_numpy()
             self.update(int(step), metrics)
+
+
+def stop_values(train: Train, metrics: Mapping[str, Any]) -> Any:
+    """Return the metric [T] of `train.stop_metric`.
+
+    Raises:
+        ConfigError: there is none of that name, or it is a vector.
+    """
+    name = str(train.stop_metric)
+    if name not in metrics or metrics[name].ndim != 1:
+        numbers = [known for known, array in metrics.items() if array.ndim == 1]
+        raise ConfigError(f"train.stop_metric={name}: no such metric. {suggest(name, numbers)}".rstrip())
+    return metrics[name]

@@ -24,11 +24,12 @@ from flax import nnx
 from ddlab.batches import batch_rows
 from ddlab.config import Leaves, Train, build, build_measures, hyper_keys, train_settings
 from ddlab.data import Dataset
+from ddlab.errors import inside
 from ddlab.evaluate import Metrics
 from ddlab.evaluate import evaluate as evaluate_trial
 from ddlab.losses import LOSSES
 from ddlab.measures.examples import mean_and_gradient
-from ddlab.models import Constant, Init, Words, draw_words, record_draws
+from ddlab.models import Constant, Init, Words, apply_network, draw_words, make_network, record_draws
 from ddlab.plan import MOST_EXAMPLES
 from ddlab.streams import stream
 
@@ -127,24 +128,26 @@ def make_program(leaves: Leaves, dataset: Dataset, chunk: int = MOST_EXAMPLES) -
     train = train_settings(leaves)
     spec = dataset.spec
     dtype = jnp.dtype(storage_dtype(train))
-    padded = {axis: leaves[f"model.{name}"] for name, axis in build(leaves, "model").PADDED.items()}
+    model = build(leaves, "model")
+    with inside(model, "PADDED"):
+        padded = {axis: leaves[f"model.{name}"] for name, axis in model.PADDED.items()}
     loss_fn = LOSSES[train.loss]
 
     def component(name: str, hypers: Mapping[str, Any]) -> Any:
         return build({**leaves, **hypers}, name)
 
-    def make_network(hypers: Mapping[str, Any], words: Words) -> Any:
-        return component("model", hypers).make(spec, Init(words, padded, dtype))
+    def network_of(hypers: Mapping[str, Any], words: Words) -> Any:
+        return make_network(component("model", hypers), spec, Init(words, padded, dtype))
 
     # The structure of the network, and what it draws, are the same for every trial of the pack.
     recording, shapes = record_draws()
-    graph = nnx.split(nnx.eval_shape(lambda: make_network({}, recording)), nnx.Param, Constant)[0]
+    graph = nnx.split(nnx.eval_shape(lambda: network_of({}, recording)), nnx.Param, Constant)[0]
 
     def outputs_fn(constants: Any) -> Callable[[Any, jax.Array], jax.Array]:
         def forward(params: Any, inputs: jax.Array) -> jax.Array:
             narrow = partial(_as_compute_type, dtype=jnp.dtype(train.dtype))
             network = nnx.merge(graph, *jax.tree.map(narrow, (params, constants)))
-            return network(narrow(inputs)).astype(dtype)
+            return apply_network(model, network, narrow(inputs), spec).astype(dtype)
 
         return forward
 
@@ -152,10 +155,11 @@ def make_program(leaves: Leaves, dataset: Dataset, chunk: int = MOST_EXAMPLES) -
 
     def init_trial(hypers: Mapping[str, Any], key: jax.Array) -> tuple[Any, Any, Any]:
         words = draw_words(key, shapes)
-        _, *states = nnx.split(make_network(hypers, lambda name, _shape: words[name]), nnx.Param, Constant)
+        _, *states = nnx.split(network_of(hypers, lambda name, _shape: words[name]), nnx.Param, Constant)
         params, constants = states
         optimizer = component("optimizer", hypers)
-        return params, constants, optimizer.make(optimizer.learning_rate).init(params)
+        with inside(optimizer, "make"):
+            return params, constants, optimizer.make(optimizer.learning_rate).init(params)
 
     def init(inputs: Inputs) -> State:
         return State(jnp.zeros((), jnp.int32), *jax.vmap(init_trial)(inputs.hypers, inputs.keys["init"]))
@@ -164,10 +168,12 @@ def make_program(leaves: Leaves, dataset: Dataset, chunk: int = MOST_EXAMPLES) -
 
     def update_trial(params: Any, constants: Any, optimizer_state: Any, hypers: Any, step: Any, batch: Any) -> Any:
         optimizer = component("optimizer", hypers)
-        rule = optimizer.make(optimizer.learning_rate_at(step, train.steps))
+        with inside(optimizer, "make"):
+            rule = optimizer.make(optimizer.learning_rate_at(step, train.steps))
         forward = outputs_fn(constants)
         _, gradients = mean_and_gradient(forward, lambda *pair: (loss_fn(*pair),), params, batch, chunk)
-        with jax.numpy_dtype_promotion("standard"):  # optax counts updates in integers and mixes them with floats
+        # optax counts updates in integers and mixes them with floats
+        with inside(optimizer, "make"), jax.numpy_dtype_promotion("standard"):
             updates, optimizer_state = rule.update(gradients, optimizer_state, params)
         return optax.apply_updates(params, updates), optimizer_state
 
