@@ -126,6 +126,11 @@ def _hydra(action: str) -> Callable[[Sequence[str]], int]:
         if not out:
             raise ConfigError("out=: names no directory")
         rest = [word for word in overrides if not word.startswith("out=")]
+        if not flags:
+            from ddlab.removal import removed_key
+
+            removed = [key for key in map(removed_key, rest) if key]
+            rest = [f"hydra.sweeper.removed=[{','.join(removed)}]", *(word for word in rest if not removed_key(word))]
         _run_hydra(path, [*fixed, f"out={_hydra_quoted(out)}", *rest], overrides)
         return 0
 

@@ -308,17 +308,19 @@ def typed(config: DictConfig) -> DictConfig:
 
 
 def _check_names(config: DictConfig) -> None:
-    """Raise `ConfigError` for a key that was added to a place where it means nothing: Hydra lets `+` add any."""
+    """Raise `ConfigError` for a key that was taken out, or added where it means nothing: Hydra lets `~` and `+` do that."""
     for owner, cls in (("", Config), ("train", Train), ("pack", PackSettings)):
-        node = OmegaConf.select(config, owner) if owner else config
+        node = config[owner] if owner else config
+        if not isinstance(node, DictConfig):
+            raise ConfigError(f"{owner}={node}: must be a mapping")
+        prefix = f"{owner}." if owner else ""
         known = [field.name for field in dataclasses.fields(cls)]
-        for name in [] if owner else known:
-            if name not in config:
-                raise ConfigError(f"{name}: no sweep can do without it")
-        for name in map(str, node if isinstance(node, DictConfig) else ()):
-            if name not in known and (owner, name) != ("", "hydra"):
-                key = f"{owner}.{name}" if owner else name
-                raise ConfigError(f"unknown key '{key}'. {suggest(name, known)}".rstrip())
+        for name in known:
+            if name not in node.keys():  # noqa: SIM118  a key without a value is there
+                raise ConfigError(f"{prefix}{name}: no sweep can do without it")
+        for name in map(str, node):
+            if name not in known and prefix + name != "hydra":
+                raise ConfigError(f"unknown key '{prefix}{name}'. {suggest(name, known)}".rstrip())
 
 
 def pack_settings(config: DictConfig) -> PackSettings:

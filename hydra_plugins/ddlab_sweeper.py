@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from ddlab.config import offer, register
 from ddlab.errors import ConfigError
 
 # A plain mapping: Hydra executes plugin modules before they are importable, which a dataclass with lazy annotations is not.
-SWEEPER = {"_target_": "hydra_plugins.ddlab_sweeper.DdlabSweeper", "action": "sweep", "command": ""}
+SWEEPER = {"_target_": "hydra_plugins.ddlab_sweeper.DdlabSweeper", "action": "sweep", "command": "", "removed": []}
 offer("ddlab", SWEEPER, group="hydra/sweeper")
 register()
 
@@ -22,10 +23,10 @@ register()
 class DdlabSweeper(Sweeper):
     """Composes the sweep, packs its trials, and launches one job per pack."""
 
-    def __init__(self, action: str, command: str):
+    def __init__(self, action: str, command: str, removed: Sequence[str]):
         if action not in ("plan", "sweep"):
             raise ConfigError(f"hydra.sweeper.action={action}: must be plan or sweep")
-        self._action, self._command = action, command
+        self._action, self._command, self._removed = action, command, removed
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
@@ -36,6 +37,7 @@ class DdlabSweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> None:
         from ddlab.catalog import config_groups
         from ddlab.launch import plan_and_launch
+        from ddlab.removal import remove
         from ddlab.sweeper import Composer
 
         assert self.hydra_context is not None
@@ -47,7 +49,10 @@ class DdlabSweeper(Sweeper):
         name = config.hydra.job.config_name
 
         def compose(overrides: list[str]) -> DictConfig:
-            return loader.load_configuration(name, [*hydra_overrides, *overrides], RunMode.RUN)
+            composed = loader.load_configuration(name, [*hydra_overrides, *overrides], RunMode.RUN)
+            for key in self._removed:
+                remove(composed, key)
+            return composed
 
         sources = [source.path for source in config.hydra.runtime.config_sources if source.schema == "file"]
         composer = Composer(compose, config_groups(map(Path, sources)))

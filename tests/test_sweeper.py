@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -135,3 +136,33 @@ def test_a_key_without_a_default_may_be_an_axis(small, capsys):
     Path(small).write_text(SMALL.replace("data: {num_train: 200, num_test: 100}\n", ""))
     assert main(["plan", small, "data=npz", "data.path=a.npz,b.npz", "data.num_train=20", "model.width=3", "seed=0"]) == 0
     assert "1 trials" in capsys.readouterr().out
+
+
+NULL = "model: {num_params: null}\n"
+
+
+def advice(capfd, words):
+    """Return what the line of a refusal advises to add."""
+    return re.search(r"[~\w.]+=null|~[\w.]+", refusal(capfd, words))[0]
+
+
+@pytest.mark.parametrize(
+    "words", [["model=linear", "train.loss=mse"], ["+measures.condition._target_=ddlab.measures.spectrum.Conditioning"]]
+)
+def test_advice_can_be_pasted(small, capfd, words):
+    Path(small).write_text(SMALL + NULL)
+    assert main(["plan", small, *words, advice(capfd, [small, *words])]) == 0
+
+
+@pytest.mark.parametrize(
+    ("word", "trials"),
+    [("~model.num_params", 4), ("~axes.model.width", 2), ("~axes.seed", 2), ("~measures.gradient_norm", 4)],
+)
+def test_a_key_is_taken_out_also_where_it_is_null_or_an_axis(small, capsys, word, trials):
+    Path(small).write_text(SMALL + NULL)
+    assert main(["plan", small, word]) == 0
+    assert f"{trials} trials" in capsys.readouterr().out
+
+
+def test_what_is_not_there_cannot_be_taken_out(small, capfd):
+    assert "~model.widht: there is no such key. did you mean 'model.width'?" in refusal(capfd, [small, "~model.widht"])
