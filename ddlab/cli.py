@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+import traceback
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -161,9 +162,9 @@ def _run_hydra(path: Path, words: list[str], overrides: list[str]) -> None:
         raise ConfigError(explain(error, path, overrides)) from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} or a config that it names is not valid YAML: {' '.join(str(error).split())}") from error
-    except ValueError as error:
-        if "Config group override" not in str(error):
-            raise
+    except (ValueError, TypeError) as error:
+        if not traceback.extract_tb(error.__traceback__)[-1].filename.endswith("defaults_list.py"):
+            raise  # not Hydra's, for a group that was given no name
         raise ConfigError(f"{shlex.join(overrides)}: a config group needs the name of one of its options") from error
     finally:
         sys.argv = command

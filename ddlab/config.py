@@ -291,7 +291,6 @@ def typed(config: DictConfig) -> DictConfig:
     Raises:
         ConfigError: a component without `_target_`, an unknown field, or a value of the wrong type.
     """
-    _check_names(config)
     science = writable(Science)
     for field in dataclasses.fields(Science):
         science[field.name] = config[field.name]
@@ -307,12 +306,13 @@ def typed(config: DictConfig) -> DictConfig:
     return science
 
 
-def _check_names(config: DictConfig) -> None:
-    """Raise `ConfigError` for a key that was taken out, or added where it means nothing: Hydra lets `~` and `+` do that."""
+def check_names(config: DictConfig) -> None:
+    """Raise `ConfigError` for a key of a composed config that was taken out, or added where it means nothing.
+
+    Hydra lets `~` and `+` do that.
+    """
     for owner, cls in (("", Config), ("train", Train), ("pack", PackSettings)):
         node = config[owner] if owner else config
-        if not isinstance(node, DictConfig):
-            raise ConfigError(f"{owner}={node}: must be a mapping")
         prefix = f"{owner}." if owner else ""
         known = [field.name for field in dataclasses.fields(cls)]
         for name in known:
@@ -321,6 +321,9 @@ def _check_names(config: DictConfig) -> None:
         for name in map(str, node):
             if name not in known and prefix + name != "hydra":
                 raise ConfigError(f"unknown key '{prefix}{name}'. {suggest(name, known)}".rstrip())
+    for name in ("measures", "axes", "figures", "claims"):
+        if not isinstance(config[name], DictConfig | None):
+            raise ConfigError(f"{name}={config[name]}: must be a mapping")
 
 
 def pack_settings(config: DictConfig) -> PackSettings:

@@ -32,6 +32,7 @@ from ddlab.config import (
     build,
     build_measures,
     check,
+    check_names,
     component_class,
     declarations,
     flatten,
@@ -93,13 +94,12 @@ def compose_sweep(composer: Composer, overrides: Sequence[str]) -> Sweep:
 
     def expand(choices: dict[str, str]) -> list[Part]:
         config = composer.compose([*scalars, *(f"{group}={choice}" for group, choice in choices.items())])
+        check_names(config)
         first.append(config)
         shipped = config.axes or {}
         axes = {key: _parse_axis(key, value, composer) for key, value in shipped.items() if key not in pinned} | sweeps
         for group, values in axes.items():
             if group in composer.groups and group not in choices:
-                if not values:
-                    raise ConfigError(f"{group}: an axis needs at least one value")
                 options = dict.fromkeys(map(str, values))
                 return [part for option in options for part in expand({**choices, group: option})]
         return [_make_part(config, composer, axes, frozenset(shipped) | frozenset(sweeps))]
@@ -128,18 +128,24 @@ def _values(override: Override, composer: Composer) -> list[Any]:
     """Return the values of a sweep override, parsed but not yet type-checked."""
     if override.is_interval_sweep():
         raise ConfigError(f"{override.input_line}: interval() has no finite list of values; use a list, range() or choice()")
-    value = override.value()
+    key, value = override.key_or_group, override.value()
     if isinstance(value, Glob):
-        options = value.filter(composer.groups.get(override.key_or_group, []))
+        options = value.filter(composer.groups.get(key, []))
         if not options:
-            raise ConfigError(f"{override.input_line}: glob() matches no option of the config group {override.key_or_group}")
+            raise ConfigError(f"{override.input_line}: glob() matches no option of the config group {key}")
         return options
     try:
         if isinstance(value, RangeSweep):
             _check_length(str(override.input_line), value)
-        return [_plain(value) for value in override.sweep_iterator(transformer=Transformer.identity)]
+        return _not_empty(key, [_plain(value) for value in override.sweep_iterator(transformer=Transformer.identity)])
     except (ValueError, TypeError, HydraException) as error:
         raise ConfigError(f"{override.input_line}: {one_line(error)}") from error
+
+
+def _not_empty(key: str, values: list[Any]) -> list[Any]:
+    if not values:
+        raise ConfigError(f"{key}: an axis needs at least one value")
+    return values
 
 
 def _check_length(text: str, numbers: Any) -> None:
@@ -166,7 +172,7 @@ def _parse_axis(key: str, value: Any, composer: Composer) -> list[Any]:
     if isinstance(value, ListConfig):
         values = OmegaConf.to_container(value, resolve=True)
         assert isinstance(values, list)
-        return values
+        return _not_empty(key, values)
     if not isinstance(value, str):
         return [value]
     (override,) = OverridesParser.create().parse_overrides([f"{key}={value}"])

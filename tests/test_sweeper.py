@@ -86,6 +86,20 @@ def test_an_axis_without_values_is_refused_whatever_its_key(small, capfd, key):
     assert f"ddlab: {key}: an axis needs at least one value" in refusal(capfd, [small, f"{key}=range(5,1)"])
 
 
+def test_an_added_axis_without_values_is_refused(small, capfd):
+    assert "ddlab: data.seed: an axis needs at least one value" in refusal(capfd, [small, "++data.seed=range(0)"])
+
+
+@pytest.mark.parametrize("key", ["axes", "figures", "claims"])
+def test_what_must_be_a_mapping_is_named(small, capfd, key):
+    assert f"{key}=5: must be a mapping" in refusal(capfd, [small, "++trials=5", f"++{key}=${{trials}}"])
+
+
+@pytest.mark.parametrize("value", ["[1,2]", "5"])
+def test_a_group_needs_the_name_of_an_option(small, capfd, value):
+    assert "a config group needs the name of one of its options" in refusal(capfd, [small, f"optimizer={value}"])
+
+
 def test_a_group_without_values_in_a_sweep_file_is_refused(small, capfd):
     Path(small).write_text(SMALL.replace("axes:\n", "axes:\n  data: []\n"))
     assert "ddlab: data: an axis needs at least one value" in refusal(capfd, [small])
