@@ -52,7 +52,7 @@ def test_a_pinned_scalar_replaces_an_axis_and_a_list_makes_one(tiny, capsys):
     assert "10 trials" in capsys.readouterr().out
     main(["plan", tiny, "model.width=choice(2,3)", "optimizer=glob(adam*)", "seed=0"])
     assert "4 trials" in capsys.readouterr().out
-    main(["plan", tiny, "optimizer=sgd", "+measures.w._target_=ddlab.measures.norms.WeightNorm"])
+    main(["plan", tiny, "optimizer=sgd", "measures=none", "+measures.w._target_=ddlab.measures.norms.WeightNorm"])
     assert "6 trials" in capsys.readouterr().out
     main(["plan", tiny, "model.width=4", "model.num_params=500,5000", "seed=0"])
     assert "2 trials" in capsys.readouterr().out
