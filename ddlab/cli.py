@@ -14,26 +14,23 @@ from typing import Any
 from ddlab import catalog
 from ddlab.errors import ConfigError, DdlabError, Interrupted, suggest
 from ddlab.help import HELP, OVERVIEW
+from ddlab.signals import listen
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        with warnings.catch_warnings():
+        with listen(), warnings.catch_warnings():
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             status = _run(arguments)
-        sys.stdout.flush()
+            sys.stdout.flush()
         return status
     except DdlabError as error:
         print(f"ddlab: {error}", file=sys.stderr)
         return 2
-    except Interrupted as signal:
-        again = shlex.join(["ddlab", *arguments])
-        print(f"ddlab: stopped by {signal}; everything so far is stored. Go on with:\n  {again}", file=sys.stderr)
-        return 130
-    except KeyboardInterrupt:
-        print("ddlab: interrupted; the same command goes on where it stopped", file=sys.stderr)
+    except Interrupted as interrupted:
+        print(f"ddlab: stopped by {interrupted}{_how_to_go_on(arguments)}", file=sys.stderr)
         return 130
     except MemoryError as error:
         print(f"ddlab: this machine's memory does not do for it ({error or 'out of memory'})", file=sys.stderr)
@@ -46,6 +43,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"ddlab: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
+
+
+def _how_to_go_on(arguments: Sequence[str]) -> str:
+    if arguments[:1] != ["sweep"]:
+        return ""
+    return f"; everything so far is stored. Go on with:\n  {shlex.join(['ddlab', *arguments])}"
 
 
 def _run(arguments: list[str]) -> int:

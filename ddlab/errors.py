@@ -46,7 +46,7 @@ def inside(component: Any, action: str = "") -> Iterator[None]:
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal stopped the sweep at a segment boundary; everything up to it is stored.
+    """A signal stopped the command; what a sweep had measured up to then is stored.
 
     It is a `KeyboardInterrupt` so that Hydra's launchers, which carry on after a failed job, stop here.
     """

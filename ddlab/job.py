@@ -2,40 +2,16 @@
 
 from __future__ import annotations
 
-import signal
-import threading
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ddlab.config import PackSettings
 from ddlab.progress import Progress
+from ddlab.signals import Signals
 from ddlab.store import Store
 from ddlab.writer import PackWriter
 
 # The environment variable in which a command leaves its process's number to those that it launches.
 COMMAND = "DDLAB_COMMAND"
-
-
-class Signals:
-    """Turns the first SIGINT or SIGTERM into a request to stop at the next eval point; a second one acts at once."""
-
-    def __init__(self) -> None:
-        self.received: signal.Signals | None = None
-
-    def __enter__(self) -> Signals:
-        self._before = {}
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._receive) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _receive(self, number: int, frame: Any) -> None:
-        del frame
-        self.received = signal.Signals(number)
-        for caught, handler in self._before.items():
-            signal.signal(caught, handler)
 
 
 class Job(NamedTuple):

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import shlex
-import signal
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
+from ddlab import signals
 from ddlab.config import PackSettings, pack_settings
 from ddlab.devices import use_cpu_cores
-from ddlab.errors import DdlabError, Interrupted, StoreError
+from ddlab.errors import DdlabError, StoreError
 from ddlab.files import DamagedPart
 from ddlab.job import COMMAND
 from ddlab.lease import Lease, claim
@@ -53,19 +52,6 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
         command: the command line as the user typed it.
         launch: hands jobs, each a list of overrides, to Hydra's launcher.
     """
-    with _signals_interrupt() as received:
-        _plan_and_launch(name, composer, overrides, action, command, launch, received)
-
-
-def _plan_and_launch(
-    name: str,
-    composer: Composer,
-    overrides: Sequence[str],
-    action: str,
-    command: str,
-    launch: Launch,
-    received: Sequence[str],
-) -> None:
     sweep = compose_sweep(composer, overrides)
     settings = pack_settings(sweep.config)
     described = describe(name, sweep, [])
@@ -76,6 +62,7 @@ def _plan_and_launch(
     if (count := num_trials(sweep.parts)) > MANY_TRIALS:
         print(f"planning {count:,} trials ...", file=sys.stderr)
     trials = make_trials(sweep.parts, settle)
+    signals.check()
     if action == "plan" or not _in_this_process(sweep.config):
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes may share an accelerator
     use_cpu_cores(settings.cpu_devices)
@@ -91,8 +78,7 @@ def _plan_and_launch(
         pending = _store_plan(name, store, sweep, trials, settings, machine, this_run(command, overrides))
         if pending:
             fixed = [f"out='{_escape(str(store.root))}'", *_pack_overrides(sweep.config)]
-            if received:
-                raise Interrupted(received[0])
+            signals.check()
             os.environ[COMMAND] = str(os.getpid())
             submitted = submitted_jobs(store)
             try:
@@ -106,26 +92,6 @@ def _plan_and_launch(
         print(f"profiles: {store.root / 'profile'}; for TensorBoard, or open a trace.json.gz in Perfetto")
     if left := [f"pack {pack} to {Lease(store.pack_lease_file(pack)).holder}" for pack in pending if not store.is_finished(pack)]:
         raise StoreError(f"not all is done: {', '.join(left)}; the same command goes on when they have ended")
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[list[str]]:
-    """Make SIGTERM stop a launcher as Ctrl-C does, so that it ends its worker processes; gives the signals that came.
-
-    Python drops what is raised while JAX's hook of the garbage collector runs: only the list then tells of the signal.
-    """
-    received: list[str] = []
-
-    def interrupt(number: int, _frame: Any) -> None:
-        received.append(signal.Signals(number).name)
-        raise Interrupted(received[0])
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _escape(text: str) -> str:

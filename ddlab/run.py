@@ -18,13 +18,14 @@ from ddlab.config import PackSettings, load_leaves, train_settings
 from ddlab.devices import DoesNotFit, fitting, use_compile_cache, use_cpu_cores
 from ddlab.errors import DdlabError, Interrupted, StoreError
 from ddlab.files import first_line
-from ddlab.job import COMMAND, Job, Signals
+from ddlab.job import COMMAND, Job
 from ddlab.layout import Tiles
 from ddlab.lease import Held, Lease
 from ddlab.plan import is_exact, places, trial_id
 from ddlab.prepare import Prepared, precision, prepare_pack
 from ddlab.problems import Portion
 from ddlab.progress import Outline, Progress
+from ddlab.signals import Signals, listen
 from ddlab.solving import SolvingRun
 from ddlab.store import Store
 from ddlab.training import TrainingRun
@@ -52,7 +53,7 @@ def run_pack(root: str | Path, index: int, settings: PackSettings) -> None:
     if not store.exists():
         raise StoreError(f"{root}: no stored sweep here")
     try:
-        with _running, Signals() as signals, Lease(store.pack_lease_file(index), lost=_stop) as lease:
+        with _running, listen(hold=True) as signals, Lease(store.pack_lease_file(index), lost=_stop) as lease:
             if not store.is_finished(index):
                 _run(store, index, settings, signals, lease)
     except Held as holder:

@@ -16,7 +16,7 @@ import numpy as np
 
 from ddlab.config import hyper_keys
 from ddlab.devices import one_thread_a_device
-from ddlab.errors import Interrupted, StoreError
+from ddlab.errors import StoreError
 from ddlab.evaluate import Metrics
 from ddlab.exact import make_problem
 from ddlab.files import DamagedPart
@@ -67,8 +67,7 @@ class SolvingRun:
         self._writer.write_part()
         if self._solved.all():
             self._finish(time.monotonic() - started)
-        if self._job.signals.received:
-            raise Interrupted(self._job.signals.received.name)
+        self._job.signals.check()
 
     def _solve_all(self, profile: Profile | None) -> None:
         problems, at_once = self._prepared.problems, self._prepared.solver.num_problems

@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from ddlab.checkpoints import Checkpoint, Checkpoints
-from ddlab.errors import Interrupted, StoreError
+from ddlab.errors import StoreError
 from ddlab.evaluate import Metrics
 from ddlab.files import DamagedPart
 from ddlab.job import Job
@@ -69,8 +69,7 @@ class TrainingRun:
         self._started = time.monotonic()
         with Profile(self._job.store.profile_directory(self._job.pack)) as profile:
             self._train_from(self._restore(), profile if self._job.settings.profile else None)
-        if self._job.signals.received:
-            raise Interrupted(self._job.signals.received.name)
+        self._job.signals.check()
 
     def _train_from(self, state: State, profile: Profile | None) -> None:
         # The first segment costs more than its arithmetic; one without steps keeps that out of what evaluation is said to cost.
