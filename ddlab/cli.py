@@ -8,11 +8,11 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from ddlab import catalog
 from ddlab.errors import ConfigError, DdlabError, Interrupted, suggest
+from ddlab.files import first_line
 from ddlab.help import HELP, OVERVIEW
 from ddlab.signals import listen
 
@@ -27,8 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             sys.stdout.flush()
         return status
     except DdlabError as error:
-        print(f"ddlab: {error}", file=sys.stderr)
-        return 2
+        return _say(error, str(error), error.exit_status)
     except Interrupted as interrupted:
         print(f"ddlab: stopped by {interrupted}{_how_to_go_on(arguments)}", file=sys.stderr)
         return 130
@@ -39,10 +38,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        if error.filename is None:
-            raise
-        print(f"ddlab: cannot use {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
+        place = f"cannot use {error.filename}: " if error.filename is not None else ""
+        return _say(error, f"{place}{error.strerror or first_line(error)}", 2)
+
+
+def _say(error: Exception, line: str, status: int) -> int:
+    """Print an error as one line, after its traceback where the user wants that; return the exit status."""
+    if os.environ.get("HYDRA_FULL_ERROR") == "1":
+        traceback.print_exception(error)
+    print(f"ddlab: {line}", file=sys.stderr)
+    return status
 
 
 def _how_to_go_on(arguments: Sequence[str]) -> str:
@@ -85,12 +90,14 @@ def _list(arguments: Sequence[str]) -> int:
 
     import yaml
 
+    from ddlab.yaml_files import read_yaml
+
     if arguments:
         raise ConfigError(f"ddlab list: takes no arguments; got '{arguments[0]}'")
     for name, path in catalog.sweep_files().items():
         try:
-            head = yaml.safe_load(path.read_text())
-        except (yaml.YAMLError, UnicodeDecodeError):
+            head = read_yaml(path)
+        except yaml.YAMLError:
             head = None
         if not isinstance(head, dict):
             print(f"ddlab: {path}: not a sweep (not a YAML mapping), left out", file=sys.stderr)
@@ -102,83 +109,16 @@ def _list(arguments: Sequence[str]) -> int:
     return 0
 
 
-# What Hydra's own command line shows of a config.
-HYDRA_FLAGS = ("--cfg", "-c", "--package", "-p", "--resolve", "--info", "-i")
-
-
-def _hydra(action: str) -> Callable[[Sequence[str]], int]:
-    """Return the command that runs a sweep as a Hydra application with ddlab's Sweeper."""
+def _application(action: str) -> Callable[[Sequence[str]], int]:
+    """Return the command that runs a sweep as a Hydra application."""
 
     def run(arguments: Sequence[str]) -> int:
-        name, overrides = _name(arguments, action)
-        path = catalog.find_sweep(name)
-        flags = [word for word in overrides if word.startswith("-")]
-        unknown = [flag for flag in flags if flag not in HYDRA_FLAGS]
-        if unknown:
-            raise ConfigError(f"unknown option '{unknown[0]}'; known: {', '.join(HYDRA_FLAGS)}, and overrides key=value")
-        fixed = [
-            *([] if flags else ["--multirun"]),
-            "hydra/sweeper=ddlab",
-            "hydra/hydra_logging=none",
-            "hydra/job_logging=none",
-            f"hydra.searchpath=[{','.join(_hydra_quoted(f'file://{path}') for path in catalog.search_path())}]",
-            f"hydra.sweeper.action={action}",
-            f"hydra.sweeper.command={_hydra_quoted(shlex.join(['ddlab', action, *arguments]))}",
-        ]
-        named = [word.removeprefix("out=").strip("'\"") for word in overrides if word.startswith("out=")]
-        out = named[-1] if named else f"results/{path.stem}"
-        if not out:
-            raise ConfigError("out=: names no directory")
-        rest = [word for word in overrides if not word.startswith("out=")]
-        if not flags:
-            from ddlab.removal import removed_key
+        from ddlab.application import run_application
 
-            removed = [key for key in map(removed_key, rest) if key]
-            rest = [f"hydra.sweeper.removed=[{','.join(removed)}]", *(word for word in rest if not removed_key(word))]
-        _run_hydra(path, [*fixed, f"out={_hydra_quoted(out)}", *rest], overrides)
+        run_application(action, *_name(arguments, action))
         return 0
 
     return run
-
-
-def _hydra_quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _run_hydra(path: Path, words: list[str], overrides: list[str]) -> None:
-    import hydra
-    import yaml
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
-
-    from ddlab.composition import explain, version_base
-
-    command = sys.argv
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here whole, and leave as one line
-    try:
-        head = yaml.safe_load(path.read_text())
-        if not isinstance(head, dict) or not head.get("defaults"):
-            raise ConfigError(f"{path}: a sweep is a mapping with `defaults: [ddlab, ..., _self_]`; see the README")
-        sys.argv = ["ddlab", *words]
-        hydra.main(config_path=str(path.parent), config_name=path.stem, **version_base())(train_pack)()
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(explain(error, path, overrides)) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} or a config that it names is not valid YAML: {' '.join(str(error).split())}") from error
-    except (ValueError, TypeError) as error:
-        if not traceback.extract_tb(error.__traceback__)[-1].filename.endswith("defaults_list.py"):
-            raise  # not Hydra's, for a group that was given no name
-        raise ConfigError(f"{shlex.join(overrides)}: a config group needs the name of one of its options") from error
-    finally:
-        sys.argv = command
-
-
-def train_pack(config: Any) -> None:
-    """Train one pack: the job that Hydra launches."""
-    from ddlab.config import pack_settings
-    from ddlab.run import run_pack
-
-    run_pack(config.out, config.pack.index, pack_settings(config))
 
 
 def _status(arguments: Sequence[str]) -> int:
@@ -221,8 +161,8 @@ def _completion(arguments: Sequence[str]) -> int:
 
 _COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
     "list": _list,
-    "plan": _hydra("plan"),
-    "sweep": _hydra("sweep"),
+    "plan": _application("plan"),
+    "sweep": _application("sweep"),
     "status": _status,
     "report": _report,
     "verify": _verify,

@@ -18,6 +18,14 @@ from ddlab import catalog
 from ddlab.config import Config, PackSettings, Train, flatten, one_line
 from ddlab.errors import suggest
 
+_INSTALL = "is not installed; pip install 'ddlab[{}]' does it"
+LAUNCHERS = {
+    "joblib": _INSTALL.format("joblib"),
+    "submitit_slurm": _INSTALL.format("slurm"),
+    "submitit_local": _INSTALL.format("slurm"),
+    "ray": "Ray is not supported yet; known: basic, joblib, submitit_slurm, submitit_local",
+}
+
 
 def version_base(version: str = hydra.__version__) -> dict[str, str]:
     """Return the keyword that pins Hydra's behaviour: from 1.4 on there is one behaviour, and the keyword is deprecated."""
@@ -42,6 +50,8 @@ def explain(error: BaseException, path: Path, overrides: Sequence[str]) -> str:
         return f"{error.override}: {text.partition(' See https')[0]}"
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
+        if group == "hydra/launcher" and option in LAUNCHERS:
+            return f"{group}={option}: {LAUNCHERS[option]}"
         return f"{group}={option}: no such option. {suggest(option, error.options or ())}".rstrip()
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:

@@ -12,7 +12,13 @@ MOST_LETTERS = 300
 
 
 class DdlabError(Exception):
-    """Something the user can mend: printed as one line, exit status 2."""
+    """Something the user can mend: printed as one line.
+
+    Attributes:
+        exit_status: of the command.
+    """
+
+    exit_status = 2
 
 
 class ConfigError(DdlabError):
@@ -43,6 +49,28 @@ def inside(component: Any, action: str = "") -> Iterator[None]:
         name = f"{cls.__module__}.{cls.__qualname__}{action and f'.{action}'}"
         message = " ".join(str(error).split())
         raise ComponentError(f"{name}: {type(error).__name__}{message and f': {message[:MOST_LETTERS]}'}") from error
+
+
+class LaunchError(DdlabError):
+    """Packs that failed, one line for each; the others are stored."""
+
+    exit_status = 1
+
+
+class PackFailed(Exception):
+    """An error in a pack that is no mistake in the config; it can be sent from one process to another.
+
+    Attributes:
+        line: what it was, in one line.
+        trace: its traceback.
+    """
+
+    def __init__(self, line: str, trace: str):
+        super().__init__(line, trace)
+        self.line, self.trace = line, trace
+
+    def __str__(self) -> str:
+        return f"{self.line}\n{self.trace}"
 
 
 class Interrupted(KeyboardInterrupt):

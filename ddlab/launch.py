@@ -7,20 +7,23 @@ import shlex
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any
 
 import rich.box
 from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 from rich.console import Console
 from rich.table import Table
 
 from ddlab import signals
 from ddlab.config import PackSettings, pack_settings
 from ddlab.devices import use_cpu_cores
-from ddlab.errors import DdlabError, StoreError
-from ddlab.files import DamagedPart
+from ddlab.errors import DdlabError, LaunchError, PackFailed, StoreError
+from ddlab.files import DamagedPart, first_line
 from ddlab.job import COMMAND
 from ddlab.lease import Lease, claim
 from ddlab.machine import machine_file, this_machine
@@ -38,6 +41,8 @@ from ddlab.sweeper import Composer, Sweep, compose_sweep, settle
 MANY_TRIALS = 20_000
 
 HEAD = ("title", "paper", "shows", "minutes")
+GO_ON = "what is stored is kept, and the same command goes on"
+SHOW_TRACEBACK = "HYDRA_FULL_ERROR=1 shows the traceback"
 Launch = Callable[[list[list[str]]], Sequence[JobReturn]]
 
 
@@ -73,7 +78,7 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
         print_plan(name, packs, machine, settings.memory)
         say_over_budget(packs, settings, machine)
         return
-    store = Store(Path(sweep.config.out).expanduser())
+    store = Store(Path(sweep.config.out))
     with claim(store):
         pending = _store_plan(name, store, sweep, trials, settings, machine, this_run(command, overrides))
         if pending:
@@ -82,11 +87,10 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
             os.environ[COMMAND] = str(os.getpid())
             submitted = submitted_jobs(store)
             try:
-                returns = launch([[*fixed, *job] for job in _jobs(pending, sweep.config)])
+                launch_packs(launch, pending, [[*fixed, *job] for job in _jobs(pending, sweep.config)])
             except KeyboardInterrupt:
                 _tell_what_goes_on(store, pending, submitted_jobs(store) - submitted)
                 raise
-            _raise_failure(dict(zip(pending, returns, strict=True)))
     _print_summary(name, store, {trial.id for trial in trials})
     if sweep.config.profile and (store.root / "profile").exists():
         print(f"profiles: {store.root / 'profile'}; for TensorBoard, or open a trace.json.gz in Perfetto")
@@ -115,15 +119,33 @@ def _in_this_process(config: DictConfig) -> bool:
     return bool(config.hydra.launcher._target_ == "hydra._internal.core_plugins.basic_launcher.BasicLauncher")
 
 
-def _raise_failure(returns: Mapping[int, JobReturn]) -> None:
-    failed = {pack: job for pack, job in returns.items() if job.status is not JobStatus.COMPLETED}
-    for job in failed.values():
-        if isinstance(job._return_value, DdlabError):
-            raise job._return_value
-    for pack, job in failed.items():
-        print(f"pack {pack} failed: {job._return_value}", file=sys.stderr)
-    for job in failed.values():
-        _ = job.return_value
+def launch_packs(launch: Launch, packs: Sequence[int], jobs: list[list[str]]) -> None:
+    """Launch the jobs of some packs and wait for them.
+
+    Raises:
+        DdlabError, OSError: a job found a mistake of the user, or something amiss with the machine.
+        LaunchError: packs failed otherwise (the others are stored), or the launcher itself did.
+    """
+    try:
+        returns = launch(jobs)
+    except (DdlabError, OSError, HydraException, OmegaConfBaseException):
+        raise
+    except BrokenProcessPool as error:
+        raise LaunchError(f"a process that trained packs was killed (out of memory?); {GO_ON}") from error
+    except Exception as error:
+        text = f"{type(error).__name__}: {first_line(error)}"
+        raise LaunchError(f"the launcher failed: {text} ({SHOW_TRACEBACK}); {GO_ON}") from error
+    failed = {pack: job._return_value for pack, job in zip(packs, returns, strict=True) if job.status is not JobStatus.COMPLETED}
+    for failure in failed.values():
+        if isinstance(failure, DdlabError | OSError):
+            raise failure
+    if failed:
+        lines = [f"pack {pack} failed: {_failure(failure)} ({SHOW_TRACEBACK})" for pack, failure in failed.items()]
+        raise LaunchError("\nddlab: ".join(lines)) from ExceptionGroup("packs that failed", list(failed.values()))
+
+
+def _failure(error: Exception) -> str:
+    return error.line if isinstance(error, PackFailed) else f"{type(error).__name__}: {first_line(error)}"
 
 
 def _store_plan(
@@ -197,7 +219,7 @@ def _describe_part(part: Part) -> dict[str, Any]:
 
 def print_plan(name: str, packs: Sequence[Pack], machine: Machine, memory: float) -> None:
     """Print the packs of a sweep and what they will cost; memory: bytes that a pack may take."""
-    console = Console()
+    console = Console(markup=False, highlight=False, emoji=False)
     table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("pack", "trials", "width", "P", "P/N", "FLOPs", "MiB", "time"):
         table.add_column(heading, justify="right", no_wrap=True)

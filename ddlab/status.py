@@ -25,7 +25,7 @@ def print_status(root: Path) -> None:
     abouts = store.read_abouts()
     trials = results.trials.merge(plan[["trial_id", "pack"]], on="trial_id")
     last_step = results.curves.groupby("trial_id")["step"].max()
-    console = Console()
+    console = Console(markup=False, highlight=False, emoji=False)
     console.print(f"{results.sweep['name']} in {root}")
     table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("pack", "trials", "at\nstep", "esti-\nmate", "actual", "trial-\nsteps/s", *SHARES):

@@ -15,7 +15,7 @@ MOST_DIGITS = 1_000
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _INTEGER = "tag:yaml.org,2002:int"
-_LONG_NUMBER = re.compile(r"[-+\d_:.xXa-fA-F]{%d,}" % (MOST_DIGITS + 1))
+_LONG_NUMBER = re.compile(rf"[-+\d_:.xXa-fA-F]{{{MOST_DIGITS + 1},}}")
 
 
 class RefusedYaml(yaml.YAMLError):
@@ -56,7 +56,7 @@ class _Reading:
     repeated: int = 0
 
     def see(self, event: yaml.Event) -> None:
-        line = f"line {event.start_mark.line + 1}: "
+        line = f"line {event.start_mark.line + 1}: " if event.start_mark else ""
         if isinstance(event, yaml.CollectionStartEvent):
             self.open.append(_Node(event.anchor))
             self._name(self.open[-1])

@@ -30,9 +30,20 @@ class DdlabSweeper(Sweeper):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
-        self.launcher = Plugins.instance().instantiate_launcher(
-            hydra_context=hydra_context, task_function=task_function, config=config
-        )
+        if config.hydra.job.chdir:
+            raise ConfigError(
+                "hydra.job.chdir=true: must be false; packs run where the command does, as paths such as out and data.path"
+                " are relative to it"
+            )
+        try:
+            self.launcher = Plugins.instance().instantiate_launcher(
+                hydra_context=hydra_context, task_function=task_function, config=config
+            )
+        except (RuntimeError, ImportError) as error:
+            text = " ".join(str(error).split())
+            raise ConfigError(
+                f"hydra.launcher: must be one of Hydra's launchers, such as hydra/launcher=joblib ({text})"
+            ) from error
 
     def sweep(self, arguments: list[str]) -> None:
         from ddlab.catalog import config_groups

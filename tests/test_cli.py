@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hydra.errors import MissingConfigException
 
 import ddlab as package
 from ddlab import catalog
 from ddlab.cli import main
 from ddlab.completion import BASH, complete
-from ddlab.composition import version_base
+from ddlab.composition import explain, version_base
 from ddlab.help import HELP
 from tests.support import ddlab
 from tests.test_sweep_command import TINY
@@ -119,6 +121,12 @@ MISTAKES = {
     "bad figure": (["sweep", "tiny", "figures.curve.recipe=foo"], ["figures.curve.recipe=foo", "double_descent"]),
     "empty out": (["sweep", "tiny", "out="], ["out="]),
     "foreign out": (["sweep", "tiny", "out=sweeps"], ["out=sweeps", "no stored sweep"]),
+    "out with a null": (["sweep", "tiny", "out=a\0b"], [r"out='a\x00b'", "printable"]),
+    "out of no name": (["sweep", "tiny", "out=''"], ["out=", "names no directory"]),
+    "a foreign launcher": (["sweep", "tiny", "hydra.launcher._target_=os.system"], ["hydra.launcher", "os.system"]),
+    "jobs elsewhere": (["sweep", "tiny", "hydra.job.chdir=true"], ["hydra.job.chdir=true", "must be false"]),
+    "Ray": (["sweep", "tiny", "hydra/launcher=ray"], ["hydra/launcher=ray", "not supported yet", "joblib"]),
+    "an unknown launcher": (["sweep", "tiny", "hydra/launcher=jobli"], ["hydra/launcher=jobli", "did you mean 'joblib'"]),
     "a plain word": (["sweep", "tiny", "fast"], ["fast"]),
     "axis of no science": (["sweep", "tiny", "pack.memory_gib=1,2"], ["pack.memory_gib", "can be swept"]),
     "unknown target": (["sweep", "tiny", "+measures.x._target_=no.such"], ["measures.x._target_=no.such"]),
@@ -183,6 +191,57 @@ def test_the_last_of_two_overrides_of_a_key_counts(tiny, capsys):
 def test_out_may_hold_any_characters(tiny):
     assert main(["sweep", tiny, "seed=0", "model.width=3", "train.steps=2", "out=a=b, c's"]) == 0
     assert len(package.load("a=b, c's").trials) == 1
+
+
+@pytest.mark.parametrize(("launcher", "extra"), [("joblib", "joblib"), ("submitit_slurm", "slurm"), ("submitit_local", "slurm")])
+def test_a_launcher_that_is_not_installed_says_which_extra_installs_it(launcher, extra):
+    missing = MissingConfigException("", missing_cfg_file=f"hydra/launcher/{launcher}", options=["basic"])
+    line = explain(missing, Path("tiny.yaml"), [])
+    assert line == f"hydra/launcher={launcher}: is not installed; pip install 'ddlab[{extra}]' does it"
+
+
+def test_out_may_lie_in_the_home_directory(tiny, workplace, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(workplace / "home"))
+    assert main(["sweep", tiny, "seed=0", "model.width=3", "train.steps=2", "out=~/x"]) == 0
+    assert len(package.load("home/x").trials) == 1
+    assert str(workplace / "home/x") in capsys.readouterr().out
+    assert not Path("~").exists()
+
+
+def test_out_of_the_sweeps_file_counts_and_the_command_lines_more(tiny, capsys):
+    with open("sweeps/tiny.yaml", "a") as file:
+        file.write("out: results/own\n")
+    words = ["sweep", tiny, "seed=0", "model.width=3", "train.steps=2"]
+    assert main(words) == 0
+    assert main([*words, "out=results/other"]) == 0
+    assert sorted(path.name for path in Path("results").iterdir()) == ["other", "own"]
+    assert "next: ddlab report results/own\n" in capsys.readouterr().out
+
+
+def test_out_that_is_a_link_to_nothing_is_refused(tiny, workplace, capfd):
+    (workplace / "dangling").symlink_to("nowhere")
+    assert main(["sweep", tiny, "out=dangling"]) == 2
+    assert capfd.readouterr().err == "ddlab: out=dangling: is a link to nowhere, which does not exist\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device"),
+        (OSError("Couldn't read\nit"), "Couldn't read"),
+        (OSError(errno.EACCES, "Permission denied", "there"), "cannot use there: Permission denied"),
+    ],
+)
+def test_what_the_system_refuses_is_one_line(workplace, monkeypatch, capfd, error, expected):
+    def fail():
+        raise error
+
+    monkeypatch.setattr(catalog, "sweep_files", fail)
+    assert main(["list"]) == 2
+    assert capfd.readouterr().err == f"ddlab: {expected}\n"
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    assert main(["list"]) == 2
+    assert "in fail\n    raise error" in capfd.readouterr().err
 
 
 def test_a_mistake_leaves_what_is_stored_untouched(tiny, capfd):

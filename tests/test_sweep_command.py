@@ -407,17 +407,21 @@ def test_packs_run_in_parallel_processes_with_joblib(tiny):
     np.testing.assert_allclose(one[numbers], two[numbers], rtol=1e-4)
 
 
-def test_a_pack_that_fails_is_reported_and_the_others_are_stored(tiny, capsys):
-    (Path.cwd() / "broken.py").write_text(
+def test_a_pack_that_fails_is_one_line_and_the_others_are_stored(tiny, workplace, monkeypatch, capfd):
+    (workplace / "broken.py").write_text(
         "from dataclasses import dataclass\nfrom ddlab.measures import Measure\n"
         "@dataclass(frozen=True)\nclass Broken(Measure):\n    wrong: bool = False\n"
         "    def __call__(self, snapshot):\n        assert not self.wrong, 'broken on purpose'\n        return {}\n"
     )
-    words = ("sweep", tiny, "+measures.broken._target_=broken.Broken", "+measures.broken.wrong=false,true", "seed=0")
-    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
-    done = subprocess.run(
-        [sys.executable, "-m", "ddlab.cli", *words], capture_output=True, text=True, env=environment, check=False
-    )
-    assert done.returncode == 1
-    assert "pack 1 failed: broken on purpose" in done.stderr
+    monkeypatch.syspath_prepend(workplace)
+    words = ["sweep", tiny, "+measures.broken._target_=broken.Broken", "+measures.broken.wrong=false,true", "seed=0"]
+    assert main(words) == 1
+    line = "pack 1 failed: broken.Broken: AssertionError: broken on purpose (HYDRA_FULL_ERROR=1 shows the traceback)"
+    assert [text for text in capfd.readouterr().err.splitlines() if "pack 1/" not in text] == [f"ddlab: {line}"]
     assert ddlab.load("results/tiny").trials["status"].tolist() == ["completed"] * 3 + ["pending"] * 3
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+    assert main(words) == 1
+    printed = capfd.readouterr().err
+    assert 'broken.py", line 7, in __call__' in printed
+    assert printed.endswith(f"ddlab: {line}\n")
+    assert os.environ["HYDRA_FULL_ERROR"] == "1"

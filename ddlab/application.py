@@ -1,0 +1,169 @@
+"""ddlab as a Hydra application: hands a command's words to Hydra, and turns what comes back into one line."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ddlab import catalog
+from ddlab.errors import ConfigError, DdlabError, PackFailed
+
+# What Hydra's own command line shows of a config.
+HYDRA_FLAGS = ("--cfg", "-c", "--package", "-p", "--resolve", "--info", "-i")
+
+
+def run_application(action: str, name: str, overrides: Sequence[str]) -> None:
+    """Compose a sweep and hand it to ddlab's Sweeper.
+
+    Args:
+        action: "plan" or "sweep".
+        name: of the sweep, or the path of its file.
+        overrides: of the command line, and Hydra's flags.
+
+    Raises:
+        ConfigError: a mistake in the sweep or the overrides.
+    """
+    from ddlab.config_files import read_sweep_file
+    from ddlab.removal import removed_key
+
+    path = catalog.find_sweep(name)
+    flags = [word for word in overrides if word.startswith("-")]
+    unknown = [flag for flag in flags if flag not in HYDRA_FLAGS]
+    if unknown:
+        raise ConfigError(f"unknown option '{unknown[0]}'; known: {', '.join(HYDRA_FLAGS)}, and overrides key=value")
+    out = _out(overrides, read_sweep_file(path, overrides), path.stem)
+    rest = [word for word in overrides if not _names_out(word)]
+    if not flags:
+        removed = [key for key in map(removed_key, rest) if key]
+        rest = [f"hydra.sweeper.removed=[{','.join(removed)}]", *(word for word in rest if not removed_key(word))]
+    words = [
+        *([] if flags else ["--multirun"]),
+        "hydra/sweeper=ddlab",
+        "hydra/hydra_logging=none",
+        "hydra/job_logging=none",
+        "hydra.job.name=ddlab",
+        f"hydra.searchpath=[{','.join(_quoted(f'file://{path}') for path in catalog.search_path())}]",
+        f"hydra.sweeper.action={action}",
+        f"hydra.sweeper.command={_quoted(shlex.join(['ddlab', action, name, *overrides]))}",
+        f"out={_quoted(out)}",
+        *rest,
+    ]
+    with _one_line_errors(path, overrides):
+        _run_hydra(path, words)
+
+
+def _names_out(word: str) -> bool:
+    return word.lstrip("+").startswith("out=")
+
+
+def _out(overrides: Sequence[str], sweep: Mapping[str, Any], default: str) -> str:
+    """Return the results directory of the command line, else of the sweep's file, else results/NAME.
+
+    Raises:
+        ConfigError: it is no path, or a link to nothing.
+    """
+    named = [word.partition("=")[2].strip("'\"") for word in overrides if _names_out(word)]
+    out = named[-1] if named else sweep.get("out", f"results/{default}")
+    if not out or not isinstance(out, str):
+        raise ConfigError(f"out={out if named else repr(out)}: names no directory")
+    if not out.isprintable():
+        raise ConfigError(f"out={out!r}: a directory's name has printable characters only")
+    path = Path(out).expanduser()
+    if path.is_symlink() and not path.exists():
+        raise ConfigError(f"out={out}: is a link to {os.readlink(path)}, which does not exist")
+    return str(path) if out.startswith("~") else out
+
+
+def _quoted(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+@contextmanager
+def _one_line_errors(path: Path, overrides: Sequence[str]) -> Iterator[None]:
+    """Turn what Hydra and OmegaConf raise for a mistake into a `ConfigError`."""
+    import yaml
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from ddlab.composition import explain
+
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error, path, overrides)) from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} or a config that it names is not valid YAML: {' '.join(str(error).split())}") from error
+    except (ValueError, TypeError) as error:
+        if not traceback.extract_tb(error.__traceback__)[-1].filename.endswith("defaults_list.py"):
+            raise  # not Hydra's, for a group that was given no name
+        raise ConfigError(f"{shlex.join(overrides)}: a config group needs the name of one of its options") from error
+    except RuntimeError as error:
+        if "plugin" not in str(error):
+            raise
+        raise ConfigError(f"hydra.sweeper: must be ddlab's own ({error})") from error
+
+
+def _run_hydra(path: Path, words: Sequence[str]) -> None:
+    import hydra
+
+    from ddlab.composition import version_base
+
+    command, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = ["ddlab", *words]
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here whole, and leave as one line
+    try:
+        hydra.main(config_path=str(path.parent), config_name=path.stem, **version_base())(train_pack)()
+    finally:
+        sys.argv = command
+        del os.environ["HYDRA_FULL_ERROR"]
+        if full_error is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+def train_pack(config: Any) -> None:
+    """Train one pack: the job that Hydra launches.
+
+    Raises:
+        DdlabError, OSError: a mistake of the user, or something amiss with the machine.
+        PackFailed: any other error, such as one of a user's own component.
+    """
+    from ddlab.config import pack_settings
+    from ddlab.run import run_pack
+
+    try:
+        run_pack(config.out, config.pack.index, pack_settings(config))
+    except (DdlabError, OSError):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        blamed = _component_at_fault(error, _own_packages(config.out, config.pack.index))
+        line = ": ".join(part for part in (blamed, type(error).__name__, text) if part)
+        raise PackFailed(line, traceback.format_exc()) from None  # as text: it may come from another process
+
+
+def _own_packages(root: str, pack: int) -> set[str]:
+    """Return the packages of the user's own components of a pack."""
+    from ddlab.config import load_leaves
+    from ddlab.store import Store
+
+    (config, *_) = Store(root).read_plan(pack=pack, columns=["config"])["config"]
+    targets = [str(value) for key, value in load_leaves(config).items() if key.endswith("_target_")]
+    return {target.partition(".")[0] for target in targets} - {"ddlab"}
+
+
+def _component_at_fault(error: Exception, packages: set[str]) -> str:
+    """Return the class (or module) within some packages that an error comes from; "" where it is none of them."""
+    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
+        kind = type(frame.f_locals.get("self"))
+        module = str(frame.f_globals.get("__name__"))
+        if kind.__module__.partition(".")[0] in packages:
+            return f"{kind.__module__}.{kind.__qualname__}"
+        if module.partition(".")[0] in packages:
+            return module
+    return ""

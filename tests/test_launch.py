@@ -1,0 +1,55 @@
+"""What becomes of packs that fail in other processes, and of launchers that do."""
+
+from __future__ import annotations
+
+import pickle
+
+import pytest
+from hydra.core.utils import JobReturn, JobStatus
+from joblib.externals.loky.process_executor import TerminatedWorkerError
+
+from ddlab.errors import ConfigError, LaunchError, PackFailed
+from ddlab.launch import launch_packs
+
+
+def job(error=None):
+    """A job as a launcher returns it, from another process."""
+    status = JobStatus.COMPLETED if error is None else JobStatus.FAILED
+    return pickle.loads(pickle.dumps(JobReturn(status=status, _return_value=error)))
+
+
+def test_each_pack_that_failed_is_one_line():
+    jobs = [job(), job(PackFailed("mine.Mine: ValueError: no", "Traceback of no")), job(KeyError("a\nb"))]
+    with pytest.raises(LaunchError) as failure:
+        launch_packs(lambda _: jobs, [3, 4, 7], [[], [], []])
+    lines = str(failure.value).splitlines()
+    assert lines[0] == "pack 4 failed: mine.Mine: ValueError: no (HYDRA_FULL_ERROR=1 shows the traceback)"
+    assert lines[1].startswith("ddlab: pack 7 failed: KeyError: ")
+    assert len(lines) == 2
+    assert failure.value.exit_status == 1
+    assert "Traceback of no" in str(failure.value.__cause__.exceptions[0])
+
+
+def test_a_mistake_or_a_full_disk_is_told_as_such():
+    for error in (ConfigError("train.stop_metric=x"), OSError(28, "No space left on device")):
+        with pytest.raises(type(error), match=str(error).split("=")[0][-9:]):
+            launch_packs(lambda _, error=error: [job(RuntimeError("another")), job(error)], [0, 1], [[], []])
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (TerminatedWorkerError("The exit codes of the workers are {SIGKILL(-9)}\n" * 40), "was killed (out of memory?)"),
+        (TypeError("no such\nargument"), "the launcher failed: TypeError: no such (HYDRA_FULL_ERROR=1"),
+    ],
+)
+def test_a_launcher_that_fails_is_one_line_that_says_how_to_go_on(error, expected):
+    def launch(_):
+        raise error
+
+    with pytest.raises(LaunchError) as failure:
+        launch_packs(launch, [0], [[]])
+    assert expected in str(failure.value)
+    assert "the same command goes on" in str(failure.value)
+    assert "\n" not in str(failure.value)
+    assert failure.value.exit_status == 1
