@@ -13,9 +13,7 @@ from typing import Any
 
 from ddlab import catalog
 from ddlab.errors import ConfigError, DdlabError, PackFailed
-
-# What Hydra's own command line shows of a config.
-HYDRA_FLAGS = ("--cfg", "-c", "--package", "-p", "--resolve", "--info", "-i")
+from ddlab.help import HYDRA_FLAGS
 
 
 def run_application(action: str, name: str, overrides: Sequence[str]) -> None:

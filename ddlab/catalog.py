@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from ddlab.errors import ConfigError, suggest
@@ -43,7 +43,9 @@ def find_sweep(name: str) -> Path:
     Raises:
         ConfigError: there is none; the line names the nearest.
     """
-    if name.endswith((".yaml", ".yml")):
+    if name.endswith(".yml"):
+        raise ConfigError(f"sweep '{name}': the name of a sweep's file ends with .yaml, as Hydra reads no other")
+    if name.endswith(".yaml"):
         path = Path(name)
         if path.is_file():
             return path.resolve()
@@ -60,16 +62,18 @@ def find_results(name: str) -> Path:
     Raises:
         ConfigError: there is none.
     """
-    candidates = [Path(name), Path("results") / (Path(name).stem if name.endswith((".yaml", ".yml")) else name)]
+    candidates = [Path(name), Path("results") / (Path(name).stem if name.endswith(".yaml") else name)]
     for path in candidates:
         if (path / "sweep.yaml").is_file():
             return path
     missing = f"no stored results for '{name}' (looked in {candidates[0]} and {candidates[1]})"
-    if name in sweep_files() or (name.endswith((".yaml", ".yml")) and Path(name).is_file()):
+    if name in sweep_files() or (name.endswith(".yaml") and Path(name).is_file()):
         raise ConfigError(f"{missing}; ddlab sweep {name} makes them")
-    raise ConfigError(f"{missing}. {suggest(name, [path.parent.name for path in stored_sweeps()])}".rstrip())
+    raise ConfigError(f"{missing}. {suggest(name, stored_sweeps())}".rstrip())
 
 
-def stored_sweeps() -> Iterator[Path]:
-    """Yield the sweep.yaml files below ./results."""
-    yield from sorted(Path("results").glob("*/sweep.yaml"))
+def stored_sweeps() -> dict[str, Path]:
+    """Return what is stored below ./results, also a directory further down: name -> results directory."""
+    root = Path("results")
+    found = [path.parent for pattern in ("*/sweep.yaml", "*/*/sweep.yaml") for path in root.glob(pattern)]
+    return {path.relative_to(root).as_posix(): path for path in sorted(found)}

@@ -66,8 +66,8 @@ def _run(arguments: list[str]) -> int:
 
         print(f"ddlab {ddlab.__version__}")
         return 0
-    if command not in HELP:
-        raise ConfigError(f"unknown command '{command}'. {suggest(command, HELP)}")
+    if command not in _COMMANDS:
+        raise ConfigError(f"unknown command '{command}'. {suggest(command, _COMMANDS)}")
     if {"-h", "--help"} & set(arguments[1:]):
         print(HELP[command], end="")
         return 0
@@ -122,8 +122,11 @@ def _application(action: str) -> Callable[[Sequence[str]], int]:
 
 
 def _status(arguments: Sequence[str]) -> int:
-    from ddlab.status import print_status
+    from ddlab.status import print_status, print_stored
 
+    if not arguments:
+        print_stored(catalog.stored_sweeps())
+        return 0
     name, rest = _name(arguments, "status")
     if rest:
         raise ConfigError(f"ddlab status: takes one name; got '{rest[0]}' too")
@@ -148,14 +151,18 @@ def _verify(arguments: Sequence[str]) -> int:
 
 
 def _completion(arguments: Sequence[str]) -> int:
-    from ddlab.completion import BASH, complete
+    from ddlab.completion import SCRIPTS, complete
 
-    if list(arguments) == ["bash"]:
-        print(BASH, end="")
-    elif len(arguments) == 2 and arguments[0] == "words":
-        print("\n".join(complete(arguments[1])))
+    if len(arguments) == 2 and arguments[0] == "words":
+        try:
+            words = complete(arguments[1])
+        except Exception:  # the line is not finished; what is wrong with it is said when it is run
+            return 0
+        print("".join(f"{word}\n" for word in words), end="")
+    elif len(arguments) == 1 and arguments[0] in SCRIPTS:
+        print(SCRIPTS[arguments[0]], end="")
     else:
-        raise ConfigError("ddlab completion: known shells: bash")
+        raise ConfigError(f"ddlab completion: takes the name of a shell; known: {', '.join(SCRIPTS)}")
     return 0
 
 

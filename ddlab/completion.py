@@ -1,58 +1,133 @@
-"""Shell completion of subcommands, sweep names, config keys and group options."""
+"""Completion in the shell: of commands, names of sweeps, config keys and options, and the options of figures.
+
+A shell's script hands the line up to the cursor to `ddlab completion words LINE`, and offers the words that come back; where none
+do, it offers files.
+"""
 
 from __future__ import annotations
 
-from ddlab import catalog
-from ddlab.errors import DdlabError
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
 
+from ddlab import catalog
+from ddlab.help import HELP, HYDRA_FLAGS
+
+# In bash `=` parts words, unless the user has taken it from COMP_WORDBREAKS: only what follows it is replaced.
 BASH = """\
 _ddlab() {
-  local IFS=$'\\n'
-  COMPREPLY=($(ddlab completion words "${COMP_LINE:0:COMP_POINT}" 2>/dev/null))
+  local IFS=$'\\n' line="${COMP_LINE:0:COMP_POINT}"
+  local last="${line##* }" kept=
+  [[ $COMP_WORDBREAKS == *=* ]] && kept="${last%"${last##*=}"}"
+  COMPREPLY=($(ddlab completion words "$line" 2>/dev/null))
+  COMPREPLY=("${COMPREPLY[@]#"$kept"}")
   [[ ${#COMPREPLY[@]} -eq 1 && ${COMPREPLY[0]} == *[=.] ]] && compopt -o nospace
+  return 0
 }
 complete -o default -F _ddlab ddlab
 """
 
+ZSH = """\
+_ddlab() {
+  local -a found
+  found=(${(f)"$(ddlab completion words "${(j: :)words[1,CURRENT-1]} $PREFIX" 2>/dev/null)"})
+  (( ${#found} )) || { _default; return }
+  compadd -S '' -- ${(M)found:#*[=.]}
+  compadd -- ${found:#*[=.]}
+}
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit }
+compdef _ddlab ddlab
+"""
+
+FISH = """\
+function __ddlab_words
+  set -l found (ddlab completion words (commandline -cp | string collect) 2>/dev/null)
+  if set -q found[1]
+    printf '%s\\n' $found
+  else
+    __fish_complete_path (commandline -ct)
+  end
+end
+complete -c ddlab -e
+complete -c ddlab -f -a '(__ddlab_words)'
+"""
+
+SCRIPTS = {"bash": BASH, "zsh": ZSH, "fish": FISH}
+
 
 def complete(line: str) -> list[str]:
-    """Return the completions of the last word of a command line (bash: what follows its last `=`)."""
-    words = line.split(" ")
-    command, current = words[1:-1], words[-1]
-    if not command:
-        candidates = ["list", "plan", "sweep", "status", "report", "completion"]
-    elif len(command) == 1:
-        candidates = _names(command[0])
-    elif command[0] in ("plan", "sweep"):
-        candidates = _overrides(command[1], command[2:], current)
-    else:
-        candidates = []
-    matches = sorted({word for word in candidates if word.startswith(current)})
-    break_at = current.rfind("=") + 1
-    return [word[break_at:] for word in matches]
+    """Return the words that the last word of a command line may become."""
+    head, _, current = line.rpartition(" ")
+    try:
+        words = shlex.split(head)[1:]
+    except ValueError:  # an open quote
+        words = head.split()[1:]
+    return sorted({word for word in _candidates(words, current) if word.startswith(current)})
+
+
+def _candidates(words: Sequence[str], current: str) -> list[str]:
+    if not words:
+        return list(HELP)
+    command, *rest = words
+    if current.startswith("-"):
+        return _flags(command)
+    if not rest:
+        return _names(command)
+    if command in ("plan", "sweep"):
+        return _overrides(rest[0], rest[1:], current)
+    return _figure_options(rest[0], rest[1:], current) if command == "report" else []
+
+
+def _flags(command: str) -> list[str]:
+    return ["--help", *(HYDRA_FLAGS if command in ("plan", "sweep") else ())]
 
 
 def _names(command: str) -> list[str]:
     if command in ("plan", "sweep"):
         return list(catalog.sweep_files())
     if command in ("status", "report", "verify"):
-        return [path.parent.name for path in catalog.stored_sweeps()]
-    return ["bash"] if command == "completion" else []
+        return list(catalog.stored_sweeps())
+    return list(SCRIPTS) if command == "completion" else []
 
 
-def _overrides(name: str, chosen: list[str], current: str) -> list[str]:
-    from ddlab.composition import compose_file
+def _overrides(name: str, chosen: Sequence[str], current: str) -> list[str]:
+    """Return config keys, or the options of a config group, of a sweep."""
+    from ddlab.composition import LAUNCHERS, compose_file
 
-    try:
-        path = catalog.find_sweep(name)
-    except DdlabError:
-        return []
-    options = catalog.config_groups([path.parent, *catalog.search_path()])
+    path = catalog.find_sweep(name)
+    groups = catalog.config_groups([path.parent, *catalog.search_path()])
+    options = {**groups, "hydra/launcher": ["basic", *LAUNCHERS]}
     if "=" in current:
-        group = current.split("=")[0]
+        group = current.partition("=")[0]
         return [f"{group}={option}" for option in options.get(group, ())]
-    switched = [word for word in chosen if word.split("=")[0] in options and "," not in word]
+    switched = [word for word in chosen if word.partition("=")[0] in groups and "," not in word]
     keys = [
         key for key in compose_file(path, switched) if not key.startswith(("axes.", "claims.")) and not key.endswith("_target_")
     ]
     return [f"{key}=" for key in (*keys, *options)]
+
+
+def _figure_options(name: str, chosen: Sequence[str], current: str) -> list[str]:
+    """Return the options of the figures of a stored sweep, those that the line adds included."""
+    from ddlab.report.figures import RECIPES
+    from ddlab.yaml_files import read_yaml
+
+    figures: Mapping[str, Mapping[str, Any]] = read_yaml(catalog.find_results(name) / "sweep.yaml")["figures"]
+    recipes = {f"figures.{figure}": spec["recipe"] for figure, spec in figures.items()}
+    for word in (*chosen, current):
+        figure, found, value = word.partition(".recipe=")
+        if found and value in RECIPES:
+            recipes[figure] = value
+    new = current.rpartition(".")[0]
+    if new.startswith("+figures."):
+        recipes.setdefault(new, "")
+    if current.partition("=")[0].endswith(".recipe"):
+        return [f"{current.partition('=')[0]}={recipe}" for recipe in RECIPES]
+    return [word for figure, recipe in recipes.items() for word in _options_of(figure, RECIPES.get(recipe))]
+
+
+def _options_of(figure: str, recipe: type | None) -> list[str]:
+    options = {field.name: str(field.type) for field in fields(recipe)} if recipe else {}
+    mappings = [option for option, kind in options.items() if kind.startswith("Mapping")]
+    return [f"{figure}.{option}{'.' if option in mappings else '='}" for option in ("recipe", *options)]

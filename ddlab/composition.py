@@ -16,15 +16,11 @@ from omegaconf import OmegaConf
 
 from ddlab import catalog
 from ddlab.config import Config, PackSettings, Train, flatten, one_line
+from ddlab.config_files import read_sweep_file
 from ddlab.errors import suggest
 
-_INSTALL = "is not installed; pip install 'ddlab[{}]' does it"
-LAUNCHERS = {
-    "joblib": _INSTALL.format("joblib"),
-    "submitit_slurm": _INSTALL.format("slurm"),
-    "submitit_local": _INSTALL.format("slurm"),
-    "ray": "Ray is not supported yet; known: basic, joblib, submitit_slurm, submitit_local",
-}
+# Launchers that ddlab is tested with -> the extra that installs each.
+LAUNCHERS = {"joblib": "joblib", "submitit_slurm": "slurm", "submitit_local": "slurm"}
 
 
 def version_base(version: str = hydra.__version__) -> dict[str, str]:
@@ -34,6 +30,7 @@ def version_base(version: str = hydra.__version__) -> dict[str, str]:
 
 def compose_file(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Return the leaves of a sweep's config, unresolved, with the given overrides."""
+    read_sweep_file(path, overrides)
     GlobalHydra.instance().clear()
     search = ",".join(f"'file://{directory}'" for directory in catalog.search_path())
     with initialize_config_dir(str(path.parent), **version_base()):
@@ -51,7 +48,9 @@ def explain(error: BaseException, path: Path, overrides: Sequence[str]) -> str:
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         if group == "hydra/launcher" and option in LAUNCHERS:
-            return f"{group}={option}: {LAUNCHERS[option]}"
+            return f"{group}={option}: is not installed; pip install 'ddlab[{LAUNCHERS[option]}]' does it"
+        if group == "hydra/launcher" and option.startswith("ray"):
+            return f"{group}={option}: Ray is not supported yet; known: basic, {', '.join(LAUNCHERS)}"
         return f"{group}={option}: no such option. {suggest(option, error.options or ())}".rstrip()
     unknown = re.search(r"Could not override '([^']+)'", text)
     if unknown:

@@ -1,4 +1,7 @@
-"""What `ddlab --help` and `ddlab COMMAND --help` print."""
+"""What `ddlab --help` and `ddlab COMMAND --help` print, and the flags of Hydra that `plan` and `sweep` take."""
+
+# What Hydra's own command line shows of a config.
+HYDRA_FLAGS = ("--cfg", "-c", "--package", "-p", "--resolve", "--info", "-i")
 
 OVERVIEW = """\
 ddlab: double descent and grokking sweeps, many trials as one compiled program
@@ -6,10 +9,10 @@ ddlab: double descent and grokking sweeps, many trials as one compiled program
   ddlab list                          the sweeps: name, paper, what they show, trials, minutes
   ddlab plan NAME [key=value ...]     trials, packs, P/N range, FLOPs, memory, time; nothing is trained
   ddlab sweep NAME [key=value ...]    train what is not stored yet; results go to results/NAME
-  ddlab status NAME                   how far a sweep is
+  ddlab status [NAME]                 how far a sweep is; without a name, what is stored
   ddlab report NAME [key=value ...]   figures, tables and a page from the stored metrics
   ddlab verify NAME                   the paper's claims, each checked against the stored metrics
-  ddlab completion bash               shell completion:  eval "$(ddlab completion bash)"
+  ddlab completion bash|zsh|fish      shell completion:  eval "$(ddlab completion bash)"
 
 Try:
   ddlab sweep quickstart && ddlab report quickstart
@@ -49,13 +52,14 @@ Overrides (Hydra's grammar; quote parentheses for the shell):
   optimizer=sgd,adam               a group as an axis;  'optimizer=glob(adam*)'
   model.num_params=1000,2000       wanted parameter counts; the width is solved for
   +measures.mine._target_=my.Cls   add a key
-  out=DIR                          another results directory
+  out=DIR                          another results directory; `out: DIR` in the sweep's file does the same
   extend=true                      add trials to a store whose base config differs
   pack.max_trials=1                every trial alone
   pack.memory_gib=16               memory that one pack may take
   train.dtype=bfloat16             arithmetic of the networks (float32, float64; bfloat16: slower on a CPU)
   profile=true                     a JAX profile of a moment of each pack, in OUT/profile
-  hydra/launcher=joblib            packs in parallel processes; submitit_slurm: on a cluster
+  hydra/launcher=joblib            packs in parallel processes (pip install 'ddlab[joblib]'); submitit_slurm: on a cluster
+                                   (pip install 'ddlab[slurm]')
 
   ddlab sweep quickstart
   ddlab sweep mnist1d_width train.steps=2000 out=results/short
@@ -64,13 +68,15 @@ Overrides (Hydra's grammar; quote parentheses for the shell):
   ddlab sweep mnist1d_width --cfg job               the composed config
 
 Your own ./sweeps/NAME.yaml and ./configs/GROUP/OPTION.yaml are found first.
-Exit status: 0 done; 1 a pack failed; 2 a mistake in the command; 130 interrupted.
+Exit status: 0 done; 1 a pack failed (one line each; HYDRA_FULL_ERROR=1 shows the traceback); 2 a mistake in the command;
+130 interrupted.
 """,
     "status": """\
-usage: ddlab status NAME|DIR
+usage: ddlab status [NAME|DIR]
 
-Shows how far a stored sweep is: trials by status, packs, and the command that goes on; and where the time went: estimate
-and actual seconds, trial-steps per second, shares of compiling, steps, evaluation and host.
+Without a name: lists what is stored below ./results, one line each: name, trials done of all, when the sweep was last run.
+With one, shows how far a stored sweep is: trials by status, packs, and the command that goes on; and where the time went:
+estimate and actual seconds, trial-steps per second, shares of compiling, steps, evaluation and host.
 """,
     "report": """\
 usage: ddlab report NAME|DIR [figures.KEY.OPTION=value ...]
@@ -136,5 +142,13 @@ The claims are those of the sweep when it was last run: `ddlab sweep NAME` takes
 
 Exit status: 0 no claim fails; 1 one fails; 2 a mistake in the command.
 """,
-    "completion": 'usage: ddlab completion bash\n\nPrints the completion script. Use: eval "$(ddlab completion bash)"\n',
+    "completion": """\
+usage: ddlab completion bash|zsh|fish
+
+Prints the script that completes commands, sweeps, config keys and options in a shell. Put its line where the shell starts:
+
+  eval "$(ddlab completion bash)"         in ~/.bashrc
+  eval "$(ddlab completion zsh)"          in ~/.zshrc, after compinit
+  ddlab completion fish | source          in ~/.config/fish/config.fish
+""",
 }

@@ -1,8 +1,9 @@
-"""`ddlab status`: how far a stored sweep is, and where its time went."""
+"""`ddlab status`: what is stored; how far a stored sweep is, and where its time went."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,37 @@ import rich.box
 from rich.console import Console
 from rich.table import Table
 
+from ddlab.errors import StoreError
 from ddlab.store import PENDING, Store
 
 # What the wall time of a pack is made of: heading -> what is stored about the pack.
 SHARES = {"compile": "waited_seconds", "step": "step_seconds", "eval": "eval_seconds", "host": "host_seconds"}
+
+
+def print_stored(roots: Mapping[str, Path]) -> None:
+    """Print one line for each stored sweep: name, trials done of all, when it was last run.
+
+    Args:
+        roots: name -> results directory.
+    """
+    if not roots:
+        print("nothing is stored below ./results; ddlab list shows the sweeps, and ddlab sweep NAME trains one")
+        return
+    width = max(map(len, roots))
+    for name, root in roots.items():
+        try:
+            print(f"{name:{width}}  {_progress(Store(root))}")
+        except StoreError as error:
+            print(f"{name:{width}}  cannot be read: {error}")
+    print("\nNext: ddlab status NAME, or ddlab report NAME")
+
+
+def _progress(store: Store) -> str:
+    packs = store.read_plan(columns=["pack"])["pack"]
+    done = int(packs.isin(store.finished_packs()).sum())
+    runs = [str(run["time"]) for run in store.read_provenance() if "time" in run]
+    last = f", last run {datetime.fromisoformat(runs[-1]).astimezone():%Y-%m-%d %H:%M}" if runs else ""
+    return f"{done:,} of {len(packs):,} trials{last}"
 
 
 def print_status(root: Path) -> None:

@@ -12,10 +12,9 @@ from hydra.errors import MissingConfigException
 
 import ddlab as package
 from ddlab import catalog
-from ddlab.cli import main
-from ddlab.completion import BASH, complete
+from ddlab.cli import _COMMANDS, main
 from ddlab.composition import explain, version_base
-from ddlab.help import HELP
+from ddlab.help import HELP, OVERVIEW
 from tests.support import ddlab
 from tests.test_sweep_command import TINY
 
@@ -33,6 +32,12 @@ def test_help_teaches_by_example_and_imports_nothing_heavy(words, capsys):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "ddlab " in done.stdout
     assert not {"jax", "hydra", "pandas", "numpy", "matplotlib"} & set(done.stderr.split())
+
+
+def test_every_command_has_its_help_and_its_line_in_the_overview():
+    assert set(_COMMANDS) == set(HELP)
+    for command in HELP:
+        assert f"\n  ddlab {command} " in OVERVIEW
 
 
 def test_list_names_every_sweep(capsys, workplace):
@@ -91,6 +96,7 @@ MISTAKES = {
     "unknown axis": (["sweep", "tiny", "model.widht=4,5"], ["model.widht", "did you mean 'model.width'"]),
     "unknown sweep": (["sweep", "tinny"], ["tinny", "did you mean 'tiny'"]),
     "no such file": (["sweep", "nothere.yaml"], ["nothere.yaml"]),
+    "another ending": (["sweep", "tiny.yml"], ["tiny.yml", ".yaml"]),
     "unknown option": (["sweep", "tiny", "model=mpl"], ["model=mpl", "did you mean 'mlp'", "quadratic_mlp"]),
     "unknown option of an axis": (["sweep", "tiny", "optimizer=adam,adan"], ["optimizer=adan", "did you mean 'adam'"]),
     "negative width": (["sweep", "tiny", "model.width=-4"], ["model.width=-4", "at least 1"]),
@@ -258,20 +264,3 @@ def test_status_shows_what_is_done(tiny, capsys):
     capsys.readouterr()
     assert main(["status", tiny]) == 0
     assert "3 trials: 3 completed" in capsys.readouterr().out
-
-
-def test_completion_of_commands_names_keys_and_options(tiny):
-    assert complete("ddlab sw") == ["sweep"]
-    assert "tiny" in complete("ddlab sweep ")
-    assert complete("ddlab sweep quick") == ["quickstart"]
-    assert complete("ddlab sweep tiny model.wi") == ["model.width="]
-    assert complete("ddlab sweep tiny optimizer=sgd optimizer.mom") == ["optimizer.momentum="]
-    assert complete("ddlab sweep tiny optimizer=ad") == ["adam", "adamw"]
-    assert complete("ddlab sweep nothere model.wi") == []
-
-
-def test_the_completion_script_works_in_bash(tiny):
-    script = f'{BASH}\nddlab() {{ {sys.executable} -m ddlab.cli "$@"; }}\n'
-    script += 'COMP_LINE="ddlab sweep tiny model.dep"; COMP_POINT=${#COMP_LINE}; compopt() { :; }; _ddlab; echo "${COMPREPLY[@]}"'
-    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "model.depth="

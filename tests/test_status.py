@@ -1,0 +1,69 @@
+"""`ddlab status`: what is stored, and names that look like markup."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from ddlab.cli import main
+from ddlab.provenance import add_provenance
+from ddlab.store import Store
+
+SWEEP = """\
+defaults: [ddlab, _self_]
+axes: {model.width: '3,5', seed: range(2)}
+data: {num_train: 200, num_test: 100}
+train: {steps: 4, batch_size: 20, num_evals: 3}
+"""
+
+
+@pytest.fixture(scope="module")
+def stored(tmp_path_factory):
+    """A results directory of two packs, the second of which is not finished."""
+    directory = tmp_path_factory.mktemp("stored")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(directory)
+        Path("mine.yaml").write_text(SWEEP)
+        assert main(["sweep", "mine.yaml", "pack.max_trials=2"]) == 0
+    (directory / "results/mine/trials/pack=00001.parquet").unlink()
+    return directory / "results/mine"
+
+
+def test_without_a_name_status_lists_what_is_stored(stored, workplace, capsys):
+    for name in ("mine", "reference/one", "damaged"):
+        shutil.copytree(stored, Path("results", name))
+    Path("results/damaged/plan.parquet").unlink()
+    assert main(["status"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    year = Store(stored).read_provenance()[-1]["time"][:4]
+    assert lines[0].startswith("damaged        cannot be read: results/damaged/plan.parquet: missing")
+    assert lines[1].startswith(f"mine           2 of 4 trials, last run {year}-")
+    assert lines[2].startswith(f"reference/one  2 of 4 trials, last run {year}-")
+    assert lines[3:] == ["", "Next: ddlab status NAME, or ddlab report NAME"]
+    assert main(["status", "reference/one"]) == 0
+    assert "4 trials: 2 completed, 2 pending" in capsys.readouterr().out
+
+
+def test_with_nothing_stored_status_says_how_to_begin(workplace, capsys):
+    assert main(["status"]) == 0
+    assert capsys.readouterr().out == (
+        "nothing is stored below ./results; ddlab list shows the sweeps, and ddlab sweep NAME trains one\n"
+    )
+
+
+@pytest.mark.parametrize("out", ["results/r[a]2", "results/[bold]x[/y]", "results/a :smile: [/x]"])
+def test_names_that_look_like_markup_are_printed_as_they_are(stored, workplace, capsys, out):
+    store = Store(shutil.copytree(stored, out))
+    add_provenance(store.provenance_file, {"command": f"ddlab sweep mine.yaml 'out={out}'"})
+    assert main(["status", out]) == 0
+    printed = capsys.readouterr().out
+    assert f"mine in {out}\n" in printed
+    assert f"go on with: ddlab sweep mine.yaml 'out={out}'\n" in printed
+
+
+def test_a_sweeps_name_that_looks_like_markup_is_planned_under_it(workplace, capsys):
+    Path("[red]x[_y].yaml").write_text(SWEEP)
+    assert main(["plan", "[red]x[_y].yaml", "seed=0"]) == 0
+    assert "[red]x[_y]: 2 trials in 1 pack" in capsys.readouterr().out
