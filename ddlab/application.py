@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 import traceback
@@ -35,6 +36,8 @@ def run_application(action: str, name: str, overrides: Sequence[str]) -> None:
     unknown = [flag for flag in flags if flag not in HYDRA_FLAGS]
     if unknown:
         raise ConfigError(f"unknown option '{unknown[0]}'; known: {', '.join(HYDRA_FLAGS)}, and overrides key=value")
+    for word in overrides:
+        _check_size(word)
     out = _out(overrides, read_sweep_file(path, overrides), path.stem)
     rest = [word for word in overrides if not _names_out(word)]
     if not flags:
@@ -54,6 +57,20 @@ def run_application(action: str, name: str, overrides: Sequence[str]) -> None:
     ]
     with _one_line_errors(path, overrides):
         _run_hydra(path, words)
+
+
+def _check_size(word: str) -> None:
+    """Raise `ConfigError` for an override that Hydra's parser cannot take."""
+    from ddlab.yaml_files import MOST_DEPTH, MOST_DIGITS
+
+    shown = word if len(word) <= 60 else f"{word[:60]}..."
+    if re.search(rf"\d{{{MOST_DIGITS + 1}}}", word):
+        raise ConfigError(f"{shown}: a number of more than {MOST_DIGITS:,} digits")
+    depth = 0
+    for character in word:
+        depth += (character in "[{(") - (character in ")}]")
+        if depth > MOST_DEPTH:
+            raise ConfigError(f"{shown}: brackets lie more than {MOST_DEPTH} deep")
 
 
 def _names_out(word: str) -> bool:

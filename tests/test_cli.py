@@ -96,6 +96,8 @@ MISTAKES = {
     "unknown axis": (["sweep", "tiny", "model.widht=4,5"], ["model.widht", "did you mean 'model.width'"]),
     "unknown sweep": (["sweep", "tinny"], ["tinny", "did you mean 'tiny'"]),
     "no such file": (["sweep", "nothere.yaml"], ["nothere.yaml"]),
+    "many digits": (["sweep", "tiny", f"seed={'9' * 5000}"], ["seed=999", "more than 1,000 digits"]),
+    "many brackets": (["sweep", "tiny", f"model.width={'[' * 2000}{']' * 2000}"], ["model.width=[[[", "more than 50 deep"]),
     "another ending": (["sweep", "tiny.yml"], ["tiny.yml", ".yaml"]),
     "unknown option": (["sweep", "tiny", "model=mpl"], ["model=mpl", "did you mean 'mlp'", "quadratic_mlp"]),
     "unknown option of an axis": (["sweep", "tiny", "optimizer=adam,adan"], ["optimizer=adan", "did you mean 'adam'"]),
