@@ -89,7 +89,9 @@ def _out(overrides: Sequence[str], sweep: Mapping[str, Any], default: str) -> st
         raise ConfigError(f"out={out if named else repr(out)}: names no directory")
     if not out.isprintable():
         raise ConfigError(f"out={out!r}: a directory's name has printable characters only")
-    path = Path(out).expanduser()
+    path = Path(os.path.expanduser(out))
+    if str(path).startswith("~"):
+        raise ConfigError(f"out={out}: {path.parts[0]} is nobody's home directory; ./{out} is one of that name here")
     if path.is_symlink() and not path.exists():
         raise ConfigError(f"out={out}: is a link to {os.readlink(path)}, which does not exist")
     return str(path) if out.startswith("~") else out

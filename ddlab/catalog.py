@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -57,19 +58,36 @@ def find_sweep(name: str) -> Path:
 
 
 def find_results(name: str) -> Path:
-    """Return the results directory of a sweep's name or path: NAME itself, or results/NAME.
+    """Return the results directory of a sweep's name or path: NAME itself, results/NAME, or what its file names as `out`.
 
     Raises:
         ConfigError: there is none.
     """
-    candidates = [Path(name), Path("results") / (Path(name).stem if name.endswith(".yaml") else name)]
+    is_file = name.endswith(".yaml")
+    candidates = [Path(name), Path("results") / (Path(name).stem if is_file else name)]
+    file = Path(name) if is_file and Path(name).is_file() else sweep_files().get(name)
+    candidates += _own_out(file) if file else []
     for path in candidates:
         if (path / "sweep.yaml").is_file():
             return path
-    missing = f"no stored results for '{name}' (looked in {candidates[0]} and {candidates[1]})"
-    if name in sweep_files() or (name.endswith(".yaml") and Path(name).is_file()):
+    missing = f"no stored results for '{name}' (looked in {' and '.join(map(str, candidates))})"
+    if file:
         raise ConfigError(f"{missing}; ddlab sweep {name} makes them")
     raise ConfigError(f"{missing}. {suggest(name, stored_sweeps())}".rstrip())
+
+
+def _own_out(file: Path) -> list[Path]:
+    """Return the results directory that a sweep's file names, where it can be read and names one."""
+    import yaml
+
+    from ddlab.yaml_files import read_yaml
+
+    try:
+        sweep = read_yaml(file)
+    except yaml.YAMLError:  # what is stored may be shown all the same
+        return []
+    out = sweep.get("out") if isinstance(sweep, dict) else None
+    return [Path(os.path.expanduser(out))] if isinstance(out, str) else []
 
 
 def stored_sweeps() -> dict[str, Path]:

@@ -78,7 +78,7 @@ class Signals:
 
     def _dropped(self, unraisable: Any) -> None:
         """Deliver a signal again whose exception Python dropped, as in a hook of the garbage collector (JAX has one)."""
-        if isinstance(unraisable.exc_value, Interrupted):
+        if isinstance(unraisable.exc_value, Interrupted) and not self._hold:
             self._deliver_again()
         else:
             self._hook(unraisable)

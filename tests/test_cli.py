@@ -130,6 +130,7 @@ MISTAKES = {
     "empty out": (["sweep", "tiny", "out="], ["out="]),
     "foreign out": (["sweep", "tiny", "out=sweeps"], ["out=sweeps", "no stored sweep"]),
     "out with a null": (["sweep", "tiny", "out=a\0b"], [r"out='a\x00b'", "printable"]),
+    "nobody's home": (["sweep", "tiny", "out=~nobody-here/x"], ["out=~nobody-here/x", "nobody's home"]),
     "out of no name": (["sweep", "tiny", "out=''"], ["out=", "names no directory"]),
     "a foreign launcher": (["sweep", "tiny", "hydra.launcher._target_=os.system"], ["hydra.launcher", "os.system"]),
     "jobs elsewhere": (["sweep", "tiny", "hydra.job.chdir=true"], ["hydra.job.chdir=true", "must be false"]),
@@ -224,6 +225,8 @@ def test_out_of_the_sweeps_file_counts_and_the_command_lines_more(tiny, capsys):
     assert main([*words, "out=results/other"]) == 0
     assert sorted(path.name for path in Path("results").iterdir()) == ["other", "own"]
     assert "next: ddlab report results/own\n" in capsys.readouterr().out
+    assert main(["status", tiny]) == 0
+    assert "tiny in results/own\n" in capsys.readouterr().out
 
 
 def test_out_that_is_a_link_to_nothing_is_refused(tiny, workplace, capfd):

@@ -124,6 +124,14 @@ def test_a_held_signal_waits_for_the_end_of_the_block_and_a_second_one_does_not(
         pytest.fail("nothing was raised")
 
 
+def test_a_second_signal_that_the_garbage_collector_drops_is_raised_soon_after(collect):
+    with pytest.raises(Interrupted, match="SIGINT"), listen(), listen(hold=True):  # noqa: PT012
+        signal.raise_signal(signal.SIGTERM)
+        collect()
+        wait()
+        pytest.fail("nothing was raised")
+
+
 def test_a_thread_leaves_signals_alone(workplace):
     before = [signal.getsignal(number) for number in HANDLED]
     seen = []
