@@ -28,7 +28,7 @@ def run_application(action: str, name: str, overrides: Sequence[str]) -> None:
     Raises:
         ConfigError: a mistake in the sweep or the overrides.
     """
-    from ddlab.config_files import read_sweep_file
+    from ddlab.config_files import read_checked
     from ddlab.removal import removed_key
 
     path = catalog.find_sweep(name)
@@ -38,7 +38,7 @@ def run_application(action: str, name: str, overrides: Sequence[str]) -> None:
         raise ConfigError(f"unknown option '{unknown[0]}'; known: {', '.join(HYDRA_FLAGS)}, and overrides key=value")
     for word in overrides:
         _check_size(word)
-    out = _out(overrides, read_sweep_file(path, overrides), path.stem)
+    out = _out(overrides, read_checked(path, overrides), path.stem)
     rest = [word for word in overrides if not _names_out(word)]
     if not flags:
         removed = [key for key in map(removed_key, rest) if key]

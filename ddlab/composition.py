@@ -16,7 +16,7 @@ from omegaconf import OmegaConf
 
 from ddlab import catalog
 from ddlab.config import Config, PackSettings, Train, flatten, one_line
-from ddlab.config_files import read_sweep_file
+from ddlab.config_files import read_checked
 from ddlab.errors import suggest
 
 # Launchers that ddlab is tested with -> the extra that installs each.
@@ -30,7 +30,7 @@ def version_base(version: str = hydra.__version__) -> dict[str, str]:
 
 def compose_file(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Return the leaves of a sweep's config, unresolved, with the given overrides."""
-    read_sweep_file(path, overrides)
+    read_checked(path, overrides)
     GlobalHydra.instance().clear()
     search = ",".join(f"'file://{directory}'" for directory in catalog.search_path())
     with initialize_config_dir(str(path.parent), **version_base()):

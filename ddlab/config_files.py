@@ -16,7 +16,7 @@ from ddlab.errors import ConfigError
 from ddlab.yaml_files import read_yaml
 
 
-def read_sweep_file(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+def read_checked(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Return the content of a sweep's file, after checking it, what its defaults name, and what the overrides choose.
 
     Raises:

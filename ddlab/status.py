@@ -40,9 +40,15 @@ def print_stored(roots: Mapping[str, Path]) -> None:
 def _progress(store: Store) -> str:
     packs = store.read_plan(columns=["pack"])["pack"]
     done = int(packs.isin(store.finished_packs()).sum())
-    runs = [str(run["time"]) for run in store.read_provenance() if "time" in run]
-    last = f", last run {datetime.fromisoformat(runs[-1]).astimezone():%Y-%m-%d %H:%M}" if runs else ""
-    return f"{done:,} of {len(packs):,} trials{last}"
+    runs = store.read_provenance()
+    return f"{done:,} of {len(packs):,} trials{f', last run {_when(runs[-1])}' if runs else ''}"
+
+
+def _when(run: Mapping[str, Any]) -> str:
+    try:
+        return f"{datetime.fromisoformat(str(run.get('time'))).astimezone():%Y-%m-%d %H:%M}"
+    except ValueError:
+        return "at an unknown time"
 
 
 def print_status(root: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ddlab.cli import main
-from ddlab.config_files import read_sweep_file
+from ddlab.config_files import read_checked
 from ddlab.errors import ConfigError
 
 HEAD = "defaults: [ddlab, _self_]\n"
@@ -65,14 +65,14 @@ def test_a_file_that_cannot_be_composed_is_one_line(options, capfd, case):
 def test_options_that_the_command_line_chooses_are_checked_too(options, choice):
     Path("mine.yaml").write_text(HEAD)
     with pytest.raises(ConfigError, match=r"bomb\.yaml: not valid YAML|loop\.yaml: its defaults"):
-        read_sweep_file(Path("mine.yaml").resolve(), [choice])
+        read_checked(Path("mine.yaml").resolve(), [choice])
 
 
 def test_defaults_of_every_form_pass(options):
     Path("mine.yaml").write_text(
         "\ufeffdefaults:\n  - ddlab\n  - override /model@model: mlp\n  - optional data: null\n  - _self_\n"
     )
-    assert read_sweep_file(Path("mine.yaml").resolve(), ["model=mlp", "seed=range(5)"]).keys() == {"defaults"}
+    assert read_checked(Path("mine.yaml").resolve(), ["model=mlp", "seed=range(5)"]).keys() == {"defaults"}
 
 
 def test_list_leaves_out_hostile_sweeps(workplace, capsys):
