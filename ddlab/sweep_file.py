@@ -13,6 +13,7 @@ import yaml
 from ddlab.config import SCHEMA_VERSION
 from ddlab.errors import StoreError
 from ddlab.files import DamagedPart, write_atomically
+from ddlab.yaml_files import load_yaml
 
 # What is in it -> its type, and what that is in words.
 KEYS: dict[str, tuple[Any, str]] = {
@@ -40,7 +41,7 @@ def read_sweep_file(path: Path) -> dict[str, Any]:
     """
     text = _text(path)
     try:
-        sweep = yaml.safe_load(text)
+        sweep = load_yaml(text)
         version = int(sweep["schema_version"])
     except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise StoreError(f"{path}: damaged ({type(error).__name__}); {REMEDY}") from error

@@ -13,6 +13,7 @@ import yaml
 
 from ddlab.errors import ConfigError, suggest
 from ddlab.report.options import shown
+from ddlab.yaml_files import load_yaml
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def _read_override(word: str) -> Override:
         raise ConfigError(f"'{word}': a report takes figures.KEY.OPTION=value")
     plus, figure, option, text = match.groups()
     try:
-        value = yaml.safe_load(text)
+        value = load_yaml(text)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigError(f"{shown(word)}: the value cannot be read ({str(error).splitlines()[0]})") from error
     if isinstance(value, str):
