@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ddlab import catalog
-from ddlab.errors import ConfigError, DdlabError, PackFailed
+from ddlab.errors import ComponentError, ConfigError, DdlabError, PackFailed
 from ddlab.help import HYDRA_FLAGS
 
 
@@ -148,39 +148,17 @@ def train_pack(config: Any) -> None:
 
     Raises:
         DdlabError, OSError: a mistake of the user, or something amiss with the machine.
-        PackFailed: any other error, such as one of a user's own component.
+        PackFailed: any other error, and one inside a component.
     """
     from ddlab.config import pack_settings
     from ddlab.run import run_pack
 
     try:
         run_pack(config.out, config.pack.index, pack_settings(config))
+    except ComponentError as error:
+        raise PackFailed(str(error), traceback.format_exc()) from None  # as text: it may come from another process
     except (DdlabError, OSError):
         raise
     except Exception as error:
         text = " ".join(str(error).split())
-        blamed = _component_at_fault(error, _own_packages(config.out, config.pack.index))
-        line = ": ".join(part for part in (blamed, type(error).__name__, text) if part)
-        raise PackFailed(line, traceback.format_exc()) from None  # as text: it may come from another process
-
-
-def _own_packages(root: str, pack: int) -> set[str]:
-    """Return the packages of the user's own components of a pack."""
-    from ddlab.config import load_leaves
-    from ddlab.store import Store
-
-    (config, *_) = Store(root).read_plan(pack=pack, columns=["config"])["config"]
-    targets = [str(value) for key, value in load_leaves(config).items() if key.endswith("_target_")]
-    return {target.partition(".")[0] for target in targets} - {"ddlab"}
-
-
-def _component_at_fault(error: Exception, packages: set[str]) -> str:
-    """Return the class (or module) within some packages that an error comes from; "" where it is none of them."""
-    for frame, _ in reversed(list(traceback.walk_tb(error.__traceback__))):
-        kind = type(frame.f_locals.get("self"))
-        module = str(frame.f_globals.get("__name__"))
-        if kind.__module__.partition(".")[0] in packages:
-            return f"{kind.__module__}.{kind.__qualname__}"
-        if module.partition(".")[0] in packages:
-            return module
-    return ""
+        raise PackFailed(f"{type(error).__name__}: {text}".removesuffix(": "), traceback.format_exc()) from None

@@ -68,8 +68,8 @@ Overrides (Hydra's grammar; quote parentheses for the shell):
   ddlab sweep mnist1d_width --cfg job               the composed config
 
 Your own ./sweeps/NAME.yaml and ./configs/GROUP/OPTION.yaml are found first.
-Exit status: 0 done; 1 a pack failed (one line each; HYDRA_FULL_ERROR=1 shows the traceback); 2 a mistake in the command;
-130 interrupted.
+Exit status: 0 done; 1 a pack failed (one line each; HYDRA_FULL_ERROR=1 shows the traceback); 2 a mistake in the command, or other
+processes are at work on the sweep, which are named; 130 interrupted.
 """,
     "status": """\
 usage: ddlab status [NAME|DIR]

@@ -6,16 +6,16 @@ import contextlib
 import io
 import json
 import os
-import resource
 import sys
 import time
 import traceback
+from pathlib import Path
 
 from ddlab.cli import main
 
 
 def run(words: list[str]) -> dict:
-    """Run the command in this process; return its exit status, what it said, seconds and peak memory so far in bytes."""
+    """Run the command in this process; return its exit status, what it said, seconds, peak memory."""
     out, err = io.StringIO(), io.StringIO()
     started = time.monotonic()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -23,8 +23,13 @@ def run(words: list[str]) -> dict:
             status: int | str = main(words)
         except BaseException:  # a traceback is what is looked for
             status = traceback.format_exc()
-    peak = 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"status": status, "out": out.getvalue(), "err": err.getvalue(), "seconds": time.monotonic() - started, "peak": peak}
+    return {"status": status, "out": out.getvalue(), "err": err.getvalue(), "seconds": time.monotonic() - started, "peak": peak()}
+
+
+def peak() -> int:
+    """Return the most memory that this process has had, in bytes; `getrusage` would count that of the process it came from."""
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return 1024 * int(line.split()[1])
 
 
 if __name__ == "__main__":

@@ -409,19 +409,19 @@ def test_packs_run_in_parallel_processes_with_joblib(tiny):
 
 def test_a_pack_that_fails_is_one_line_and_the_others_are_stored(tiny, workplace, monkeypatch, capfd):
     (workplace / "broken.py").write_text(
-        "from dataclasses import dataclass\nfrom ddlab.measures import Measure\n"
-        "@dataclass(frozen=True)\nclass Broken(Measure):\n    wrong: bool = False\n"
-        "    def __call__(self, snapshot):\n        assert not self.wrong, 'broken on purpose'\n        return {}\n"
+        "from dataclasses import dataclass\nfrom ddlab.data.mnist1d import MNIST1D\n"
+        "@dataclass(frozen=True)\nclass Broken(MNIST1D):\n"
+        "    def load(self):\n        assert self.num_train < 200, 'broken on purpose'\n        return super().load()\n"
     )
     monkeypatch.syspath_prepend(workplace)
-    words = ["sweep", tiny, "+measures.broken._target_=broken.Broken", "+measures.broken.wrong=false,true", "seed=0"]
+    words = ["sweep", tiny, "data._target_=broken.Broken", "data.num_train=100,200", "seed=0"]
     assert main(words) == 1
-    line = "pack 1 failed: broken.Broken: AssertionError: broken on purpose (HYDRA_FULL_ERROR=1 shows the traceback)"
+    line = "pack 1 failed: broken.Broken.load: AssertionError: broken on purpose (HYDRA_FULL_ERROR=1 shows the traceback)"
     assert [text for text in capfd.readouterr().err.splitlines() if "pack 1/" not in text] == [f"ddlab: {line}"]
     assert ddlab.load("results/tiny").trials["status"].tolist() == ["completed"] * 3 + ["pending"] * 3
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     assert main(words) == 1
     printed = capfd.readouterr().err
-    assert 'broken.py", line 7, in __call__' in printed
+    assert 'broken.py", line 6, in load' in printed
     assert printed.endswith(f"ddlab: {line}\n")
     assert os.environ["HYDRA_FULL_ERROR"] == "1"
