@@ -46,7 +46,8 @@ def _say(error: Exception, line: str, status: int) -> int:
     """Print an error as one line, after its traceback where the user wants that; return the exit status."""
     if os.environ.get("HYDRA_FULL_ERROR") == "1":
         traceback.print_exception(error)
-    print(f"ddlab: {line}", file=sys.stderr)
+    for part in line.splitlines():
+        print(f"ddlab: {part}", file=sys.stderr)
     return status
 
 

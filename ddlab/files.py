@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+
+# What opening a directory (Windows), or making it last (some file systems of networks), answers where that is not possible.
+CANNOT_SYNC = (errno.EACCES, errno.EPERM, errno.EISDIR, errno.EINVAL, errno.ENOTSUP, errno.ENOSYS)
 
 
 class DamagedPart(UserWarning):
@@ -68,17 +70,20 @@ def _move_to_new(source: Path, target: Path) -> None:
         source.unlink()
 
 
-def remove_unfinished(directory: Path) -> None:
-    """Remove what killed processes have left of files that `write_atomically` had not finished."""
-    for path in directory.glob(".*.????????"):
+def remove_unfinished(directory: Path, name: str) -> None:
+    """Remove what killed processes have left of files of a name (or pattern) that `write_atomically` had not finished."""
+    for path in directory.glob(f".{name}.{'[0-9a-f]' * 8}"):
         path.unlink(missing_ok=True)
 
 
 def _sync_directory(directory: Path) -> None:
-    """Make the names in a directory last, where the system lets a directory be opened (Windows does not)."""
-    with contextlib.suppress(PermissionError, IsADirectoryError):
+    """Make the names in a directory last, where the system and its file system can do that."""
+    try:
         descriptor = os.open(directory, os.O_RDONLY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+    except OSError as error:
+        if error.errno not in CANNOT_SYNC:
+            raise

@@ -6,8 +6,9 @@ import os
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,7 @@ from ddlab.rehearsal import rehearse
 from ddlab.report.claims import make_claim
 from ddlab.report.figures import make_recipe
 from ddlab.store import Store
-from ddlab.stored_plan import check_same_base, extended_plan, listed, say_over_budget, stored_plan
+from ddlab.stored_plan import check_same_base, check_same_trials, extended_plan, listed, say_over_budget, stored_plan
 from ddlab.sweeper import Composer, Sweep, compose_sweep, settle
 
 # To plan more takes so long that the user is told.
@@ -84,18 +85,29 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
         if pending:
             fixed = [f"out='{_escape(str(store.root))}'", *_pack_overrides(sweep.config)]
             signals.check()
-            os.environ[COMMAND] = str(os.getpid())
             submitted = submitted_jobs(store)
             try:
-                launch_packs(launch, pending, [[*fixed, *job] for job in _jobs(pending, sweep.config)])
+                with _as_command():
+                    launch_packs(launch, pending, [[*fixed, *job] for job in _jobs(pending, sweep.config)])
             except KeyboardInterrupt:
                 _tell_what_goes_on(store, pending, submitted_jobs(store) - submitted)
                 raise
     _print_summary(name, store, {trial.id for trial in trials})
     if sweep.config.profile and (store.root / "profile").exists():
         print(f"profiles: {store.root / 'profile'}; for TensorBoard, or open a trace.json.gz in Perfetto")
-    if left := [f"pack {pack} to {Lease(store.pack_lease_file(pack)).holder}" for pack in pending if not store.is_finished(pack)]:
-        raise StoreError(f"not all is done: {', '.join(left)}; the same command goes on when they have ended")
+    if left := [pack for pack in pending if not store.trials_file(pack).exists()]:
+        holders = [f"pack {pack} to {Lease(store.pack_lease_file(pack)).living or 'nobody any more'}" for pack in left]
+        raise StoreError(f"not all is done: {', '.join(holders)}; the same command goes on when they have ended")
+
+
+@contextmanager
+def _as_command() -> Iterator[None]:
+    """Let the processes that are launched know which process to end with."""
+    os.environ[COMMAND] = str(os.getpid())
+    try:
+        yield
+    finally:
+        os.environ.pop(COMMAND, None)
 
 
 def _escape(text: str) -> str:
@@ -136,16 +148,22 @@ def launch_packs(launch: Launch, packs: Sequence[int], jobs: list[list[str]]) ->
         text = f"{type(error).__name__}: {first_line(error)}"
         raise LaunchError(f"the launcher failed: {text} ({SHOW_TRACEBACK}); {GO_ON}") from error
     failed = {pack: job._return_value for pack, job in zip(packs, returns, strict=True) if job.status is not JobStatus.COMPLETED}
-    for failure in failed.values():
-        if isinstance(failure, DdlabError | OSError):
-            raise failure
+    told = {pack: _failure(failure) for pack, failure in failed.items()}
+    if len(set(told.values())) == 1 and isinstance(failure := next(iter(failed.values())), DdlabError | OSError):
+        raise failure
     if failed:
-        lines = [f"pack {pack} failed: {_failure(failure)} ({SHOW_TRACEBACK})" for pack, failure in failed.items()]
-        raise LaunchError("\nddlab: ".join(lines)) from ExceptionGroup("packs that failed", list(failed.values()))
+        lines = [f"pack {pack} failed: {text}" for pack, text in told.items()]
+        raise LaunchError("\n".join(lines)) from ExceptionGroup("packs that failed", list(failed.values()))
 
 
 def _failure(error: Exception) -> str:
-    return error.line if isinstance(error, PackFailed) else f"{type(error).__name__}: {first_line(error)}"
+    """Return why a pack failed, in words; equal for packs that failed alike."""
+    if isinstance(error, DdlabError):
+        return str(error)
+    if isinstance(error, OSError):
+        return error.strerror or first_line(error)
+    line = error.line if isinstance(error, PackFailed) else f"{type(error).__name__}: {first_line(error)}"
+    return f"{line} ({SHOW_TRACEBACK})"
 
 
 def _store_plan(
@@ -158,8 +176,11 @@ def _store_plan(
     run: Mapping[str, Any],
 ) -> list[int]:
     """Store what the sweep is and its plan; return the packs that are to be run."""
-    if store.exists() and not store.sweep_is_whole():
-        warnings.warn(f"{store.sweep_file}: damaged, made again", DamagedPart, stacklevel=2)
+    if not store.sweep_is_whole():
+        if not sweep.config.extend:
+            check_same_trials(store, trials)
+        if store.exists():
+            warnings.warn(f"{store.sweep_file}: damaged, made again", DamagedPart, stacklevel=2)
     stored = store.read_sweep() if store.sweep_is_whole() else None
     stored_parts = stored["parts"] if stored and store.begun_packs() else []
     check_same_base(store, stored_parts, sweep)

@@ -52,12 +52,13 @@ def run_pack(root: str | Path, index: int, settings: PackSettings) -> None:
     _end_with_command()
     if not store.exists():
         raise StoreError(f"{root}: no stored sweep here")
-    try:
-        with _running, listen(hold=True) as signals, Lease(store.pack_lease_file(index), lost=_stop) as lease:
-            if not store.is_finished(index):
-                _run(store, index, settings, signals, lease)
-    except Held as holder:
-        print(f"ddlab: pack {index} is left to {holder}", file=sys.stderr)
+    with _running, listen(hold=True) as signals:
+        try:
+            with Lease(store.pack_lease_file(index), _stop, lambda: signals.received is not None) as lease:
+                if not store.is_finished(index):
+                    _run(store, index, settings, signals, lease)
+        except Held as holder:
+            print(f"ddlab: pack {index} is left to {holder}", file=sys.stderr)
 
 
 def _run(store: Store, index: int, settings: PackSettings, signals: Signals, lease: Lease) -> None:

@@ -193,16 +193,8 @@ class Store:
         self.trials_file(pack).unlink(missing_ok=True)
         if num_parts == 0 and self.checkpoint_directory(pack).exists():
             shutil.rmtree(self.checkpoint_directory(pack))
-        remove_unfinished(directory)
-        remove_unfinished(self.trials_file(pack).parent)
-
-    def read_parts(self, pack: int, num_parts: int) -> pd.DataFrame:
-        """Return the first `num_parts` parts of a pack's curves, in order.
-
-        Raises:
-            StoreError: one of them is missing or damaged.
-        """
-        return pd.concat([self.read_part(pack, part) for part in range(num_parts)], ignore_index=True)
+        remove_unfinished(directory, "part-*.parquet")
+        remove_unfinished(self.trials_file(pack).parent, self.trials_file(pack).name)
 
     def read_part(self, pack: int, part: int) -> pd.DataFrame:
         """Return one part of a pack's curves.
@@ -269,7 +261,7 @@ class Store:
         files = [path for directory in _listed(self.root / "curves", "pack=*") for path in _listed(directory, "part-*.parquet")]
         curves = [table for _, table in _read_each(files, lambda path: typed_table(read_table(path), CURVES))]
         empty = pd.DataFrame({"trial_id": pd.Series(dtype=str), "step": pd.Series(dtype="int64")})
-        joined = pa.concat_tables(curves, promote_options="permissive").to_pandas() if curves else empty
+        joined = _joined(curves, self.root / "curves").to_pandas() if curves else empty
         if len(curves) == len(files):
             self._check_rows(trials, joined)
         return Results(trials, joined, sweep)
@@ -279,7 +271,7 @@ class Store:
         trials = self._planned_trials()
         outcomes = [table for _, table, _ in self._outcomes(self._outcome_files())]
         if outcomes:
-            outcome = pa.concat_tables(outcomes, promote_options="permissive").to_pandas()
+            outcome = _joined(outcomes, self.root / "trials").to_pandas()
             trials = trials.merge(outcome, on="trial_id", how="left")
         else:
             trials = trials.assign(status=None, seconds=np.nan, last_step=np.nan, num_rows=np.nan)
@@ -295,9 +287,22 @@ class Store:
     def _check_rows(self, trials: pd.DataFrame, curves: pd.DataFrame) -> None:
         """Report trials whose rows are not as many as their outcome says, or are stored twice."""
         counts = trials["trial_id"].map(curves.groupby("trial_id").size()).fillna(0)
-        wrong = trials["num_rows"].notna() & (counts != trials["num_rows"])
-        if num := int(wrong.sum()) + int(curves.duplicated(["trial_id", "step"]).sum()):
+        wrong = trials.loc[trials["num_rows"].notna() & (counts != trials["num_rows"]), "trial_id"]
+        twice = curves.loc[curves.duplicated(["trial_id", "step"]), "trial_id"]
+        if num := len({*wrong, *twice}):
             warnings.warn(f"{self.root}: rows of {num:,} trials are missing or stored twice; {REMEDY}", DamagedPart, stacklevel=3)
+
+
+def _joined(tables: Sequence[pa.Table], directory: Path) -> pa.Table:
+    """Return the rows of all tables.
+
+    Raises:
+        StoreError: a column has numbers in one of them and lists in another.
+    """
+    try:
+        return pa.concat_tables(tables, promote_options="permissive")
+    except pa.ArrowException as error:
+        raise StoreError(f"{directory}: packs disagree about the type of a column ({first_line(error)})") from error
 
 
 class PlanLost(StoreError):

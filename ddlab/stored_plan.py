@@ -13,6 +13,7 @@ import pandas as pd
 from ddlab.config import Leaves, PackSettings
 from ddlab.errors import StoreError
 from ddlab.files import DamagedPart
+from ddlab.lease import Held, Lease
 from ddlab.pack import Machine, Pack, over_budget, pack_trials
 from ddlab.plan import Part, Trial
 from ddlab.store import PlanLost, Store
@@ -60,7 +61,7 @@ def stored_plan(store: Store, as_packed: bool) -> pd.DataFrame:
     try:
         plan = store.read_plan()
     except PlanLost as error:
-        commands = sorted({run["command"] for run in store.read_provenance() if "command" in run})
+        commands = _commands(store)
         others = f" (trials of other commands come back with these: {'; '.join(commands)})" if len(commands) > 1 else ""
         warnings.warn(f"{error}{others}", DamagedPart, stacklevel=2)
         return pd.DataFrame(columns=list(PLAN))
@@ -84,8 +85,7 @@ def extended_plan(
     packs |= dict(enumerate(pack_trials(rest, settings, machine), 1 + max([-1, *plan["pack"], *unknown, *packs])))
     for number in unknown.keys() - packs.keys():
         if unknown[number] & {trial.id for trial in rest}:
-            warnings.warn(f"{store.root}: pack {number} is of a lost plan, its trials begin again", DamagedPart, stacklevel=2)
-            store.clear_pack(number)
+            _begin_again(store, number)
     say_over_budget(list(packs.values()), settings, machine)
     rows = []
     for index, pack in packs.items():
@@ -93,6 +93,43 @@ def extended_plan(
         rows += [{**_plan_row(trial, pack, index), "estimated_seconds": seconds} for trial in pack.trials]
     added = pd.DataFrame(rows)
     return added if plan.empty else pd.concat([plan, added], ignore_index=True) if rows else plan
+
+
+def _begin_again(store: Store, pack: int) -> None:
+    """Remove what is stored of a pack of a lost plan, whose trials are in another pack now.
+
+    Raises:
+        StoreError: it is finished, and has trials of another command; or a process is at work on it.
+    """
+    if store.is_finished(pack):
+        raise StoreError(
+            f"{store.root}: the plan is lost, and pack {pack} has trials of another command, too;"
+            f" run that first: {'; '.join(_commands(store))}"
+        )
+    try:
+        with Lease(store.pack_lease_file(pack)):
+            warnings.warn(f"{store.root}: pack {pack} is of a lost plan, its trials begin again", DamagedPart, stacklevel=2)
+            store.clear_pack(pack)
+    except Held as holder:
+        raise StoreError(f"{store.root}: the plan is lost, and pack {pack} is being run by {holder}; wait for it") from holder
+
+
+def check_same_trials(store: Store, trials: Sequence[Trial]) -> None:
+    """Refuse to make a damaged sweep.yaml again from a command that does not know all that is stored.
+
+    Raises:
+        StoreError: naming the commands that may.
+    """
+    stored = {trial for pack in store.begun_packs() for trial in store.stored_trials(pack)}
+    if stored - {trial.id for trial in trials}:
+        raise StoreError(
+            f"{store.sweep_file}: missing or damaged, and there are trials of another command; run that first"
+            f" ({'; '.join(_commands(store))}), or add extend=true"
+        )
+
+
+def _commands(store: Store) -> list[str]:
+    return sorted({run["command"] for run in store.read_provenance()})
 
 
 def say_over_budget(packs: Sequence[Pack], settings: PackSettings, machine: Machine) -> None:

@@ -42,7 +42,9 @@ def read_sweep_file(path: Path) -> dict[str, Any]:
     text = _text(path)
     try:
         sweep = load_yaml(text)
-        version = int(sweep["schema_version"])
+        version = sweep["schema_version"]
+        if not isinstance(version, int):
+            raise TypeError("schema_version is no number")
     except (yaml.YAMLError, KeyError, TypeError, ValueError, RecursionError) as error:
         raise StoreError(f"{path}: damaged ({type(error).__name__}); {REMEDY}") from error
     if version > SCHEMA_VERSION:

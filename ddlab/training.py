@@ -160,15 +160,22 @@ class TrainingRun:
     def _restore(self) -> State:
         """Return the state of the last commit, its rows replayed; a fresh one where there is none."""
         found = self._checkpoints.restore(self._compiled.shapes)
-        try:
-            rows = self._job.store.read_parts(self._job.pack, found.num_parts) if found else None
-        except StoreError as error:
-            warnings.warn(f"{error}; pack {self._job.pack} is trained again", DamagedPart, stacklevel=2)
-            rows = None
-        self._writer.go_on(0 if found is None or rows is None else found.num_parts)
-        if found is None or rows is None:
+        outcomes = self._replayed(found.num_parts) if found else None
+        self._writer.go_on(found.num_parts if found and outcomes else 0)
+        if found is None or outcomes is None:
             return self._compiled.begin()
         state, self._num_evals, _, self._timing = found
-        index = MappingProxyType({trial_id: k for k, trial_id in enumerate(self._prepared.trial_ids)})
-        self._outcomes.replay(index, rows)
+        self._outcomes = outcomes
         return self._compiled.to_devices(state)
+
+    def _replayed(self, num_parts: int) -> Outcomes | None:
+        """Return what became of the trials by the first parts of the curves, one part after the other; None: one is damaged."""
+        outcomes = Outcomes(self._prepared.train, self._prepared.untrained_losses)
+        index = MappingProxyType({trial_id: k for k, trial_id in enumerate(self._prepared.trial_ids)})
+        try:
+            for part in range(num_parts):
+                outcomes.replay(index, self._job.store.read_part(self._job.pack, part))
+        except StoreError as error:
+            warnings.warn(f"{error}; pack {self._job.pack} is trained again", DamagedPart, stacklevel=2)
+            return None
+        return outcomes

@@ -24,16 +24,24 @@ def test_each_pack_that_failed_is_one_line():
         launch_packs(lambda _: jobs, [3, 4, 7], [[], [], []])
     lines = str(failure.value).splitlines()
     assert lines[0] == "pack 4 failed: mine.Mine: ValueError: no (HYDRA_FULL_ERROR=1 shows the traceback)"
-    assert lines[1].startswith("ddlab: pack 7 failed: KeyError: ")
+    assert lines[1].startswith("pack 7 failed: KeyError: ")
     assert len(lines) == 2
     assert failure.value.exit_status == 1
     assert "Traceback of no" in str(failure.value.__cause__.exceptions[0])
 
 
-def test_a_mistake_or_a_full_disk_is_told_as_such():
-    for error in (ConfigError("train.stop_metric=x"), OSError(28, "No space left on device")):
-        with pytest.raises(type(error), match=str(error).split("=")[0][-9:]):
-            launch_packs(lambda _, error=error: [job(RuntimeError("another")), job(error)], [0, 1], [[], []])
+@pytest.mark.parametrize("error", [ConfigError("train.stop_metric=x"), OSError(28, "No space left on device")])
+def test_a_mistake_or_a_full_disk_that_all_packs_met_is_told_once(error):
+    with pytest.raises(type(error), match=str(error).split("=")[0][-9:]):
+        launch_packs(lambda _: [job(), job(error), job(error)], [0, 1, 2], [[], [], []])
+
+
+def test_packs_that_failed_otherwise_are_each_told():
+    jobs = [job(OSError(28, "No space left on device")), job(PackFailed("RuntimeError: another", ""))]
+    with pytest.raises(LaunchError) as failure:
+        launch_packs(lambda _: jobs, [0, 1], [[], []])
+    assert str(failure.value).splitlines()[0] == "pack 0 failed: No space left on device"
+    assert str(failure.value).splitlines()[1].startswith("pack 1 failed: RuntimeError: another")
 
 
 @pytest.mark.parametrize(

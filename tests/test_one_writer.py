@@ -8,21 +8,24 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 import ddlab
+import ddlab.launch
 import ddlab.lease
 from ddlab.cli import main
-from ddlab.config import PackSettings
-from ddlab.errors import StoreError
+from ddlab.errors import Interrupted, StoreError
 from ddlab.lease import Held, Lease
 from ddlab.run import run_pack
 from ddlab.store import DamagedPart, Store
 from ddlab.writer import PackWriter
+from tests import support
 from tests.support import ddlab as command
 
 TRAINED = """\
@@ -41,17 +44,7 @@ data: {num_train: 20, num_features: 50, num_test: 200}
 
 SWEEPS = {"trained": TRAINED, "solved": SOLVED}
 
-SETTINGS = PackSettings(
-    index=0,
-    next=None,
-    max_trials=None,
-    memory_gib=4.0,
-    cpu_devices=1,
-    checkpoint_seconds=0.05,
-    compile_cache_mib=512,
-    keep_checkpoints=False,
-    profile=False,
-)
+SETTINGS = replace(support.SETTINGS, index=0, cpu_devices=1, checkpoint_seconds=0.05, compile_cache_mib=512)
 
 RUN_PACK = f"from ddlab.config import PackSettings; from ddlab.run import run_pack; run_pack('twins', 0, {SETTINGS!r})"
 
@@ -182,10 +175,38 @@ def test_a_directory_that_vanishes_is_not_made_again(tiny):
         run_pack("twins", 0, SETTINGS)
 
 
+@pytest.fixture
+def without_exchange(monkeypatch):
+    """A file system that cannot exchange two files, as NFS and SMB cannot."""
+    monkeypatch.setattr("filelock._soft.exchange_names", lambda *_: False)
+
+
+def test_a_lease_of_a_dead_process_is_taken_where_files_cannot_be_exchanged(workplace, without_exchange):
+    process = subprocess.Popen([sys.executable, "-c", "pass"])
+    process.wait()
+    path = workplace / ".pack=00000"
+    with Lease(path):
+        own = path.read_text()
+    lines = [f"pid={process.pid}" if line.startswith("pid=") else line for line in own.splitlines()]
+    path.write_text("\n".join(lines) + "\n")
+    with Lease(path) as lease:
+        lease.check()
+    assert not list(workplace.iterdir())
+
+
+def test_a_lease_that_another_process_took_meanwhile_is_put_back(workplace):
+    with Lease(workplace / ".pack=00000") as lease:
+        Lease(workplace / ".pack=00000")._remove_that_of("another token")
+        lease.check()
+
+
 FOREIGN = "filelock/2\npid=77\nhost=elsewhere\nmode=lease\ntoken=abc\nduration=90.0\n"
 
 
-def test_a_lease_of_another_machine_is_waited_for_and_taken_when_nobody_touches_it(workplace, monkeypatch, capsys):
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_lease_of_another_machine_is_waited_for_and_taken_when_nobody_touches_it(workplace, monkeypatch, capsys, exchange):
+    if not exchange:
+        monkeypatch.setattr("filelock._soft.exchange_names", lambda *_: False)
     monkeypatch.setattr(ddlab.lease, "SECONDS", 2.0)
     monkeypatch.setattr(ddlab.lease, "PATIENCE", 0.3)
     path = workplace / ".pack=00000"
@@ -195,6 +216,34 @@ def test_a_lease_of_another_machine_is_waited_for_and_taken_when_nobody_touches_
         lease.check()
     assert "waiting for process 77 on elsewhere, batch job 123_4, which may be gone" in capsys.readouterr().err
     assert not list(workplace.iterdir())
+
+
+def test_waiting_for_a_lease_of_another_machine_ends_with_a_signal(workplace):
+    (workplace / ".pack=00000").write_text(FOREIGN)
+    with pytest.raises(Held, match="process 77 on elsewhere"):
+        Lease(workplace / ".pack=00000", cancelled=lambda: True).__enter__()
+
+
+def test_a_lease_that_cannot_be_read_for_a_moment_is_kept(workplace):
+    path = workplace / ".pack=00000"
+    with Lease(path) as lease:
+        path.rename(workplace / "away")
+        threading.Timer(0.3, (workplace / "away").rename, [path]).start()
+        lease.check()
+
+
+def test_what_goes_on_after_an_interruption_is_named(tiny, capsys, monkeypatch):
+    def stop(_):
+        (tiny.root / ".submitit" / "123_0").mkdir(parents=True)
+        raise Interrupted("SIGINT")
+
+    tiny.clear_pack(0)
+    monkeypatch.setattr(ddlab.launch, "launch_packs", lambda *_: stop(_))
+    with Lease(tiny.pack_lease_file(0)):
+        assert main(["sweep", "trained.yaml", "train.steps=20", "train.num_evals=4", "out=twins"]) == 130
+    said = capsys.readouterr().err
+    assert "1 submitted jobs go on by themselves; to end them: scancel 123" in said
+    assert f"pack 0 goes on: process {os.getpid()} on this machine" in said
 
 
 def test_a_lease_names_its_batch_job_and_its_holder_says_so(workplace, monkeypatch):

@@ -86,11 +86,28 @@ def test_a_store_of_a_newer_schema_is_refused(store):
         ddlab.load(store.root)
 
 
-@pytest.mark.parametrize("text", ["", "[1, 2]", "schema_version: many", "{"])
+@pytest.mark.parametrize("text", ["", "[1, 2]", "schema_version: many", "schema_version: .inf", "{"])
 def test_a_damaged_sweep_file_is_named(store, text):
     store.sweep_file.write_text(text)
     with pytest.raises(StoreError, match=r"sweep\.yaml: damaged"):
         ddlab.load(store.root)
+
+
+def test_packs_that_disagree_about_a_column_are_one_error(store):
+    store.write_part(1, 2, {"trial_id": ["t2"], "step": [2], "train_loss": np.ones((1, 3))})
+    with pytest.raises(StoreError, match="curves: packs disagree about the type of a column"):
+        ddlab.load(store.root)
+
+
+def test_what_a_killed_process_left_is_removed_and_nothing_that_others_write(store):
+    own, other, foreign = (
+        store.trials_file(0).parent / name
+        for name in (".pack=00000.parquet.0a1b2c3d", ".pack=00001.parquet.0a1b2c3d", ".env.template")
+    )
+    for path in (own, other, foreign):
+        path.write_text("")
+    store.clear_pack(0)
+    assert [path.exists() for path in (own, other, foreign)] == [False, True, True]
 
 
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
