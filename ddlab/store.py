@@ -279,8 +279,11 @@ class Store:
         return trials
 
     def _planned_trials(self) -> pd.DataFrame:
+        plan = self.read_plan()
+        if plan.empty:
+            raise PlanLost(f"{self.plan_file}: damaged (no trials in it); {REMEDY}")
         try:
-            return pd.DataFrame([_trial_row(row) for row in self.read_plan().to_dict("records")])
+            return pd.DataFrame([_trial_row(row) for row in plan.to_dict("records")])
         except (ValueError, TypeError, AttributeError, ZeroDivisionError) as error:
             raise PlanLost(f"{self.plan_file}: damaged ({first_line(error)}); {REMEDY}") from error
 

@@ -131,6 +131,12 @@ def test_a_missing_plan_is_refused(store):
         store.load()
 
 
+def test_a_plan_without_trials_is_damaged(store):
+    store.write_plan(store.read_plan().iloc[:0])
+    with pytest.raises(StoreError, match=r"plan\.parquet: damaged \(no trials in it\)"):
+        store.load()
+
+
 def test_two_commands_may_not_write_at_once(store):
     with claim(store), pytest.raises(StoreError, match="is running this sweep"), claim(Store(store.root)):
         pass

@@ -183,6 +183,7 @@ def metric_table(results: Results, trials: pd.DataFrame, metric: str) -> pd.Data
 
     A trial that stopped early keeps its last value; one that is not finished has none (nan) after its last step.
     """
+    require(results.curves, metric, "metric")
     curves = results.curves[results.curves["trial_id"].isin(set(trials["trial_id"]))]
     table = curves.pivot_table(index="step", columns="trial_id", values=metric, dropna=False).sort_index()
     stopped = list(trials.loc[trials["status"] == STOPPED, "trial_id"])
@@ -231,6 +232,8 @@ def over_seeds(frame: pd.DataFrame, by: str, metrics: Sequence[str]) -> pd.DataF
 
     Columns: `by`, metric, mean, sd (0 for a single trial), median, trials.
     """
+    for metric in metrics:
+        require(frame, metric, "metric")
     rows = []
     for value, group in frame.groupby(by):
         for metric in metrics:
