@@ -78,6 +78,8 @@ class Lease:
             self._lease.acquire(timeout=timeout, cancel_check=self._cancelled)
         except Timeout:
             return False
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(self._path)) from error  # a full disk, which names no file
         return True
 
     def _taken_over(self) -> bool:
