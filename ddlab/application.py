@@ -28,6 +28,7 @@ def run_application(action: str, name: str, overrides: Sequence[str]) -> None:
     Raises:
         ConfigError: a mistake in the sweep or the overrides.
     """
+    from ddlab.composition import quoted
     from ddlab.config_files import read_checked
     from ddlab.removal import removed_key
 
@@ -49,10 +50,10 @@ def run_application(action: str, name: str, overrides: Sequence[str]) -> None:
         "hydra/hydra_logging=none",
         "hydra/job_logging=none",
         "hydra.job.name=ddlab",
-        f"hydra.searchpath=[{','.join(_quoted(f'file://{path}') for path in catalog.search_path())}]",
+        f"hydra.searchpath=[{','.join(quoted(f'file://{path}') for path in catalog.search_path())}]",
         f"hydra.sweeper.action={action}",
-        f"hydra.sweeper.command={_quoted(shlex.join(['ddlab', action, name, *overrides]))}",
-        f"out={_quoted(out)}",
+        f"hydra.sweeper.command={quoted(shlex.join(['ddlab', action, name, *overrides]))}",
+        f"out={quoted(out)}",
         *rest,
     ]
     with _one_line_errors(path, overrides):
@@ -83,7 +84,9 @@ def _out(overrides: Sequence[str], sweep: Mapping[str, Any], default: str) -> st
     Raises:
         ConfigError: it is no path, or a link to nothing.
     """
-    named = [word.partition("=")[2].strip("'\"") for word in overrides if _names_out(word)]
+    from ddlab.composition import unquoted
+
+    named = [unquoted(word.partition("=")[2]) for word in overrides if _names_out(word)]
     out = named[-1] if named else sweep.get("out", f"results/{default}")
     if not out or not isinstance(out, str):
         raise ConfigError(f"out={out if named else repr(out)}: names no directory")
@@ -95,10 +98,6 @@ def _out(overrides: Sequence[str], sweep: Mapping[str, Any], default: str) -> st
     if path.is_symlink() and not path.exists():
         raise ConfigError(f"out={out}: is a link to {os.readlink(path)}, which does not exist")
     return str(path) if out.startswith("~") else out
-
-
-def _quoted(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 @contextmanager
@@ -121,7 +120,7 @@ def _one_line_errors(path: Path, overrides: Sequence[str]) -> Iterator[None]:
             raise  # not Hydra's, for a group that was given no name
         raise ConfigError(f"{shlex.join(overrides)}: a config group needs the name of one of its options") from error
     except RuntimeError as error:
-        if "plugin" not in str(error):
+        if not re.match("Invalid plugin|Unknown plugin class", str(error)):
             raise
         raise ConfigError(f"hydra.sweeper: must be ddlab's own ({error})") from error
 

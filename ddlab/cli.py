@@ -7,8 +7,9 @@ import shlex
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO
 
 from ddlab import catalog
 from ddlab.errors import ConfigError, DdlabError, Interrupted, suggest
@@ -17,11 +18,41 @@ from ddlab.help import HELP, OVERVIEW
 from ddlab.signals import listen
 
 
+class OutputClosed(OSError):
+    """Whoever read standard output, such as `head`, has gone: no mistake of anybody."""
+
+
+class _Output:
+    """Standard output that tells when its reader has gone; a broken pipe anywhere else is an error."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, text: str) -> int:
+        with _reader_may_go():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        with _reader_may_go():
+            self._stream.flush()
+
+
+@contextmanager
+def _reader_may_go() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError as error:
+        raise OutputClosed(*error.args) from error
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        with listen(), warnings.catch_warnings():
+        with listen(), warnings.catch_warnings(), redirect_stdout(_Output(sys.stdout)):
             warnings.showwarning = _show_warning  # type: ignore[assignment]
             status = _run(arguments)
             sys.stdout.flush()
@@ -34,7 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MemoryError as error:
         print(f"ddlab: this machine's memory does not do for it ({error or 'out of memory'})", file=sys.stderr)
         return 2
-    except BrokenPipeError:
+    except OutputClosed:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:

@@ -21,6 +21,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ddlab import signals
+from ddlab.composition import quoted
 from ddlab.config import PackSettings, pack_settings
 from ddlab.devices import use_cpu_cores
 from ddlab.errors import DdlabError, LaunchError, PackFailed, StoreError
@@ -83,7 +84,7 @@ def plan_and_launch(name: str, composer: Composer, overrides: Sequence[str], act
     with claim(store):
         pending = _store_plan(name, store, sweep, trials, settings, machine, this_run(command, overrides))
         if pending:
-            fixed = [f"out='{_escape(str(store.root))}'", *_pack_overrides(sweep.config)]
+            fixed = [f"out={quoted(str(store.root))}", *_pack_overrides(sweep.config)]
             signals.check()
             submitted = submitted_jobs(store)
             try:
@@ -108,10 +109,6 @@ def _as_command() -> Iterator[None]:
         yield
     finally:
         os.environ.pop(COMMAND, None)
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("'", "\\'")
 
 
 def _pack_overrides(config: DictConfig) -> list[str]:

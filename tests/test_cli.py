@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import MissingConfigException
 
 import ddlab as package
-from ddlab import catalog
+from ddlab import application, catalog, run
 from ddlab.cli import _COMMANDS, main
-from ddlab.composition import explain, version_base
+from ddlab.composition import explain, quoted, unquoted, version_base
 from ddlab.help import HELP, OVERVIEW
 from tests.support import ddlab
 from tests.test_sweep_command import TINY
+
+
+def raising(error):
+    def fail(*_):
+        raise error
+
+    return fail
 
 
 @pytest.fixture
@@ -202,6 +211,29 @@ def test_out_may_hold_any_characters(tiny):
     assert len(package.load("a=b, c's").trials) == 1
 
 
+BACKSLASHES = ["a\\b", "a\\\\b", "a\\", "a\\\\", "a\\'b", "\\'", "'", "a'b\\\\'", '"', '\\"', "a b", ""]
+
+
+@pytest.mark.parametrize("text", BACKSLASHES)
+def test_hydra_reads_a_quoted_text_as_it_was(text):
+    assert OverridesParser.create().parse_override(f"x={quoted(text)}").value() == text
+    assert unquoted(quoted(text)) == text
+
+
+@pytest.mark.parametrize("text", ["a=b, c's", "dogs'", "'a' or 'b'", "'a','b'", "'a", "a\\b", "'a\\'"])
+def test_text_that_is_not_quoted_as_a_whole_is_left_as_it_is(text):
+    assert unquoted(text) == text
+
+
+def test_out_may_hold_backslashes_and_quotes(tiny):
+    words = ["sweep", tiny, "seed=0", "model.width=3", "train.steps=2"]
+    for number, out in enumerate(("a\\b", "dogs'", "'it\\'s'")):
+        assert main([*words, f"out={out}"]) == 0
+        assert len([path for path in Path().iterdir() if (path / "sweep.yaml").exists()]) == number + 1
+        assert main(["status", unquoted(out)]) == 0
+    assert {"a\\b", "dogs'", "it's"} <= {path.name for path in Path().iterdir()}
+
+
 @pytest.mark.parametrize(("launcher", "extra"), [("joblib", "joblib"), ("submitit_slurm", "slurm"), ("submitit_local", "slurm")])
 def test_a_launcher_that_is_not_installed_says_which_extra_installs_it(launcher, extra):
     missing = MissingConfigException("", missing_cfg_file=f"hydra/launcher/{launcher}", options=["basic"])
@@ -253,6 +285,37 @@ def test_what_the_system_refuses_is_one_line(workplace, monkeypatch, capfd, erro
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     assert main(["list"]) == 2
     assert "in fail\n    raise error" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("place", ["Invalid plugin 'os.path': not the hydra_plugins package", "Unknown plugin class : 'x'"])
+def test_a_foreign_sweeper_is_a_mistake(tiny, monkeypatch, capfd, place):
+    monkeypatch.setattr(application, "_run_hydra", raising(RuntimeError(place)))
+    assert main(["sweep", tiny]) == 2
+    assert capfd.readouterr().err == f"ddlab: hydra.sweeper: must be ddlab's own ({place})\n"
+
+
+def test_an_error_of_jax_that_speaks_of_plugins_is_not_taken_for_one_of_the_sweeper(tiny, monkeypatch):
+    error = RuntimeError("Unable to initialize backend 'cuda': (you may need to uninstall the failing plugin package)")
+    monkeypatch.setattr(application, "_run_hydra", raising(error))
+    with pytest.raises(RuntimeError, match="Unable to initialize"):
+        main(["sweep", tiny])
+
+
+def test_a_broken_pipe_of_a_job_is_no_success(tiny, monkeypatch, capfd):
+    monkeypatch.setattr(run, "run_pack", raising(BrokenPipeError(errno.EPIPE, "Broken pipe")))
+    assert main(["sweep", tiny]) == 2
+    assert capfd.readouterr().err.splitlines()[-1] == "ddlab: Broken pipe"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_reader_of_standard_output_may_go(unbuffered):
+    code = "import sys, os; from ddlab.cli import main; sys.stdin.read(); os._exit(main(['list']))"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = subprocess.Popen([sys.executable, "-c", code], env={**os.environ, "PYTHONUNBUFFERED": unbuffered}, **pipes)
+    process.stdout.close()
+    process.stdin.close()
+    assert (process.stderr.read(), process.wait()) == (b"", 0)
+    process.stderr.close()
 
 
 def test_a_mistake_leaves_what_is_stored_untouched(tiny, capfd):

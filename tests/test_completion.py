@@ -48,6 +48,13 @@ def test_sweeps_keys_and_options_are_completed(tiny):
     assert complete("ddlab sweep tiny hydra/launcher=submitit_s") == ["hydra/launcher=submitit_slurm"]
 
 
+def test_keys_are_completed_in_a_directory_whose_name_has_a_quote(tiny, monkeypatch):
+    place = tiny / "it's\\"
+    shutil.copytree(tiny / "sweeps", place / "sweeps")
+    monkeypatch.chdir(place)
+    assert complete("ddlab sweep tiny model.wi") == ["model.width="]
+
+
 def test_stored_sweeps_and_the_options_of_their_figures_are_completed(tiny):
     for command in ("status", "report", "verify"):
         assert complete(f"ddlab {command} ") == ["tiny"]
