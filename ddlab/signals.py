@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -32,7 +33,7 @@ class Signals:
         self._before: dict[signal.Signals, Any] = {}
         self._redelivery: threading.Thread | None = None
         self._redelivered = False
-        self._answered = threading.Event()
+        self._answered = True  # no Event: its lock would be waited for, by a signal that comes while another one sets it
 
     def check(self) -> None:
         """Raise `Interrupted` where a signal has come."""
@@ -73,7 +74,7 @@ class Signals:
         elif self._raising and not second and self._outlasts_imports and _importing(frame):
             self._deliver_again()
         elif self._raising:
-            self._answered.set()
+            self._answered = True
             raise Interrupted(self.received.name)
 
     def _dropped(self, unraisable: Any) -> None:
@@ -85,16 +86,16 @@ class Signals:
 
     def _deliver_again(self) -> None:
         """Send the signal again and again from a thread, until it is answered."""
-        if self._redelivery is None or self._answered.is_set():
+        if self._redelivery is None or self._answered:
             raising, self._raising = self._raising, False  # not while the thread starts: it would be dropped anew
             self._end_redelivery()
-            self._answered.clear()
+            self._answered = False
             self._redelivery = threading.Thread(target=self._deliver, daemon=True)
             self._redelivery.start()
             self._raising = raising
 
     def _end_redelivery(self) -> None:
-        self._answered.set()
+        self._answered = True
         if self._redelivery is not None:
             self._redelivery.join()  # its last signal must find us still listening
 
@@ -102,9 +103,11 @@ class Signals:
         main = threading.main_thread().ident
         assert main is not None
         assert self.received is not None
-        while not self._answered.wait(REDELIVERY_SECONDS):
+        time.sleep(REDELIVERY_SECONDS)
+        while not self._answered:
             self._redelivered = True
             signal.pthread_kill(main, self.received)
+            time.sleep(REDELIVERY_SECONDS)
 
 
 def _importing(frame: FrameType | None) -> bool:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gc
 import importlib
+import itertools
 import signal
+import sys
 import threading
 
 import pytest
@@ -110,6 +112,40 @@ def test_a_second_signal_is_raised_within_an_import_too(workplace, monkeypatch):
     (workplace / "endless.py").write_text("import signal\nsignal.raise_signal(2)\nsignal.raise_signal(2)\nraise AssertionError\n")
     with pytest.raises(Interrupted), listen():
         importlib.import_module("endless")
+
+
+def deliver(at):
+    """Deliver SIGINT, and SIGTERM when so many lines of what that does were run; return whether there were so many."""
+    left = [at]
+
+    def trace(frame, event, _):
+        left[0] -= event == "line" and frame.f_code.co_filename != __file__
+        if left[0] == 0:
+            left[0] = -1
+            signal.raise_signal(signal.SIGTERM)
+        return trace
+
+    with pytest.raises(Interrupted), listen():  # noqa: PT012
+        sys.settrace(trace)
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            sys.settrace(None)
+    return left[0] < 0
+
+
+def test_a_second_signal_at_any_line_of_the_answer_to_the_first_is_answered_too():
+    def hangs(*_):
+        pytest.fail("waits for ever")
+
+    before = signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(20)
+    try:
+        lines = next(at for at in itertools.count(1) if not deliver(at))
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+    assert lines > 5
 
 
 def test_a_held_signal_waits_for_the_end_of_the_block_and_a_second_one_does_not():
