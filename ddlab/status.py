@@ -13,10 +13,12 @@ from rich.console import Console
 from rich.table import Table
 
 from ddlab.errors import StoreError
+from ddlab.files import first_line
 from ddlab.store import PENDING, Store
 
 # What the wall time of a pack is made of: heading -> what is stored about the pack.
 SHARES = {"compile": "waited_seconds", "step": "step_seconds", "eval": "eval_seconds", "host": "host_seconds"}
+STORED = {*SHARES.values(), "trial_steps"}
 
 
 def print_stored(roots: Mapping[str, Path]) -> None:
@@ -31,9 +33,13 @@ def print_stored(roots: Mapping[str, Path]) -> None:
     width = max(map(len, roots))
     for name, root in roots.items():
         try:
-            print(f"{name:{width}}  {_progress(Store(root))}")
+            progress = _progress(Store(root))
         except StoreError as error:
             print(f"{name:{width}}  cannot be read: {error}")
+        except OSError as error:
+            print(f"{name:{width}}  cannot be read: {error.filename or root}: {error.strerror or first_line(error)}")
+        else:
+            print(f"{name:{width}}  {progress}")
     print("\nNext: ddlab status NAME, or ddlab report NAME")
 
 
@@ -94,11 +100,12 @@ def print_status(root: Path) -> None:
 def _times(estimates: Sequence[float | None], abouts: Sequence[Mapping[str, Any] | None]) -> list[str]:
     """Return the cells of estimate, actual, trial-steps per second and shares, summed over packs."""
     estimate = "" if None in estimates else f"{sum(estimates):.1f}"  # type: ignore[arg-type]
-    known = [about for about in abouts if about is not None and about.keys() >= set(SHARES.values())]
+    known = [about for about in abouts if about is not None and about.keys() >= STORED]
     if not known:
         return [estimate]
     seconds = {heading: sum(about[key] for about in known) for heading, key in SHARES.items()}
     total = sum(seconds.values())
     stepping = seconds["step"]
     rate = f"{sum(about['trial_steps'] for about in known) / stepping:,.0f}" if stepping else ""
-    return [estimate, f"{total:.1f}", rate, *(f"{share / total:.0%}" for share in seconds.values())]
+    shares = [f"{share / total:.0%}" for share in seconds.values()] if total else []
+    return [estimate, f"{total:.1f}", rate, *shares]

@@ -9,6 +9,7 @@ import pytest
 
 from ddlab.cli import main
 from ddlab.provenance import add_provenance
+from ddlab.status import SHARES
 from ddlab.store import Store
 
 SWEEP = """\
@@ -44,6 +45,42 @@ def test_without_a_name_status_lists_what_is_stored(stored, workplace, capsys):
     assert lines[3:] == ["", "Next: ddlab status NAME, or ddlab report NAME"]
     assert main(["status", "reference/one"]) == 0
     assert "4 trials: 2 completed, 2 pending" in capsys.readouterr().out
+
+
+def test_a_directory_that_cannot_be_read_does_not_end_the_list(stored, workplace, capsys, monkeypatch):
+    for name in ("mine", "locked"):
+        shutil.copytree(stored, Path("results", name))
+    read = Store.read_provenance
+
+    def locked(self):
+        if self.root.name == "locked":
+            raise PermissionError(13, "Permission denied", "results/locked/provenance.json")
+        return read(self)
+
+    monkeypatch.setattr(Store, "read_provenance", locked)
+    assert main(["status"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "locked  cannot be read: results/locked/provenance.json: Permission denied"
+    assert lines[1].startswith("mine    2 of 4 trials, last run ")
+
+
+@pytest.mark.parametrize(("seconds", "cell"), [(None, ""), (0, "0.0")])
+def test_an_outcome_without_times_is_shown_without_shares(stored, workplace, capsys, monkeypatch, seconds, cell):
+    read = Store.read_abouts
+
+    def abouts(self):
+        kept = {pack: {key: value for key, value in about.items() if key != "trial_steps"} for pack, about in read(self).items()}
+        return (
+            kept
+            if seconds is None
+            else {pack: {**about, **dict.fromkeys([*SHARES.values(), "trial_steps"], 0)} for pack, about in kept.items()}
+        )
+
+    monkeypatch.setattr(Store, "read_abouts", abouts)
+    assert main(["status", str(stored)]) == 0
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if "2 completed" in line and not line.startswith("4"))
+    assert " ".join(line.split()[5:]) == cell
+    assert "%" not in line
 
 
 def test_with_nothing_stored_status_says_how_to_begin(workplace, capsys):
