@@ -142,6 +142,17 @@ def test_a_number_beside_all_its_resamples_has_their_quantiles_and_not_an_interv
     assert str(bca(math.nan, np.full(2000, math.nan), [np.full(10, math.nan)], 10)) == "none in 2,000 of 2,000 resamples"
 
 
+@pytest.mark.parametrize("odd", [math.nan, math.inf, -math.inf])
+def test_a_number_missing_without_one_seed_leaves_the_acceleration_of_the_others(odd):
+    resampled, left_out = np.random.default_rng(0).lognormal(0, 0.5, 2000), np.array([1.0, 1.0, 1.1, 0.9, 0.2])
+    whole = bca(1.0, resampled, [left_out], 6)
+    partly = bca(1.0, resampled, [np.append(left_out, odd)], 6)
+    assert partly.kind == "95 %; none in 1 of 6 left-out seeds"
+    assert (partly.low, partly.high) == (whole.low, whole.high)
+    assert whole.low != bca(1.0, resampled, [np.zeros(5)], 6).low  # whose acceleration is 0
+    assert bca(1.0, resampled, [np.full(5, odd)], 6).kind == "95 %; none in 5 of 5 left-out seeds"
+
+
 def test_infinite_values_are_kept_apart_from_those_that_do_not_count():
     sample = make_sample(of_seeds([1.0, math.inf, 3.0, -math.inf, math.nan]), "m", None)
     weights = np.array([[1, 0, 1, 0, 1], [1, 1, 0, 0, 0], [0, 1, 0, 1, 0], [0, 0, 0, 2, 0], [0, 0, 0, 0, 1.0]])

@@ -84,7 +84,9 @@ def bca(measured: float, resampled: np.ndarray, left_out: Sequence[np.ndarray], 
     if same.all():
         return Interval(measured, measured, missing or "all resamples")
     below = float((found < measured)[~same].sum() + same.sum() / 2) / len(found)
-    bias, acceleration = ndtri(below), _acceleration(left_out)
+    bias = ndtri(below)
+    acceleration, without = _acceleration(left_out)
+    missing = _joined(missing, without)
     tail = math.sqrt(num_seeds / (num_seeds - 1)) * stdtrit(num_seeds - 1, (1 + LEVEL) / 2)
     if abs(bias) >= tail:
         low, high = np.quantile(found, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
@@ -94,13 +96,18 @@ def bca(measured: float, resampled: np.ndarray, left_out: Sequence[np.ndarray], 
     return Interval(float(low), float(high), _joined(f"{100 * LEVEL:g} %", missing))
 
 
-def _acceleration(left_out: Sequence[np.ndarray]) -> float:
-    """Return the acceleration: a sixth of the skewness of the number's derivatives by the seeds of all factors."""
-    influences = [(len(numbers) - 1) / len(numbers) * (np.mean(numbers) - numbers) for numbers in left_out]
-    every = np.concatenate(influences)
-    every = every[np.isfinite(every)]
+def _acceleration(left_out: Sequence[np.ndarray]) -> tuple[float, str]:
+    """Return the acceleration, a sixth of the skewness of the number's derivatives by the seeds of all factors; and in how many
+    left-out seeds there is none of these, in words.
+    """
+    found = [numbers[np.isfinite(numbers)] for numbers in left_out]
+    every = np.concatenate(
+        [(len(numbers) - 1) / len(numbers) * (np.mean(numbers) - numbers) if len(numbers) else numbers for numbers in found]
+    )
     spread = float(np.square(every).sum())
-    return float((every**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0
+    total = sum(map(len, left_out))
+    missing = _missing(total - len(every), total, "left-out seeds")
+    return float((every**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0, missing
 
 
 def _range(sample: Sample, numbers: Numbers) -> Interval:
