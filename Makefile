@@ -50,7 +50,7 @@ test-isa: setup ## the numeric tests as on x86 processors with SSE4.2 and with A
 	done
 	$(BIN)/python -m pytest -n 2 -m 'numeric and not torch'
 
-test-slow: setup ## the tests that take minutes: ten kills of a running sweep
+test-slow: setup ## the tests that take minutes: fuzz, twins, damage, kills of a running sweep
 	$(BIN)/python -m pytest -m slow
 
 test-torch: setup ## PyTorch against the stored trajectories (installs the bench extra)

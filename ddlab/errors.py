@@ -94,8 +94,8 @@ def suggest(word: str, known: Iterable[str], most: int = 12) -> str:
         tail = difflib.get_close_matches(word.rsplit(".", 1)[-1], tails, n=1, cutoff=0.7)
         near = [tails[name] for name in tail]
     if not near:
-        inside = word.rsplit(".", 1)[-1]
-        near = [key for key in known if len(inside) > 2 and inside in key.rsplit(".", 1)[-1]][:1]
+        part = word.rsplit(".", 1)[-1]
+        near = [key for key in known if len(part) > 2 and part in key.rsplit(".", 1)[-1]][:1]
     parts = [f"did you mean '{near[0]}'?"] if near else []
     if len(known) <= (most if near else 2 * most):
         parts.append(f"known: {', '.join(known)}")

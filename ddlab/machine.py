@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
-import yaml
 
 from ddlab.cache import cache_directory
 from ddlab.catalog import shipped
@@ -28,6 +27,7 @@ from ddlab.models import size_of
 from ddlab.pack import Machine
 from ddlab.plan import tiling
 from ddlab.train import make_inputs, make_program
+from ddlab.yaml_files import read_yaml
 
 VERSION = 5
 WIDTHS = (8, 64, 512)
@@ -140,6 +140,6 @@ def _standard(width: int) -> Leaves:
     """Return a one-layer network trained by Adam without measures: what the shipped sweeps are made of."""
     groups = {"model": "mlp", "optimizer": "adam", "train": "default"}
     files = {group: shipped("configs") / group / f"{option}.yaml" for group, option in groups.items()}
-    chosen = {group: yaml.safe_load(file.read_text()) for group, file in files.items()}
+    chosen = {group: read_yaml(file) for group, file in files.items()}
     fixed = {"model.width": width, "train.steps": 10**9, "train.batch_size": BATCH_SIZE, "seed": 0}
     return {**flatten(chosen), **fixed}
