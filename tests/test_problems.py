@@ -47,6 +47,7 @@ def num_bytes(tree):
     return sum(int(np.prod(array.shape)) * np.dtype(array.dtype).itemsize for array in jax.tree.leaves(tree))
 
 
+@pytest.mark.numeric
 @pytest.mark.parametrize("case", CASES)
 def test_the_bytes_of_a_problem_are_those_of_its_arrays(case):
     words, widths, trials_at_width = CASES[case]
@@ -56,17 +57,24 @@ def test_the_bytes_of_a_problem_are_those_of_its_arrays(case):
         compiled = compile_solver(make_solver(leaves, spec), example, 1, 1)
         metrics = jax.eval_shape(make_solver(leaves, spec), example)
     at_work = problem_bytes(size) + trials_at_width * num_evals * eval_bytes(size)
-    assert input_bytes(size, num_trials) == pytest.approx(num_bytes(example), rel=0.1)
-    assert num_trials * num_evals * row_bytes(leaves, size.num_outputs) == pytest.approx(num_bytes(metrics), rel=0.2)
-    assert 1 <= at_work / compiled._executable.memory_analysis().temp_size_in_bytes <= 2.2
+    targets = [example.targets["train_targets"], example.targets["test_targets"]]
+    assert input_bytes(size, num_trials) == num_bytes([example.inputs, targets])
+    assert num_trials * num_evals * row_bytes(leaves, size.num_outputs) == num_bytes(metrics)
+    # No less than XLA takes. What is counted lies side by side, and XLA puts arrays where others have gone (measured: 1.1 to 1.5);
+    # beyond twice that, a portion would be less than half of what memory does for.
+    assert 1 <= at_work / compiled._executable.memory_analysis().temp_size_in_bytes <= 2
 
 
+@pytest.mark.numeric
 def test_eval_points_in_pieces_take_less_memory_and_give_the_same_metrics():
-    leaves, spec, _, example = problem_of(*CASES["many eval points"])
+    leaves, spec, size, example = problem_of(*CASES["many eval points"])
     with precision(train_settings(leaves)):
         whole, pieces = (compile_solver(make_solver(leaves, spec, evals), example, 1, 1) for evals in (None, 250))
         of_whole, of_pieces = (solver._executable.memory_analysis().temp_size_in_bytes for solver in (whole, pieces))
-        assert of_pieces < 0.2 * of_whole
+        num_trials, num_evals = 3, 5000
+        of_piece = problem_bytes(size) + num_trials * 250 * eval_bytes(size)
+        of_metrics = num_trials * num_evals * row_bytes(leaves, size.num_outputs)  # of one width, as the pieces fill them
+        assert of_pieces <= of_piece + of_metrics < 0.2 * of_whole
         found = pieces.solve([example])
         for name, values in whole.solve([example]).items():
             np.testing.assert_allclose(found[name], values, rtol=1e-12, atol=1e-15, err_msg=name)
