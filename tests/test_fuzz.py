@@ -143,6 +143,11 @@ def contents(root: Path) -> dict[str, str]:
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(root.rglob("*")) if path.is_file()}
 
 
+def entries(root: Path) -> set[tuple[str, str]]:
+    """Return every file below a directory with its digest, and every directory."""
+    return set(contents(root).items()) | {(str(path), "directory") for path in root.rglob("*") if path.is_dir()}
+
+
 def fault(found: dict[str, Any]) -> str:
     """Return what is wrong with how a command ended; empty: it is right."""
     if found["status"] not in (0, 1, 2):
@@ -168,7 +173,7 @@ def check(worker: Worker, place: Path, kind: str, cases: list[list[str]]) -> Non
             faults.append((words, f"changed {sorted(set(now.items()) ^ set(before.items()))[:2]}"))
             before = now
     print(f"{kind}: {len(cases)} cases, by exit status {dict(statuses)}")
-    assert not faults, "\n".join(f"{' '.join(words)[:300]!r}: {said}" for words, said in faults)
+    assert not faults, lines(faults)
 
 
 def sampled(cases: list[list[str]], number: int, seed: int) -> list[list[str]]:
@@ -195,6 +200,27 @@ def test_key_value_words(worker, place):
     ]
     cases = [["plan", "tiny.yaml", f"{key}={value}"] for key in [*keys, *groups] for value in VALUES]
     check(worker, place, "key=value", sampled(cases, 240, 0))
+    check_refused_by_sweep(worker, place, sampled(cases, 60, 0))
+
+
+def check_refused_by_sweep(worker: Worker, place: Path, planned: list[list[str]]) -> None:
+    """Run those commands with "sweep" that "plan" refuses: they are refused too, and leave nothing."""
+    refused = [["sweep", *words[1:]] for words in planned if worker.run(words)["status"] == 2]
+    before, faults = entries(place), []
+    for words in refused:
+        found = worker.run(words)
+        if said := fault(found) or (f"status {found['status']}" if found["status"] != 2 else ""):
+            faults.append((words, said))
+        if (now := entries(place)) != before:
+            faults.append((words, f"changed {sorted(now ^ before)[:2]}"))
+            before = now
+    print(f"sweep as plan: {len(refused)} of {len(planned)} cases are refused")
+    assert refused
+    assert not faults, lines(faults)
+
+
+def lines(faults: list[tuple[list[str], str]]) -> str:
+    return "\n".join(f"{' '.join(words)[:300]!r}: {said}" for words, said in faults)
 
 
 @pytest.mark.slow
@@ -433,9 +459,24 @@ def test_results_directories(worker, place):
     roots = list(results_directories(place, 3))
     directories = [str(root.relative_to(place)) for root in roots]
     check(worker, place, "results directories", [[word, name] for name in directories for word in ("status", "verify")])
-    faults = {name: said for name in directories if (said := fault(worker.run(["report", name])))}
+    check_reports(worker, place, directories)
+
+
+def check_reports(worker: Worker, place: Path, directories: list[str]) -> None:
+    """Make the report of results directories: nothing but what lies in their report/ may change."""
+
+    def stored() -> dict[str, str]:
+        reports = {str(place / name / "report") for name in directories}
+        return {path: digest for path, digest in contents(place).items() if not reports & set(map(str, Path(path).parents))}
+
+    before, faults = stored(), []
+    for name in directories:
+        if said := fault(worker.run(["report", name])):
+            faults.append((["report", name], said))
+    changed = sorted(set(stored().items()) ^ set(before.items()))
     print(f"results directories, report: {len(directories)} cases")
-    assert not faults
+    assert not faults, lines(faults)
+    assert not changed, changed[:4]
 
 
 def test_the_worker_tells_what_came_of_a_command(worker, workplace, monkeypatch):
