@@ -22,8 +22,11 @@ demo: setup ## run the quickstart sweep and draw its two figures
 	$(BIN)/ddlab sweep quickstart
 	$(BIN)/ddlab report quickstart
 
+# Each of two workers takes one half of the tests, so that what a file shares is mostly made once, and helps the other at the end.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal
+
 test: setup ## run the tests
-	$(BIN)/python -m pytest -n 2
+	$(PYTEST)
 
 lint: setup ## check style and formatting
 	$(BIN)/ruff check .
@@ -46,9 +49,9 @@ ISAS := SSE4_2:Nehalem AVX2:Haswell
 
 test-isa: setup ## the numeric tests as on x86 processors with SSE4.2 and with AVX2, and on this machine as it is
 	@for isa in $(ISAS); do \
-	  XLA_FLAGS="$$XLA_FLAGS --xla_cpu_max_isa=$${isa%:*}" OPENBLAS_CORETYPE=$${isa#*:} $(BIN)/python -m pytest -n 2 -m 'numeric and not torch' || exit 1; \
+	  XLA_FLAGS="$$XLA_FLAGS --xla_cpu_max_isa=$${isa%:*}" OPENBLAS_CORETYPE=$${isa#*:} $(PYTEST) -m 'numeric and not torch' || exit 1; \
 	done
-	$(BIN)/python -m pytest -n 2 -m 'numeric and not torch'
+	$(PYTEST) -m 'numeric and not torch'
 
 test-slow: setup ## the tests that take minutes: fuzz, twins, damage, kills of a running sweep
 	$(BIN)/python -m pytest -m slow

@@ -1,4 +1,4 @@
-"""Shared fixtures: two CPU devices of a given speed, strict dtype promotion, a cache of the session's own."""
+"""Shared fixtures: two CPU devices of a given speed, strict dtype promotion, a cache that all processes of a session share."""
 
 from __future__ import annotations
 
@@ -7,23 +7,48 @@ from dataclasses import replace
 
 import jax
 import pytest
+from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-from ddlab.devices import num_cores
+from ddlab.devices import COMPILER_OPTIONS, num_cores
 from ddlab.machine import store_machine
 from tests.support import MACHINE
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
+# XLA reads this when JAX first computes: the tests' own programs are compiled as those of packs are.
+(level,) = COMPILER_OPTIONS["cpu"].items()
+os.environ["XLA_FLAGS"] = " ".join(dict.fromkeys([*os.environ.get("XLA_FLAGS", "").split(), "--{}={}".format(*level)]))
 
 
 @pytest.fixture(scope="session", autouse=True)
-def data_cache(tmp_path_factory):
-    """Keep generated data out of the user's cache."""
-    directory = tmp_path_factory.mktemp("cache")
+def session_cache(tmp_path_factory):
+    """Keep generated data and compiled programs out of the user's cache, in one of all processes of this session."""
+    base = tmp_path_factory.getbasetemp()
+    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "cache"
     os.environ["DDLAB_CACHE"] = str(directory)
     for num_devices in {1, 2, num_cores()}:  # the tests' own processes have as many as there are cores
         store_machine(replace(MACHINE, num_devices=num_devices))
-    return directory
+    programs = {
+        "jax_compilation_cache_dir": str(directory / "programs"),
+        "jax_persistent_cache_min_compile_time_secs": 0.0,
+        "jax_persistent_cache_min_entry_size_bytes": 0,
+    }
+    for name, value in programs.items():
+        jax.config.update(name, value)
+        os.environ[name.upper()] = str(value)
+
+
+@pytest.fixture(autouse=True)
+def compile_cache_as_before(session_cache):
+    """Undo what a test has set of JAX's cache of compiled programs."""
+    before = {
+        name: value for name, value in jax.config.values.items() if "compilation_cache" in name or "persistent_cache" in name
+    }
+    yield
+    if any(jax.config.values[name] != value for name, value in before.items()):
+        for name, value in before.items():
+            jax.config.update(name, value)
+        reset_cache()
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import jax
@@ -16,9 +16,11 @@ from ddlab import catalog
 from ddlab.composition import version_base
 from ddlab.config import Leaves, PackSettings, build, register, resolved, typed, width_key
 from ddlab.devices import compile_pack
+from ddlab.models import draw_words
 from ddlab.pack import Machine
 from ddlab.prepare import Loader
 from ddlab.schedules import eval_steps
+from ddlab.streams import stream
 from ddlab.train import make_inputs, make_program, train_settings
 
 # Typical of two CPU cores. The tests plan with it, so that packs do not depend on where they run.
@@ -84,6 +86,16 @@ def run_trials(trials: list[Leaves], tile: int = 100):
             first = compiled.to_host(state)
     stacked = {name: np.stack([metrics[name] for metrics in history]) for name in history[0]}
     return steps, stacked, first, compiled.to_host(state)
+
+
+@partial(jax.jit, static_argnums=(1, 2))
+def _words(key, name: str, shape: tuple[int, ...]):
+    return draw_words(key, {name: shape})[name]
+
+
+def words_of(seed: int):
+    """Return what gives the random words of each parameter of a trial of that seed, as `Init` takes it."""
+    return partial(_words, stream(seed, "init"))
 
 
 def dataset_of(leaves: Leaves):

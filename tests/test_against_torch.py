@@ -43,7 +43,7 @@ def test_trajectory_equals_pytorch(golden, model, optimizer):
     with jax.enable_x64(True):
         program = make_program(leaves, dataset)
         inputs = make_inputs([leaves], [dataset])
-        state = program.init(inputs)
+        state = jax.jit(program.init)(inputs)
         names = sorted((name for name in golden if name.startswith(f"{model}/{optimizer}/")), key=_layer_order)
         starts = [golden[f"{model}/{name.rpartition('/')[2]}"] for name in names]
         leaves_now, tree = jax.tree.flatten(state.params)

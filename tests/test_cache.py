@@ -9,8 +9,8 @@ import warnings
 from types import SimpleNamespace
 
 import jax
-import pytest
 
+import ddlab
 from ddlab import machine
 from ddlab.cli import main
 from ddlab.data.mnist1d import _block
@@ -18,23 +18,16 @@ from ddlab.devices import use_compile_cache
 from tests.support import MACHINE, SMALL_MNIST
 
 
-@pytest.fixture(autouse=True)
-def compile_cache_as_before():
-    names = [name for name in jax.config.values if "compilation_cache" in name or "persistent_cache" in name]
-    before = {name: jax.config.values[name] for name in names}
-    yield
-    for name, value in before.items():
-        jax.config.update(name, value)
-
-
 def test_a_sweep_runs_without_a_cache_directory_and_says_nothing_of_it(workplace, monkeypatch, capsys):
     (workplace / "file").touch()
     (workplace / "s.yaml").write_text("defaults: [ddlab, _self_]\n")
     monkeypatch.setenv("DDLAB_CACHE", str(workplace / "file" / "cache"))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     monkeypatch.setattr(machine, "measure", lambda: MACHINE)
     assert main(["sweep", "s.yaml", *SMALL_MNIST, "train.steps=5", "out=here"]) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("pack 1/1")]
     assert said == ["measuring the speed of this machine, once (about 10 s) ..."]
+    assert set(ddlab.load("here").trials["status"]) == {"completed"}
 
 
 def full_disk(*_):
@@ -52,6 +45,7 @@ def test_a_block_that_does_not_fit_into_the_cache_leaves_no_file_behind(tmp_path
 
 
 def test_no_compiled_program_is_kept_on_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
     monkeypatch.setenv("DDLAB_CACHE", str(tmp_path))
     use_compile_cache(8)
     assert jax.config.jax_compilation_cache_dir == str(tmp_path / "compiled")

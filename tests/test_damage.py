@@ -113,10 +113,17 @@ def test_no_flipped_bit_of_a_checkpoint_is_unnoticed(tmp_path):
     assert checkpoints.restore(STATE) is not None
 
 
-@pytest.fixture
-def stopped(workplace, monkeypatch):
-    """A sweep whose first pack is finished, and whose second has a checkpoint and curves; and its curves when it has gone on."""
-    (workplace / "s.yaml").write_text(SWEEP)
+@pytest.fixture(scope="module")
+def stopped_once(tmp_path_factory):
+    """The directory of `stopped`, and its curves when it has gone on."""
+    directory = tmp_path_factory.mktemp("stopped")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(directory)
+        return directory, stop(patched)
+
+
+def stop(monkeypatch):
+    Path("s.yaml").write_text(SWEEP)
     assert main([*WORDS[:2], "out=whole"]) == 0
     record = ddlab.training.TrainingRun._record
     count = [0]
@@ -127,10 +134,18 @@ def stopped(workplace, monkeypatch):
         if count[0] == 12:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with monkeypatch.context() as patched:
-        patched.setattr(ddlab.training.TrainingRun, "_record", interrupted)
-        assert main(WORDS) == 130
+    monkeypatch.setattr(ddlab.training.TrainingRun, "_record", interrupted)
+    assert main(WORDS) == 130
     return curves("whole")
+
+
+@pytest.fixture
+def stopped(stopped_once, workplace):
+    """A sweep whose first pack is finished, and whose second has a checkpoint and curves; and its curves when it has gone on."""
+    directory, whole = stopped_once
+    shutil.copy(directory / "s.yaml", workplace)
+    shutil.copytree(directory / "r", workplace / "stopped")
+    return whole
 
 
 KINDS: dict[str, Callable[[Store], Path]] = {
@@ -180,7 +195,6 @@ def check_repaired(whole: pd.DataFrame, capsys, kind: str, damage: str) -> None:
     ("kind", "damage"), [("plan", "flipped"), ("sweep.yaml", "emptied"), ("state of a checkpoint", "flipped")]
 )
 def test_the_same_command_repairs_a_damaged_file(stopped, capsys, kind, damage):
-    shutil.copytree("r", "stopped")
     check_repaired(stopped, capsys, kind, damage)
 
 
@@ -209,7 +223,6 @@ def test_a_lost_sweep_file_does_not_let_another_base_in(stopped, capsys):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default::ddlab.files.DamagedPart")
 def test_the_same_command_repairs_every_kind_of_file_whatever_became_of_it(stopped, capsys):
-    shutil.copytree("r", "stopped")
     for kind in KINDS:
         for damage in damages(b"0" * 99):
             check_repaired(stopped, capsys, kind, damage)

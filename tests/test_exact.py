@@ -16,11 +16,10 @@ from ddlab.devices import compile_solver, one_thread_a_device
 from ddlab.errors import ConfigError
 from ddlab.exact import make_problem, make_solver
 from ddlab.measures import Measure
-from ddlab.models import Init, draw_words
+from ddlab.models import Init
 from ddlab.modes import BLOCK, GRAM_CONDITION, inverse, nested
 from ddlab.prepare import Loader
-from ddlab.streams import stream
-from tests.support import leaves_of, run_trials
+from tests.support import leaves_of, run_trials, words_of
 
 pytestmark = pytest.mark.numeric
 
@@ -56,22 +55,23 @@ def solve_widths(trials, widest):
 
 
 def network_of(leaves, spec):
-    key = stream(leaves["seed"], "init")
-    init = Init(lambda name, shape: draw_words(key, {name: shape})[name], dtype=np.float64)
-    return build(leaves, "model").make(spec, init)
+    return build(leaves, "model").make(spec, Init(words_of(leaves["seed"]), dtype=np.float64))
 
 
 def start_of(leaves, spec):
     """Return the initial readout of a trial."""
-    return np.asarray(network_of(leaves, spec).readout[...])
+    return np.asarray(jax.jit(lambda: network_of(leaves, spec).readout[...])())
 
 
 def features_of(leaves):
     """Return (training features, test features, data set) of a trial, from its network."""
     dataset = Loader().load([leaves])[0]
-    network = network_of(leaves, dataset.spec)
-    features = (network.features(inputs.astype(float)) for inputs in (dataset.train_inputs, dataset.test_inputs))
-    return *map(np.asarray, features), dataset
+
+    @jax.jit
+    def features(*inputs):
+        return [network_of(leaves, dataset.spec).features(x) for x in inputs]
+
+    return *map(np.asarray, features(dataset.train_inputs.astype(float), dataset.test_inputs.astype(float))), dataset
 
 
 CASES = {

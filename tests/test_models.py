@@ -15,7 +15,7 @@ from ddlab.errors import ConfigError
 from ddlab.models import Init, Model, count, draw_words, lookup, matmul, size_of
 from ddlab.streams import stream
 from ddlab.sweeper import settle
-from tests.support import leaves_of, make_pack, named_leaves
+from tests.support import leaves_of, make_pack, named_leaves, words_of
 
 pytestmark = pytest.mark.numeric
 
@@ -51,7 +51,8 @@ def test_too_few_wanted_parameters_are_refused():
 
 def weights_of(leaves):
     program, inputs = make_pack([leaves])
-    return program, inputs, {name: np.asarray(a[0], float) for name, a in named_leaves(program.init(inputs).params).items()}
+    begun = jax.device_get(jax.jit(program.init)(inputs))
+    return program, inputs, {name: np.asarray(a[0], float) for name, a in named_leaves(begun.params).items()}
 
 
 def gelu(z):
@@ -76,7 +77,7 @@ def test_mlp_forward_pass_against_numpy(activation, parametrization):
         z = multiplier * (h @ weights[f"layers.{layer}.weight"] + weights[f"layers.{layer}.bias"])
         h = act(z) if layer < 2 else z
     expected = ((h - np.eye(10)[inputs.shared["test_targets"]]) ** 2).mean()
-    measured = program.evaluate(program.init(inputs), inputs)["test_loss"][0]
+    measured = jax.jit(lambda: program.evaluate(program.init(inputs), inputs))()["test_loss"][0]
     np.testing.assert_allclose(measured, expected, rtol=1e-5)
 
 
@@ -93,12 +94,12 @@ def test_quadratic_mlp_solves_modular_addition_with_gromovs_weights():
         tokens = np.arange(p)[:, None] * 2 * np.pi * k / p
         w1 = np.concatenate([np.cos(tokens + first), np.cos(tokens + second)])
         w2 = np.cos(tokens + first + second).T
-        state = program.init(inputs)
+        state = jax.jit(program.init)(inputs)
         leaves_now, tree = jax.tree.flatten(state.params)
         new = [np.asarray(w, np.float32)[None] for w in (w1, w2)]
         assert [leaf.shape for leaf in leaves_now] == [array.shape for array in new]
         state = state._replace(params=jax.tree.unflatten(tree, new))
-        accuracy = 1 - float(program.evaluate(state, inputs)["test_error"][0])
+        accuracy = 1 - float(jax.jit(program.evaluate)(state, inputs)["test_error"][0])
         assert low <= accuracy <= high, (width, accuracy)
 
 
@@ -125,9 +126,12 @@ def test_initial_scale_multiplies_every_weight():
 
 def test_a_draw_is_a_corner_of_any_larger_draw_and_streams_differ():
     def draw(name, rows, columns, padded=None):
-        init = Init(lambda name, shape: draw_words(stream(3, "init"), {"other": (3, 4), name: shape})[name], padded)
-        axes = (init.axis("inputs", rows), init.axis("width", columns))
-        return np.asarray(init.normal(name, axes, 1.0)[...])
+        @jax.jit
+        def drawn():
+            init = Init(lambda name, shape: draw_words(stream(3, "init"), {"other": (3, 4), name: shape})[name], padded)
+            return init.normal(name, (init.axis("inputs", rows), init.axis("width", columns)), 1.0)[...]
+
+        return np.asarray(drawn())
 
     large = draw("a", 20, 30)
     for rows, columns in ((1, 1), (20, 7), (13, 30), (19, 29)):
@@ -230,7 +234,8 @@ def test_a_parameter_may_be_a_single_number_and_a_network_without_products_has_a
     spec = build(leaves_of(), "data").describe()
     assert size_of(Levels(), spec).num_products == 1
     assert count(Levels(), spec)[0] == 11
-    drawn = [draw_words(stream(seed, "init"), {"level": (), "other": (3,)}) for seed in (0, 1)]
+    draw = jax.jit(lambda key: draw_words(key, {"level": (), "other": (3,)}))
+    drawn = [draw(stream(seed, "init")) for seed in (0, 1)]
     assert drawn[0]["level"].shape == ()
     assert drawn[0]["level"] != drawn[1]["level"]
 
@@ -251,8 +256,7 @@ def test_a_network_on_tokens_is_the_network_on_one_hot_inputs(model):
     x = np.array([[3, 5], [0, 0], [6, 1]], np.int32)
 
     def outputs(spec, inputs):
-        init = Init(lambda name, shape: draw_words(stream(0, "init"), {name: shape})[name])
-        return build(leaves, "model").make(spec, init)(inputs)
+        return jax.jit(lambda inputs: build(leaves, "model").make(spec, Init(words_of(0)))(inputs))(inputs)
 
     features = np.eye(7, dtype=np.float32)[x].reshape(3, 14)
     np.testing.assert_allclose(outputs(tokens, x), outputs(one_hot, features), rtol=1e-5, atol=1e-6)

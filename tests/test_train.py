@@ -180,7 +180,7 @@ def test_a_measure_may_take_second_derivatives_over_several_chunks(kind):
         dataset = Loader().load([trial])[0]
         program = make_program(trial, dataset, 64)
         inputs = make_inputs([trial], [dataset])
-        metrics = jax.device_get(program.evaluate(program.init(inputs), inputs))
+        metrics = jax.device_get(jax.jit(lambda: program.evaluate(program.init(inputs), inputs))())
     assert float(metrics["away"][0]) < 1e-6 * float(metrics["product"][0])
 
 
@@ -240,8 +240,9 @@ def test_segments_cut_anywhere_give_the_same_state():
     trial = leaves_of(*SMALL_MNIST, "model.width=4")
     program, inputs = make_pack([trial])
     advance = jax.jit(program.advance)
-    whole = advance(program.init(inputs), inputs, np.int32(37))
-    cut = program.init(inputs)
+    begun = jax.jit(program.init)(inputs)
+    whole = advance(begun, inputs, np.int32(37))
+    cut = begun
     for target in (0, 1, 13, 14, 37):
         cut = advance(cut, inputs, np.int32(target))
     for one, other in zip(jax.tree.leaves(whole), jax.tree.leaves(cut), strict=True):
@@ -259,9 +260,11 @@ def test_first_batch_update_equals_one_computed_by_hand():
         "train.loss=mse",
     )
     program, inputs = make_pack([trial])
-    before = named_leaves(jax.tree.map(lambda array: np.asarray(array[0], np.float64), program.init(inputs).params))
-    after_state = jax.jit(program.advance)(program.init(inputs), inputs, np.int32(1))
-    after = named_leaves(jax.tree.map(lambda array: np.asarray(array[0], np.float64), after_state.params))
+    begun = jax.jit(program.init)(inputs)
+    after_state = jax.jit(program.advance)(begun, inputs, np.int32(1))
+    before, after = (
+        named_leaves(jax.tree.map(lambda array: np.asarray(array, np.float64)[0], state.params)) for state in (begun, after_state)
+    )
     rows = np.asarray(batch_rows(inputs.keys["batches"][0], np.int32(0), 200, 20))
     x, y = inputs.shared["train_inputs"][rows].astype(np.float64), np.eye(10)[inputs.shared["train_targets"][rows]]
     w1, b1, w2, b2 = (before[f"layers.{k}.{name}"] for k in (0, 1) for name in ("weight", "bias"))
@@ -278,9 +281,9 @@ def test_first_batch_update_equals_one_computed_by_hand():
 def test_metrics_do_not_depend_on_how_evaluation_is_chunked(num_test):
     trial = leaves_of(*SMALL_MNIST, f"data.num_test={num_test}", "model.width=4")
     program, inputs = make_pack([trial])
-    state = program.init(inputs)
-    metrics = program.evaluate(state, inputs)
-    weights = named_leaves(jax.tree.map(lambda array: np.asarray(array[0], np.float64), state.params))
+    state = jax.jit(program.init)(inputs)
+    metrics = jax.device_get(jax.jit(program.evaluate)(state, inputs))
+    weights = named_leaves(jax.tree.map(lambda array: np.asarray(array, np.float64)[0], state.params))
     x, y = inputs.shared["test_inputs"].astype(np.float64), inputs.shared["test_targets"]
     h = np.maximum(x @ weights["layers.0.weight"] + weights["layers.0.bias"], 0)
     logits = h @ weights["layers.1.weight"] + weights["layers.1.bias"]
@@ -295,10 +298,13 @@ def test_gradient_norm_is_that_of_the_whole_training_set():
     trial = leaves_of(*MODULAR, "train.dtype=float64", "optimizer=sgd", "optimizer.momentum=0", "optimizer.learning_rate=1e-3")
     with jax.enable_x64(True):
         program, inputs = make_pack([trial])
-        state = program.init(inputs)
-        measured = float(program.evaluate(state, inputs)["gradient_norm"][0])
+        state = jax.jit(program.init)(inputs)
+        measured = float(jax.device_get(jax.jit(program.evaluate)(state, inputs))["gradient_norm"][0])
         moved = jax.jit(program.advance)(state, inputs, np.int32(1))
-        steps = [np.asarray(a - b) for a, b in zip(jax.tree.leaves(moved.params), jax.tree.leaves(state.params), strict=True)]
+        steps = [
+            np.asarray(a) - np.asarray(b)
+            for a, b in zip(jax.tree.leaves(moved.params), jax.tree.leaves(state.params), strict=True)
+        ]
     assert steps[0].dtype == np.float64
     np.testing.assert_allclose(measured, np.sqrt(sum((step**2).sum() for step in steps)) / 1e-3, rtol=1e-7)
 
@@ -324,7 +330,7 @@ def test_a_batch_taken_in_pieces_gives_the_gradient_of_the_whole(float64):
     trial = leaves_of(*SMALL_MNIST, "train.batch_size=null", "model.width=6", "train.steps=20", FLOAT64)
     whole, pieces = (make_program(trial, Loader().load([trial])[0], chunk) for chunk in (1000, 70))
     inputs = make_pack([trial])[1]
-    states = [jax.jit(program.advance)(program.init(inputs), inputs, np.int32(20)) for program in (whole, pieces)]
+    states = [jax.jit(program.advance)(jax.jit(program.init)(inputs), inputs, np.int32(20)) for program in (whole, pieces)]
     for one, other in zip(*(jax.tree.leaves(state.params) for state in states), strict=True):
         np.testing.assert_allclose(one, other, rtol=ROUNDING, atol=1e-13)
 
