@@ -15,6 +15,9 @@ from ddlab import catalog
 from ddlab.errors import ConfigError
 from ddlab.yaml_files import read_yaml
 
+# Most values of an axis that is written as a list: Hydra reads the file several times, and is slow. A range may have more.
+MOST_LISTED = 5_000
+
 
 def read_checked(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Return the content of a sweep's file, after checking it, what its defaults name, and what the overrides choose.
@@ -73,6 +76,10 @@ class _Files:
             self._check_name(group_of_name, name, (*chain, path))
         axes = content.get("axes")
         for key, value in axes.items() if isinstance(axes, dict) else ():
+            if isinstance(value, list) and len(value) > MOST_LISTED:
+                raise ConfigError(
+                    f"{path}: axes.{key}: a list of {len(value):,} values; at most {MOST_LISTED:,}: write range(...)"
+                )
             self.check_choices(str(key), str(value))
         self.checked.add(path)
 

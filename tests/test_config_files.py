@@ -32,6 +32,10 @@ BROKEN = {
     "a list in itself": (f"{HEAD}x: &a [*a]", "mine.yaml: not valid YAML: line 2: *a stands within what it names"),
     "an alias bomb": (HEAD + BOMB, "mine.yaml: not valid YAML: line 7: aliases repeat"),
     "many digits": (f"{HEAD}seed: {'9' * 5000}", "mine.yaml: not valid YAML: line 2: a number of 5,000 digits"),
+    "an endless list": (
+        f"{HEAD}axes: {{seed: {list(range(6000))}}}",
+        "mine.yaml: axes.seed: a list of 6,000 values; at most 5,000: write range(...)",
+    ),
     "a foreign launcher": (f"{HEAD}hydra: {{launcher: {{_target_: os.system}}}}", "hydra.launcher: must be"),
     "no launcher": (f"{HEAD}hydra: {{launcher: null}}", "hydra.launcher: must be"),
     "a foreign sweeper": (f"{HEAD}hydra: {{sweeper: {{_target_: os.system}}}}", "hydra.sweeper: must be"),
