@@ -43,9 +43,23 @@ class Mark(enum.Enum):
     PLACE = "where something lies, not what it is: no part of a trial's identity"
 
 
+class Always(enum.Enum):
+    """The one value of `ALWAYS`, which is no value of a config."""
+
+    ALWAYS = "a leaf that does something at every value"
+
+
+ALWAYS = Always.ALWAYS
+
+
 @dataclasses.dataclass(frozen=True)
 class Leaf:
-    """Declaration of one config field: meaning, mark and allowed values."""
+    """Declaration of one config field: meaning, mark and allowed values.
+
+    Attributes:
+        off: the value at which the field does nothing, bit for bit as if there were no such field; `ALWAYS`: there is none.
+            A config that lacks the field has it at this value.
+    """
 
     doc: str
     mark: Mark = Mark.STATIC
@@ -54,6 +68,7 @@ class Leaf:
     above: float | None = None
     below: float | None = None
     choices: tuple[str, ...] | None = None
+    off: Any = ALWAYS
 
     @property
     def allowed(self) -> str:
@@ -94,15 +109,21 @@ def leaf(
     above: float | None = None,
     below: float | None = None,
     choices: tuple[str, ...] | None = None,
+    off: Any = ALWAYS,
 ) -> Any:
     """Declare a config field of a component; its default lives in the YAML that names the component.
+
+    A knob that is added later has `off`, a value at which it does nothing: then it may be left out.
 
     Example:
         >>> @dataclasses.dataclass(frozen=True)
         ... class Ridge:
         ...     penalty: float = leaf("ridge penalty lambda", Mark.TRACED, low=0)
     """
-    return dataclasses.field(metadata={"leaf": Leaf(doc, mark, low, high, above, below, choices)})
+    metadata = {"leaf": Leaf(doc, mark, low, high, above, below, choices, off)}
+    return (
+        dataclasses.field(metadata=metadata) if off is ALWAYS else dataclasses.field(default=off, kw_only=True, metadata=metadata)
+    )
 
 
 DTYPES = ("bfloat16", "float32", "float64")
