@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ddlab.store import Results, load
+    from ddlab.store.results import Results, load
 
 __version__ = "0.1.0"
 __all__ = ["Results", "__version__", "load"]
@@ -14,7 +14,7 @@ __all__ = ["Results", "__version__", "load"]
 def __getattr__(name: str) -> Any:
     """Import pandas only when results are asked for: the command line must start fast."""
     if name in ("load", "Results"):
-        from ddlab import store
+        from ddlab.store import results
 
-        return getattr(store, name)
+        return getattr(results, name)
     raise AttributeError(f"module 'ddlab' has no attribute '{name}'")

@@ -100,3 +100,9 @@ def suggest(word: str, known: Iterable[str], most: int = 12) -> str:
     if len(known) <= (most if near else 2 * most):
         parts.append(f"known: {', '.join(known)}")
     return " ".join(parts)
+
+
+def one_line(error: BaseException) -> str:
+    """Return an OmegaConf or Hydra error as one line, without the object dump that follows it."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return " ".join(line for line in lines if line and not line.startswith(("full_key:", "object_type=", "reference_type=")))

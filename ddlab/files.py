@@ -87,3 +87,12 @@ def _sync_directory(directory: Path) -> None:
     except OSError as error:
         if error.errno not in CANNOT_SYNC:
             raise
+
+
+def cache_directory() -> Path:
+    """Return where generated data, compiled programs and the measured speed of this machine are kept between runs.
+
+    $DDLAB_CACHE, else $XDG_CACHE_HOME/ddlab, else ~/.cache/ddlab; what lies there can be removed at any time.
+    """
+    base = os.environ.get("DDLAB_CACHE")
+    return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ddlab"

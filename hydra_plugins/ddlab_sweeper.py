@@ -1,4 +1,4 @@
-"""The plugin that Hydra discovers: registers ddlab's schema and its Sweeper (see `ddlab.sweeper` for the work)."""
+"""The plugin that Hydra discovers: registers ddlab's schema and its Sweeper, which hands over to the commands plan and sweep."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
-from ddlab.config import offer, register
+from ddlab.config.schema import offer, register
 from ddlab.errors import ConfigError
 
 # A plain mapping: Hydra executes plugin modules before they are importable, which a dataclass with lazy annotations is not.
@@ -46,10 +46,11 @@ class DdlabSweeper(Sweeper):
             ) from error
 
     def sweep(self, arguments: list[str]) -> None:
-        from ddlab.catalog import config_groups
-        from ddlab.launch import plan_and_launch
-        from ddlab.removal import remove
-        from ddlab.sweeper import Composer
+        from ddlab.commands.plan import show_plan
+        from ddlab.commands.sweep import train_sweep
+        from ddlab.compose.removal import remove
+        from ddlab.compose.sweep import Composer
+        from ddlab.config.catalog import config_groups
 
         assert self.hydra_context is not None
         assert self.config is not None
@@ -67,5 +68,7 @@ class DdlabSweeper(Sweeper):
 
         sources = [source.path for source in config.hydra.runtime.config_sources if source.schema == "file"]
         composer = Composer(compose, config_groups(map(Path, sources)))
-        launch = partial(launcher.launch, initial_job_idx=0)
-        plan_and_launch(name, composer, arguments, self._action, self._command, launch)
+        if self._action == "plan":
+            show_plan(name, composer, arguments)
+        else:
+            train_sweep(name, composer, arguments, self._command, partial(launcher.launch, initial_job_idx=0))

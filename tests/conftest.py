@@ -9,8 +9,8 @@ import jax
 import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-from ddlab.devices import COMPILER_OPTIONS, num_cores
-from ddlab.machine import store_machine
+from ddlab.devices.local import COMPILER_OPTIONS, num_cores
+from ddlab.run.speed import store_machine
 from tests.support import MACHINE
 
 jax.config.update("jax_num_cpu_devices", 2)

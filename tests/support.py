@@ -12,16 +12,22 @@ import jax
 import numpy as np
 from hydra import compose, initialize_config_dir
 
-from ddlab import catalog
-from ddlab.composition import version_base
-from ddlab.config import Leaves, PackSettings, build, register, resolved, typed, width_key
-from ddlab.devices import compile_pack
-from ddlab.models import draw_words
-from ddlab.pack import Machine
-from ddlab.prepare import Loader
-from ddlab.schedules import eval_steps
+from ddlab.compose.hydra import version_base
+from ddlab.compose.sweep import Composer, compose_sweep
+from ddlab.compose.typed import resolved, typed
+from ddlab.config import catalog
+from ddlab.config.schema import PackSettings, register
+from ddlab.config.trial import Leaves, build, load_leaves, train_settings, width_key
+from ddlab.data.loader import Loader
+from ddlab.devices.local import compile_pack
+from ddlab.measures.points import eval_steps
+from ddlab.models.init import draw_words
+from ddlab.plan.machine import Machine
+from ddlab.plan.shapes import Settled, Size
+from ddlab.plan.trials import make_trials
 from ddlab.streams import stream
-from ddlab.train import make_inputs, make_program, train_settings
+from ddlab.training.cost import training_cost
+from ddlab.training.program import make_inputs, make_program
 
 # Typical of two CPU cores. The tests plan with it, so that packs do not depend on where they run.
 MACHINE = Machine(
@@ -45,6 +51,13 @@ SETTINGS = PackSettings(
     profile=False,
 )
 
+# Of a one-layer MLP of width 1 on 200 examples of MNIST-1D, where a test does not care.
+SIZE = Size(61, 11, 50, 40, 200, 100, 10)
+
+# What a figure or claim must know of the sweep whose metrics a test makes up.
+SEEDS = ("seed", "init_seed", "data.seed")
+SWEEP = {"parts": [{"seeds": list(SEEDS)}]}
+
 SMALL_MNIST = ("data.num_train=200", "data.num_test=100", "train.batch_size=20", "data.label_noise=0.2")
 MODULAR = (
     "data=modular",
@@ -63,6 +76,19 @@ def leaves_of(*overrides: str) -> Leaves:
     register()
     with initialize_config_dir(str(catalog.shipped("configs")), **version_base()):
         return resolved(typed(compose("ddlab", overrides=list(overrides))))
+
+
+def trials_of(*overrides: str) -> list[Leaves]:
+    """Return the leaves of every trial of the base config swept with overrides, nothing settled."""
+    register()
+    with initialize_config_dir(str(catalog.shipped("configs")), **version_base()):
+        composer = Composer(
+            lambda words: compose("ddlab", overrides=words, return_hydra_config=True),
+            catalog.config_groups([catalog.shipped("configs")]),
+        )
+        parts = compose_sweep(composer, overrides).parts
+    trials = make_trials(parts, lambda leaves: Settled(leaves, SIZE, training_cost(leaves, SIZE)))
+    return [load_leaves(trial.config) for trial in trials]
 
 
 def make_pack(trials: list[Leaves]):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ddlab.data import Dataset
-from ddlab.train import make_inputs, make_program
+from ddlab.training.program import make_inputs, make_program
 from tests.support import leaves_of
 
 pytestmark = pytest.mark.numeric

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from ddlab.ahead import Ahead
+from ddlab.run.ahead import Ahead
 
 
 def test_a_result_begun_ahead_is_taken_and_made_once():

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddlab.batches import batch_rows, shuffled
+from ddlab.training.batches import batch_rows, shuffled
 
 pytestmark = pytest.mark.numeric
 

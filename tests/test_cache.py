@@ -11,10 +11,10 @@ from types import SimpleNamespace
 import jax
 
 import ddlab
-from ddlab import machine
 from ddlab.cli import main
 from ddlab.data.mnist1d import _block
-from ddlab.devices import use_compile_cache
+from ddlab.devices.local import use_compile_cache
+from ddlab.run import speed as machine
 from tests.support import MACHINE, SMALL_MNIST
 
 

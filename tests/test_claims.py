@@ -13,7 +13,8 @@ from ddlab.errors import ConfigError
 from ddlab.report.claims import FAIL, KINDS, NOT_ENOUGH, PASS, make_claim
 from ddlab.report.claims.curves import Curves
 from ddlab.report.claims.sample import make_sample
-from ddlab.store import Results
+from ddlab.store.results import Results
+from tests.support import SWEEP
 
 SEEDS = 4
 SPREAD = np.linspace(-0.03, 0.03, SEEDS)
@@ -37,7 +38,7 @@ def results_of(values, *, x="model.width", steps=(100,), **columns):
             trials.append({"trial_id": trial, "seed": seed, "status": "completed", "last_step": steps[-1], x: at, **sizes, **own})
             for step, there in zip(steps, np.broadcast_to(value, len(steps)), strict=True):
                 curves.append({"trial_id": trial, "step": step, "loss": there * (1 + SPREAD[seed])})
-    return Results(pd.DataFrame(trials), pd.DataFrame(curves), {})
+    return Results(pd.DataFrame(trials), pd.DataFrame(curves), SWEEP)
 
 
 def verdict(results, **options):
@@ -126,10 +127,10 @@ def theory_results(factor):
     risks = {p: factor * float(theory.ridgeless_exact(p, 20, 1.0, 0.5)) for p in widths}
     results = results_of(risks, **{"data.num_relevant": dict(zip(widths, widths, strict=True))})
     assumed = {"data.eigenvalues": None, "data.test_cutoff": 0.0, "optimizer.cutoff": 0.0, "model.init_scale": 0.0}
-    targets = {"data": "data.gaussian.Gaussian", "model": "models.linear.Linear", "optimizer": "filters.Ridge"}
+    targets = {"data": "data.Gaussian", "model": "models.Linear", "optimizer": "optimizers.Ridge"}
     assumed |= {"optimizer.weight_decay": 0.0, **{f"{key}._target_": f"ddlab.{name}" for key, name in targets.items()}}
     fixed = {"data.num_features": 10, "data.signal": 1.0, "data.noise_variance": 0.5, "num_train": 20, **assumed}
-    return Results(results.trials.assign(**fixed), results.curves.rename(columns={"loss": "excess_risk"}), {})
+    return Results(results.trials.assign(**fixed), results.curves.rename(columns={"loss": "excess_risk"}), SWEEP)
 
 
 @pytest.mark.parametrize(("factor", "status"), [(1.0, PASS), (1.1, FAIL)])
@@ -147,7 +148,7 @@ def test_the_best_of_a_column_is_taken_at_each_point():
     for k, part in enumerate((first, second)):
         rename = lambda frame, k=k: frame.assign(trial_id=frame["trial_id"] + f"/{k}")  # noqa: E731
         parts.append((rename(part.trials).assign(penalty=float(k)), rename(part.curves)))
-    results = Results(*(pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True)), {})
+    results = Results(*(pd.concat(frames, ignore_index=True) for frames in zip(*parts, strict=True)), SWEEP)
     found = verdict(results, kind="monotone", x="model.width", best_over="penalty", between=[None, 10])
     assert found.measured == pytest.approx(2.0)  # from 1 to 3
     mixed = verdict(results, kind="monotone", x="model.width", between=[None, 10])
@@ -157,7 +158,7 @@ def test_the_best_of_a_column_is_taken_at_each_point():
 
 def test_one_seed_has_no_interval():
     results = results_of({4: 9.0})
-    alone = Results(results.trials[results.trials["seed"] == 0], results.curves, {})
+    alone = Results(results.trials[results.trials["seed"] == 0], results.curves, SWEEP)
     found = verdict(alone, kind="value", between=[8, 10])
     assert found.status == PASS
     assert found.cells == ("8.73", "", "8 to 10")
@@ -193,7 +194,7 @@ def test_a_trial_that_stopped_early_keeps_its_last_value():
     short = results.trials["trial_id"].isin(["0-2", "0-3"])
     results.trials.loc[short, ["status", "last_step"]] = ["stopped", 10]
     gone = results.curves["trial_id"].isin(["0-2", "0-3"]) & (results.curves["step"] > 10)
-    found = verdict(Results(results.trials, results.curves[~gone], {}), kind="last_over_least", x="step", between=[0, 9])
+    found = verdict(Results(results.trials, results.curves[~gone], SWEEP), kind="last_over_least", x="step", between=[0, 9])
     steps = {step: results.curves[results.curves["step"] == step].set_index("trial_id")["loss"] for step in (10, 20)}
     last = [steps[20]["0-0"], steps[20]["0-1"], steps[10]["0-2"], steps[10]["0-3"]]
     assert found.measured == pytest.approx(np.mean(last) / steps[10].mean())
@@ -207,7 +208,7 @@ def test_trials_that_are_missing_or_have_diverged_are_not_passed_over():
         found = verdict(diverged, **options)
         assert (found.status, found.reason) == (NOT_ENOUGH, "4 trials have diverged")
         whole = results_of(PEAK)
-        torn = Results(whole.trials, whole.curves[~whole.curves["trial_id"].str.startswith("2-")], {})
+        torn = Results(whole.trials, whole.curves[~whole.curves["trial_id"].str.startswith("2-")], SWEEP)
         found = verdict(torn, **options)
         assert (found.status, found.reason) == (NOT_ENOUGH, "the last eval point of 4 trials is missing or damaged")
 
@@ -215,7 +216,7 @@ def test_trials_that_are_missing_or_have_diverged_are_not_passed_over():
 def test_the_seeds_are_counted_where_they_are_fewest():
     whole = results_of(PEAK)
     few = whole.trials[(whole.trials["model.width"] != 4) | (whole.trials["seed"] == 0)]
-    found = verdict(Results(few, whole.curves, {}), kind="peak_location", x="model.width", between=[3, 5], seeds=4)
+    found = verdict(Results(few, whole.curves, SWEEP), kind="peak_location", x="model.width", between=[3, 5], seeds=4)
     assert (found.status, found.reason) == (NOT_ENOUGH, "1 of 4 seeds")
 
 
@@ -248,11 +249,11 @@ def test_a_number_is_that_of_each_weighting_of_the_seeds():
         results = results_of(values)
         results.curves["loss"] *= np.random.default_rng(0).uniform(0.9, 1.1, len(results.curves))
         claim = make_claim("c", {"kind": kind, "metric": "loss", "source": "nobody", **options})
-        sample = make_sample(claim.rows(results), "loss", claim.point)
+        sample = make_sample(claim.rows(results), "loss", claim.point, results.seeds)
         parts = [results.trials[results.trials["seed"] == seed].assign(seed=k) for k, seed in enumerate((0, 0, 2))]
         trials = pd.concat([part.assign(trial_id=f"{k}:" + part["trial_id"]) for k, part in enumerate(parts)])
         curves = pd.concat([results.curves.assign(trial_id=f"{k}:" + results.curves["trial_id"]) for k in range(3)])
-        repeated = claim.verdict("c", Results(trials, curves, {}))
+        repeated = claim.verdict("c", Results(trials, curves, SWEEP))
         number = claim.numbers(sample, np.array([[1.0, 1, 1, 1], [2, 0, 1, 0]]))
         assert number == pytest.approx([claim.verdict("c", results).measured, repeated.measured], rel=1e-12)
 

@@ -9,13 +9,13 @@ import sys
 
 import pytest
 
-from ddlab import catalog
 from ddlab.cli import main
-from ddlab.completion import complete
-from ddlab.help import HELP
+from ddlab.commands import COMMANDS
+from ddlab.commands.completion import complete
+from ddlab.config import catalog
 
 STORED = """\
-schema_version: 2
+schema_version: 3
 name: tiny
 parts: []
 figures: {curve: {recipe: double_descent, x: model.width}}
@@ -32,7 +32,7 @@ def tiny(workplace):
 
 
 def test_every_command_is_completed():
-    assert complete("ddlab ") == sorted(HELP)
+    assert complete("ddlab ") == sorted(COMMANDS)
     assert complete("ddlab ver") == ["verify"]
     assert complete("ddlab completion ") == ["bash", "fish", "zsh"]
     assert "--cfg" in complete("ddlab sweep quickstart --")
@@ -78,7 +78,7 @@ def test_a_broken_sweep_completes_nothing_without_a_word(tiny, capfd, text):
 
 
 def test_completion_imports_no_jax(tiny):
-    code = "import sys; from ddlab.completion import complete\n"
+    code = "import sys; from ddlab.commands.completion import complete\n"
     for line in ("ddlab sweep tiny model.", "ddlab report tiny figures.curve."):
         code += f"assert complete({line!r})\n"
     subprocess.run([sys.executable, "-c", f"{code}assert 'jax' not in sys.modules"], check=True)

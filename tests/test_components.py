@@ -11,13 +11,15 @@ import pytest
 from flax import nnx
 
 from ddlab.cli import main
-from ddlab.config import Mark, build, check, leaf
+from ddlab.config import Mark, leaf
+from ddlab.config.trial import build, check
 from ddlab.data import Dataset, DataSource, Spec, describe, load
 from ddlab.errors import ComponentError, ConfigError
 from ddlab.measures import Measure
 from ddlab.models import Model, matmul
-from ddlab.plan import Part, make_trials
-from ddlab.sweeper import settle
+from ddlab.plan.shapes import Part
+from ddlab.plan.trials import make_trials
+from ddlab.run.settle import settle
 from tests.support import leaves_of
 
 SWEEP = """\
@@ -83,18 +85,21 @@ class FixedUnits(Units):
 
 
 @dataclass(frozen=True)
-class TwoWidths:
+class TwoWidths(Model):
     first: int = leaf("units", Mark.WIDTH, low=1)
     second: int = leaf("more units", Mark.WIDTH, low=1)
 
+    def make(self, spec, init):
+        raise AssertionError("it is refused before")
+
 
 @dataclass(frozen=True)
-class WithoutMake:
+class NoModel:
     units: int = leaf("units", low=1)
 
 
 @dataclass(frozen=True)
-class Fails:
+class Fails(Model):
     """Its constructor does."""
 
     units: int = leaf("units", low=1)
@@ -159,7 +164,7 @@ def data(kind, cls="Own", num_train=30):
 
 @pytest.mark.parametrize(("wanted", "units"), [(300, 6), (1010, 20), (50, 1)])
 def test_the_width_is_solved_for_whatever_its_name(wanted, units):
-    leaves, size = settle(leaves_of(*model(Units, num_params=wanted)))
+    leaves, size, _ = settle(leaves_of(*model(Units, num_params=wanted)))
     assert leaves["model.units"] == units
     assert leaves["model.num_params"] is None
     assert size.num_params == 50 * units
@@ -206,7 +211,6 @@ def test_two_widths_are_refused():
         (model(Units, network="OneOutput"), r"Units.make: TypeError: .* shape \(1, 10\), one array; it gave \(1,\)"),
         (model(Units, network="none"), "Units.make: TypeError: must return a flax.nnx.Module, not NoneType"),
         (model(Units, network="wrong"), "Units.make: ValueError: two lines"),
-        (model(WithoutMake), "WithoutMake.make: AttributeError: 'WithoutMake' object has no attribute 'make'"),
         (model(Fails), "tests.test_components.Fails: RuntimeError: no units"),
     ],
 )

@@ -6,8 +6,10 @@ import dataclasses
 
 import pytest
 
-from ddlab import catalog
-from ddlab.config import Leaf, Mark, Train, build, check, declarations, flatten, leaf, section
+from ddlab.config import Mark, catalog, leaf
+from ddlab.config.declare import Leaf
+from ddlab.config.schema import Train
+from ddlab.config.trial import build, check, declarations, flatten, section
 from ddlab.errors import ConfigError
 from tests.support import leaves_of
 

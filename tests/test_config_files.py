@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ddlab.cli import main
-from ddlab.config_files import read_checked
+from ddlab.compose.files import read_checked
 from ddlab.errors import ConfigError
 
 HEAD = "defaults: [ddlab, _self_]\n"

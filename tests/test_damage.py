@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import ddlab
-import ddlab.training
-from ddlab.checkpoints import Checkpoint, Checkpoints
+import ddlab.training.run
 from ddlab.cli import main
 from ddlab.files import DamagedPart
-from ddlab.sealed import Damaged, read_table, write_table
-from ddlab.store import Store
-from ddlab.timing import Timing
-from ddlab.train import State
+from ddlab.store.sealed import Damaged, read_table, write_table
+from ddlab.store.store import Store
+from ddlab.training.checkpoints import Checkpoint, Checkpoints
+from ddlab.training.program import State
+from ddlab.training.timing import Timing
 
 SWEEP = """\
 defaults: [ddlab, _self_]
@@ -125,7 +125,7 @@ def stopped_once(tmp_path_factory):
 def stop(monkeypatch):
     Path("s.yaml").write_text(SWEEP)
     assert main([*WORDS[:2], "out=whole"]) == 0
-    record = ddlab.training.TrainingRun._record
+    record = ddlab.training.run.TrainingRun._record
     count = [0]
 
     def interrupted(self, segment):
@@ -134,7 +134,7 @@ def stop(monkeypatch):
         if count[0] == 12:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(ddlab.training.TrainingRun, "_record", interrupted)
+    monkeypatch.setattr(ddlab.training.run.TrainingRun, "_record", interrupted)
     assert main(WORDS) == 130
     return curves("whole")
 

@@ -8,7 +8,7 @@ import multiprocessing
 import numpy as np
 import pytest
 
-from ddlab.config import build
+from ddlab.config.trial import build
 from ddlab.data.noise import corrupt
 from ddlab.errors import ConfigError
 from tests.support import dataset_of, leaves_of

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from ddlab.cli import main
-from ddlab.devices import num_cores
+from ddlab.devices.local import num_cores
 
 
 @pytest.fixture

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from ddlab.config import build, hyper_keys
-from ddlab.devices import compile_solver, one_thread_a_device
+from ddlab.config.trial import build, hyper_keys
+from ddlab.data.loader import Loader
+from ddlab.devices.local import compile_solver, one_thread_a_device
 from ddlab.errors import ConfigError
-from ddlab.exact import make_problem, make_solver
 from ddlab.measures import Measure
 from ddlab.models import Init
-from ddlab.modes import BLOCK, GRAM_CONDITION, inverse, nested
-from ddlab.prepare import Loader
+from ddlab.solving.modes import BLOCK, GRAM_CONDITION, inverse, nested
+from ddlab.solving.problem import make_problem
+from ddlab.solving.solver import make_solver
 from tests.support import leaves_of, run_trials, words_of
 
 pytestmark = pytest.mark.numeric
@@ -141,7 +142,7 @@ def test_noise_variance_is_what_redrawing_the_noise_gives():
         *GAUSSIAN,
         "model.width=12",
         "optimizer.weight_decay=0.05",
-        "+measures.noise._target_=ddlab.measures.spectrum.NoiseVariance",
+        "+measures.noise._target_=ddlab.measures.NoiseVariance",
     )
     metrics = solve([base])
     x, test_x, _dataset = features_of(base)
@@ -171,7 +172,7 @@ def test_a_padded_problem_is_the_problem_alone(width):
 @pytest.mark.parametrize("case", [(*GAUSSIAN, "model.init_scale=0.5"), (*SPHERE, "data.num_train=80"), SPHERE])
 def test_the_widths_of_a_problem_are_each_one_alone(case):
     """Widths on both sides of N and of a block of columns, one of them twice."""
-    base = leaves_of(*case, "measures=exact", "+measures.noise._target_=ddlab.measures.spectrum.NoiseVariance")
+    base = leaves_of(*case, "measures=exact", "+measures.noise._target_=ddlab.measures.NoiseVariance")
     most = 40 if base["data._target_"].endswith("Gaussian") else BLOCK + 10
     trials = [
         [{**base, "model.width": width, "optimizer.weight_decay": penalty} for penalty in (0.0, 0.1)]

@@ -6,10 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from ddlab.config import build
+from ddlab.config.trial import build
 from ddlab.data import Spec
 from ddlab.errors import ConfigError
-from ddlab.models import Init, count
+from ddlab.models import Init
+from ddlab.models.size import count
 from tests.support import leaves_of, words_of
 
 pytestmark = pytest.mark.numeric

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddlab.filters import GradientDescent, GradientFlow, Ridge
+from ddlab.optimizers import GradientDescent, GradientFlow, Ridge
 
 pytestmark = pytest.mark.numeric
 

@@ -21,9 +21,9 @@ import pyarrow as pa
 import pytest
 
 from ddlab.cli import main
-from ddlab.composition import compose_file
-from ddlab.sealed import read_table, sealed, write_table
-from ddlab.store import Store
+from ddlab.compose.hydra import compose_file
+from ddlab.store.sealed import read_table, sealed, write_table
+from ddlab.store.store import Store
 
 SECONDS, MEMORY = 30.0, 2 * 2**30
 

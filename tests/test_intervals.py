@@ -12,6 +12,7 @@ import pytest
 from ddlab.report.claims import make_claim
 from ddlab.report.claims.intervals import bca, interval_of
 from ddlab.report.claims.sample import make_sample
+from tests.support import SEEDS
 
 SIMULATIONS = 400
 
@@ -25,7 +26,7 @@ RATIO = claim_of("ratio", order=[{"a": 1}, {"a": 2}])
 
 
 def interval(claim, rows):
-    sample = make_sample(rows, "m", claim.point)
+    sample = make_sample(rows, "m", claim.point, SEEDS)
     return interval_of(sample, partial(claim.numbers, sample))
 
 
@@ -154,7 +155,7 @@ def test_a_number_missing_without_one_seed_leaves_the_acceleration_of_the_others
 
 
 def test_infinite_values_are_kept_apart_from_those_that_do_not_count():
-    sample = make_sample(of_seeds([1.0, math.inf, 3.0, -math.inf, math.nan]), "m", None)
+    sample = make_sample(of_seeds([1.0, math.inf, 3.0, -math.inf, math.nan]), "m", None, SEEDS)
     weights = np.array([[1, 0, 1, 0, 1], [1, 1, 0, 0, 0], [0, 1, 0, 1, 0], [0, 0, 0, 2, 0], [0, 0, 0, 0, 1.0]])
     assert sample.means(weights)[:, 0] == pytest.approx([2, math.inf, math.nan, -math.inf, math.nan], nan_ok=True)
     assert sample.medians(weights)[:, 0] == pytest.approx([2, math.inf, math.nan, -math.inf, math.nan], nan_ok=True)
@@ -163,7 +164,7 @@ def test_infinite_values_are_kept_apart_from_those_that_do_not_count():
 def test_means_and_medians_are_those_of_the_rows_repeated():
     random = np.random.default_rng(3)
     rows = pd.concat([two_groups(random.normal(size=14)), pd.DataFrame({"seed": [2], "group": [1], "m": [math.nan]})])
-    sample = make_sample(rows, "m", "group")
+    sample = make_sample(rows, "m", "group", SEEDS)
     times = random.integers(0, 4, size=(50, 7))
     means, medians = sample.means(times.astype(float)), sample.medians(times.astype(float))
     for b, counts in enumerate(times):

@@ -8,8 +8,8 @@ import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from ddlab.commands.launch import launch_packs
 from ddlab.errors import ConfigError, LaunchError, PackFailed
-from ddlab.launch import launch_packs
 
 
 def job(error=None):

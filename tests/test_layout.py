@@ -6,8 +6,8 @@ import jax
 import numpy as np
 import pytest
 
-from ddlab.layout import Layout
-from ddlab.train import State
+from ddlab.devices.layout import Layout
+from ddlab.training.program import State
 
 pytestmark = pytest.mark.numeric
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ddlab import machine as module
-from ddlab.machine import BATCH_SIZE, WIDTHS, machine_file, measure, store_machine, this_machine
+from ddlab.run import speed as module
+from ddlab.run.speed import BATCH_SIZE, WIDTHS, machine_file, measure, store_machine, this_machine
 from tests.support import MACHINE
 
 GOOD = '{"compile_seconds": 1.5, "tile_seconds": 0, "curve": [[1, 1], [3, 1]], "num_devices": 2, "working_bytes": 9, "cores": 1}'

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ddlab.config import build
+from ddlab.config.trial import build
 from ddlab.errors import ConfigError
-from ddlab.models import Init, Model, count, draw_words, lookup, matmul, size_of
+from ddlab.models import Init, Model, lookup, matmul
+from ddlab.models.init import draw_words
+from ddlab.models.size import count, size_of
+from ddlab.run.settle import settle
 from ddlab.streams import stream
-from ddlab.sweeper import settle
 from tests.support import leaves_of, make_pack, named_leaves, words_of
 
 pytestmark = pytest.mark.numeric

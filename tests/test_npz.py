@@ -9,7 +9,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from ddlab.config import build
+from ddlab.config.trial import build
 from ddlab.data import load, npz
 from ddlab.errors import ConfigError
 from tests.support import leaves_of

@@ -17,14 +17,14 @@ import pandas as pd
 import pytest
 
 import ddlab
-import ddlab.launch
-import ddlab.lease
+import ddlab.commands.sweep
+import ddlab.store.lease
 from ddlab.cli import main
 from ddlab.errors import Interrupted, StoreError
-from ddlab.lease import Held, Lease
-from ddlab.run import run_pack
-from ddlab.store import DamagedPart, Store
-from ddlab.writer import PackWriter
+from ddlab.job.writer import PackWriter
+from ddlab.run.pack import run_pack
+from ddlab.store.lease import Held, Lease
+from ddlab.store.store import DamagedPart, Store
 from tests import support
 from tests.support import ddlab as command
 
@@ -46,7 +46,9 @@ SWEEPS = {"trained": TRAINED, "solved": SOLVED}
 
 SETTINGS = replace(support.SETTINGS, index=0, cpu_devices=1, checkpoint_seconds=0.05, compile_cache_mib=512)
 
-RUN_PACK = f"from ddlab.config import PackSettings; from ddlab.run import run_pack; run_pack('twins', 0, {SETTINGS!r})"
+RUN_PACK = (
+    f"from ddlab.config.schema import PackSettings; from ddlab.run.pack import run_pack; run_pack('twins', 0, {SETTINGS!r})"
+)
 
 
 def curves(directory: str | Path) -> pd.DataFrame:
@@ -207,8 +209,8 @@ FOREIGN = "filelock/2\npid=77\nhost=elsewhere\nmode=lease\ntoken=abc\nduration=9
 def test_a_lease_of_another_machine_is_waited_for_and_taken_when_nobody_touches_it(workplace, monkeypatch, capsys, exchange):
     if not exchange:
         monkeypatch.setattr("filelock._soft.exchange_names", lambda *_: False)
-    monkeypatch.setattr(ddlab.lease, "SECONDS", 2.0)
-    monkeypatch.setattr(ddlab.lease, "PATIENCE", 0.3)
+    monkeypatch.setattr(ddlab.store.lease, "SECONDS", 2.0)
+    monkeypatch.setattr(ddlab.store.lease, "PATIENCE", 0.3)
     path = workplace / ".pack=00000"
     path.write_text(FOREIGN.replace("90.0", "2.0"))
     (workplace / ".pack=00000.job").write_text("123_4")
@@ -238,7 +240,7 @@ def test_what_goes_on_after_an_interruption_is_named(tiny, capsys, monkeypatch):
         raise Interrupted("SIGINT")
 
     tiny.clear_pack(0)
-    monkeypatch.setattr(ddlab.launch, "launch_packs", lambda *_: stop(_))
+    monkeypatch.setattr(ddlab.commands.sweep, "launch_packs", lambda *_: stop(_))
     with Lease(tiny.pack_lease_file(0)):
         assert main(["sweep", "trained.yaml", "train.steps=20", "train.num_evals=4", "out=twins"]) == 130
     said = capsys.readouterr().err
@@ -247,7 +249,7 @@ def test_what_goes_on_after_an_interruption_is_named(tiny, capsys, monkeypatch):
 
 
 def test_a_lease_names_its_batch_job_and_its_holder_says_so(workplace, monkeypatch):
-    monkeypatch.setattr(ddlab.lease, "PATIENCE", 0.2)
+    monkeypatch.setattr(ddlab.store.lease, "PATIENCE", 0.2)
     monkeypatch.setenv("SLURM_JOB_ID", "42")
     with Lease(workplace / ".pack=00000"), pytest.raises(Held, match=rf"process {os.getpid()} on this machine, batch job 42"):
         Lease(workplace / ".pack=00000").__enter__()

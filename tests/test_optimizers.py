@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddlab.config import build
+from ddlab.config.trial import build
 from tests.support import leaves_of
 
 pytestmark = pytest.mark.numeric

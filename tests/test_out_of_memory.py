@@ -10,16 +10,16 @@ import numpy as np
 import pytest
 
 import ddlab
-import ddlab.devices
-import ddlab.launch
-import ddlab.prepare
-import ddlab.problems
-import ddlab.run
-import ddlab.training
+import ddlab.commands.planning
+import ddlab.devices.local
+import ddlab.run.pack
+import ddlab.solving.cost
+import ddlab.solving.prepare
+import ddlab.training.prepare
 from ddlab.cli import main
-from ddlab.devices import Compiled, CompiledSolver
-from ddlab.layout import Tiles
-from ddlab.problems import Portion
+from ddlab.devices.layout import Tiles
+from ddlab.devices.local import Compiled, CompiledSolver
+from ddlab.solving.cost import Portion
 from tests.support import MODULAR
 
 TRAINED = (*MODULAR, "train.steps=60", "train.num_evals=12", "train.eval_spacing=linear", "seed=range(16)")
@@ -77,7 +77,7 @@ SAID = (
 )
 
 
-@pytest.mark.parametrize(("owner", "name", "call"), [(ddlab.prepare, "compile_pack", 1), (Compiled, "segment", 1)])
+@pytest.mark.parametrize(("owner", "name", "call"), [(ddlab.training.prepare, "compile_pack", 1), (Compiled, "segment", 1)])
 def test_a_trained_pack_that_does_not_fit_begins_again_with_tiles_of_half_the_size(
     owner, name, call, sweep, whole, monkeypatch, capsys
 ):
@@ -89,8 +89,10 @@ def test_a_trained_pack_that_does_not_fit_begins_again_with_tiles_of_half_the_si
 
 def test_a_trained_pack_that_does_not_fit_any_more_goes_on_from_its_last_commit(sweep, whole, monkeypatch, capsys):
     restored = []
-    restore = ddlab.training.TrainingRun._restore
-    monkeypatch.setattr(ddlab.training.TrainingRun, "_restore", lambda run: (restore(run), restored.append(run._num_evals))[0])
+    restore = ddlab.training.run.TrainingRun._restore
+    monkeypatch.setattr(
+        ddlab.training.run.TrainingRun, "_restore", lambda run: (restore(run), restored.append(run._num_evals))[0]
+    )
     fails(monkeypatch, Compiled, "segment", lambda number: number == 9)
     assert main(["sweep", sweep, *TRAINED, "pack.checkpoint_seconds=0", "out=here"]) == 0
     assert restored[0] == 0
@@ -102,7 +104,7 @@ def test_a_trained_pack_that_does_not_fit_any_more_goes_on_from_its_last_commit(
 @pytest.mark.parametrize(("words", "owner", "name"), [(TRAINED, Compiled, "segment"), (SOLVED, CompiledSolver, "solve")])
 def test_a_pack_that_never_fits_is_one_clear_line_and_what_is_stored_stays(words, owner, name, sweep, monkeypatch, capsys):
     words = [*words, "pack.checkpoint_seconds=0", "out=here"]
-    monkeypatch.setattr(ddlab.problems, "PROBLEMS_OF_WORK", 0.01)  # two problems at once on each device
+    monkeypatch.setattr(ddlab.solving.cost, "PROBLEMS_OF_WORK", 0.01)  # two problems at once on each device
     with monkeypatch.context() as patched:
         fails(patched, owner, name, lambda number: number > 6)
         assert main(["sweep", sweep, *words]) == 2
@@ -120,7 +122,7 @@ def test_a_pack_that_never_fits_is_one_clear_line_and_what_is_stored_stays(words
     assert set(ddlab.load("here").trials["status"]) == {"completed"}
 
 
-@pytest.mark.parametrize(("owner", "name", "call"), [(ddlab.prepare, "compile_solver", 1), (CompiledSolver, "solve", 1)])
+@pytest.mark.parametrize(("owner", "name", "call"), [(ddlab.solving.prepare, "compile_solver", 1), (CompiledSolver, "solve", 1)])
 def test_a_solved_pack_that_does_not_fit_goes_on_with_half_the_problems(owner, name, call, sweep, whole, monkeypatch, capsys):
     fails(monkeypatch, owner, name, lambda number: number == call)
     assert main(["sweep", sweep, *SOLVED, "out=here"]) == 0
@@ -131,7 +133,7 @@ def test_a_solved_pack_that_does_not_fit_goes_on_with_half_the_problems(owner, n
 
 
 def test_a_solved_pack_keeps_the_parts_that_are_stored_when_it_goes_on_with_less(sweep, whole, monkeypatch):
-    monkeypatch.setattr(ddlab.problems, "PROBLEMS_OF_WORK", 0.01)  # two problems at once on each device
+    monkeypatch.setattr(ddlab.solving.cost, "PROBLEMS_OF_WORK", 0.01)  # two problems at once on each device
     solved = fails(monkeypatch, CompiledSolver, "solve", lambda number: number == 3)
     assert main(["sweep", sweep, *SOLVED, "pack.checkpoint_seconds=0", "out=here"]) == 0
     problems = [len(made) for number, (_, made) in enumerate(solved, 1) if number != 3]
@@ -140,7 +142,7 @@ def test_a_solved_pack_keeps_the_parts_that_are_stored_when_it_goes_on_with_less
 
 
 def test_a_pack_prepared_ahead_that_did_not_fit_beside_another_is_prepared_alone(sweep, monkeypatch, capsys):
-    calls = fails(monkeypatch, ddlab.prepare, "compile_pack", lambda number: number == 2)
+    calls = fails(monkeypatch, ddlab.training.prepare, "compile_pack", lambda number: number == 2)
     assert main(["sweep", sweep, *TRAINED, "pack.max_trials=8", "out=here"]) == 0
     assert len(calls) == 3
     assert "did not fit" not in capsys.readouterr().err
@@ -163,7 +165,7 @@ def test_another_error_of_a_device_is_no_lack_of_memory(sweep, monkeypatch, caps
 
 
 def test_what_did_not_fit_is_let_go_of_before_the_next_try(sweep, monkeypatch):
-    alive, prepare = [], ddlab.run.prepare_pack
+    alive, prepare = [], ddlab.run.pack._prepare
 
     def counted(*args):
         gc.collect()
@@ -173,7 +175,7 @@ def test_what_did_not_fit_is_let_go_of_before_the_next_try(sweep, monkeypatch):
         return prepared
 
     made: list[weakref.ref] = []
-    monkeypatch.setattr(ddlab.run, "prepare_pack", counted)
+    monkeypatch.setattr(ddlab.run.pack, "_prepare", counted)
     fails(monkeypatch, Compiled, "segment", lambda number: number <= 2)
     assert main(["sweep", sweep, *TRAINED, "out=here"]) == 0
     assert alive == [0, 0, 0]
@@ -183,7 +185,7 @@ def test_too_little_memory_on_the_host_is_one_clear_line(sweep, monkeypatch, cap
     def hungry(*_):
         return np.zeros(2**58)
 
-    monkeypatch.setattr(ddlab.prepare, "make_inputs", hungry)
+    monkeypatch.setattr(ddlab.training.prepare, "make_inputs", hungry)
     assert main(["sweep", sweep, *TRAINED, "out=here"]) == 2
     said = capsys.readouterr().err
     assert "ddlab: pack 0 does not fit into this machine's memory (Unable to allocate 2.00 EiB" in said
@@ -216,6 +218,6 @@ def test_a_budget_below_what_one_trial_takes_is_said_by_plan_and_sweep(words, sw
 
 
 def test_a_plan_beyond_the_host_is_one_clear_line(sweep, monkeypatch, capsys):
-    monkeypatch.setattr(ddlab.launch, "make_trials", lambda *_: np.zeros(2**58))
+    monkeypatch.setattr(ddlab.commands.planning, "make_trials", lambda *_: np.zeros(2**58))
     assert main(["plan", sweep, *TRAINED]) == 2
     assert capsys.readouterr().err.startswith("ddlab: this machine's memory does not do for it (Unable to allocate 2.00 EiB")

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ddlab.config import train_settings
+from ddlab.config.trial import train_settings
 from ddlab.errors import ConfigError
+from ddlab.job.outcomes import Outcomes
 from ddlab.losses import LOSSES, untrained_loss
-from ddlab.outcome import Outcomes
 from tests.support import leaves_of
 
 NAN = float("nan")

@@ -9,16 +9,25 @@ from dataclasses import replace
 
 import pytest
 
-from ddlab.config import load_leaves, train_settings
-from ddlab.pack import pack_trials
-from ddlab.plan import Part, Size, make_trials, step_bytes, tiling, trial_id
+from ddlab.config.identity import identify
+from ddlab.config.trial import load_leaves
+from ddlab.plan.cost import Load
+from ddlab.plan.packs import pack_trials
+from ddlab.plan.shapes import Part, Settled, Size
+from ddlab.plan.trials import make_trials
+from ddlab.training.cost import training_cost
 from tests.support import MACHINE, SETTINGS, leaves_of
 
 
 def settle(leaves):
     """Sizes of a one-layer MLP on MNIST-1D, by formula."""
     width = leaves["model.width"]
-    return leaves, Size(41 * width + 10 * (width + 1), width + 10, 50 * width, 40, leaves["data.num_train"], 100, 10)
+    size = Size(41 * width + 10 * (width + 1), width + 10, 50 * width, 40, leaves["data.num_train"], 100, 10)
+    return Settled(leaves, size, training_cost(leaves, size))
+
+
+def machine_seconds(machine, shape, num_trials):
+    return machine.compile_seconds + shape.cost.seconds(Load(num_trials, (1,)), machine)
 
 
 def part(axes, *overrides):
@@ -34,22 +43,6 @@ def test_trials_are_the_product_of_the_axes_each_once():
     }
     assert points == set(itertools.product((4, 8), (0, 1), (0.1, 0.2)))
     assert len(trials) == 8
-
-
-def test_identity_is_the_science_and_nothing_else():
-    leaves = dict(leaves_of())
-    assert trial_id(leaves) == trial_id(dict(reversed(leaves.items())))
-    for key, value in (("seed", 1), ("model.width", 65), ("train.steps", 7), ("measures.x._target_", "y")):
-        assert trial_id({**leaves, key: value}) != trial_id(leaves), key
-    assert trial_id({**leaves, "data.path": "/here"}, ["data.path"]) == trial_id({**leaves, "data.path": "/there"}, ["data.path"])
-
-
-def test_identity_is_the_same_in_every_version_of_the_program():
-    """Golden: sha256sum of {"model.width":64,"optimizer.learning_rate":0.003,"schema":2,"train.batch_size":null}.
-
-    It changes only with SCHEMA_VERSION: with another identity, stored sweeps would be trained again.
-    """
-    assert trial_id({"model.width": 64, "optimizer.learning_rate": 0.003, "train.batch_size": None}) == "2a704709a4cbd989"
 
 
 def test_a_pack_shares_every_static_leaf():
@@ -71,13 +64,13 @@ def test_cuts_cost_no_more_than_any_other_cuts(counts):
         for trial in make_trials([part({"model.width": (width,), "seed": tuple(range(count))})], settle)
     ]
     packs = pack_trials(trials, SETTINGS, machine)
-    ours = sum(machine.seconds(pack.widest, len(pack.trials)) for pack in packs)
+    ours = sum(pack.seconds(machine) for pack in packs)
     shapes = {trial.shape.width: trial.shape for trial in trials}
 
     def cost(cuts):
         bounds = [0, *cuts, len(widths)]
         runs = list(itertools.pairwise(bounds))
-        return sum(machine.seconds(shapes[widths[last - 1]], sum(counts[first:last])) for first, last in runs)
+        return sum(machine_seconds(machine, shapes[widths[last - 1]], sum(counts[first:last])) for first, last in runs)
 
     every = [cuts for number in range(6) for cuts in itertools.combinations(range(1, 6), number)]
     best = min(cost(cuts) for cuts in every)
@@ -98,14 +91,18 @@ def test_max_trials_and_memory_bound_a_pack():
 def test_packs_are_as_large_as_the_memory_budget_allows_and_no_larger(budget, working_bytes):
     machine = replace(MACHINE, working_bytes=working_bytes)
     trials = make_trials([part({"model.width": (64,), "seed": tuple(range(40))})], settle)
-    shape = trials[0].shape
-    memory = budget * machine.num_bytes(shape, 4, math.inf)
+    cost = trials[0].shape.cost
+
+    def num_bytes(num_trials):
+        return cost.num_bytes(Load(num_trials, (1,)), machine, math.inf)
+
+    memory = budget * num_bytes(4)
     packs = pack_trials(trials, replace(SETTINGS, memory_gib=memory / 2**30), machine)
     assert sorted(trial.id for pack in packs for trial in pack.trials) == sorted(trial.id for trial in trials)
-    assert all(machine.num_bytes(shape, len(pack.trials), memory) <= memory for pack in packs)
-    most = machine.capacity(shape, memory)
+    assert all(pack.num_bytes(machine, memory) <= memory for pack in packs)
+    most = cost.capacity(Load(40, (1,)), machine, memory)
     assert len(packs) == -(-40 // most)
-    assert machine.num_bytes(shape, most + 1, memory) > memory
+    assert num_bytes(most + 1) > memory
 
 
 def test_a_trial_too_large_for_the_budget_is_a_pack_of_its_own():
@@ -123,12 +120,11 @@ def test_the_cost_model_goes_through_what_was_measured_and_on_at_the_last_rate()
 
 
 def test_a_tile_is_as_large_as_a_device_likes_and_is_never_empty():
-    size = Size(3000, 74, 2900, 40, 1000, 4000, 10)
-    train = train_settings(leaves_of())
+    cost = training_cost(leaves_of(), Size(3000, 74, 2900, 40, 1000, 4000, 10))
     for work in (2**11, 2**21, 2**25):
-        tile, chunk = tiling(size, train, work)
-        assert tile == 2 or tile * step_bytes(size, train) <= work
-        assert (tile + 1) * step_bytes(size, train) > work
+        tile, chunk = cost.tiling(work)
+        assert tile == 2 or tile * cost.step_bytes <= work
+        assert (tile + 1) * cost.step_bytes > work
         assert 128 <= chunk <= 1024
 
 
@@ -163,5 +159,5 @@ def test_the_text_of_a_trial_is_the_canonical_json_of_its_leaves():
     for trial in trials:
         leaves = load_leaves(trial.config)
         assert trial.config == json.dumps(dict(leaves), sort_keys=True, separators=(",", ":"))
-        assert trial.id == trial_id(leaves)
+        assert (trial.weights_id, trial.id) == identify(leaves)
     assert len({trial.id for trial in trials}) == 8

@@ -8,22 +8,25 @@ import jax
 import numpy as np
 import pytest
 
-from ddlab.config import build, hyper_keys
-from ddlab.devices import compile_solver
-from ddlab.exact import make_problem, make_solver
-from ddlab.models import size_of
-from ddlab.pack import pack_trials
-from ddlab.plan import Part, Size, make_trials, row_bytes
-from ddlab.prepare import Loader, deal, precision
-from ddlab.problems import TRIAL_BYTES, Devices, Portion, Problems, SolvingMemory, eval_bytes, input_bytes, problem_bytes
-from ddlab.schedules import eval_steps
-from ddlab.sweeper import settle
-from ddlab.train import train_settings
+from ddlab.config.trial import build, hyper_keys, train_settings
+from ddlab.data.loader import Loader
+from ddlab.devices.local import compile_solver, precision
+from ddlab.measures.points import eval_steps
+from ddlab.measures.size import row_bytes
+from ddlab.models.size import size_of
+from ddlab.plan.packs import Pack, pack_trials
+from ddlab.plan.shapes import Part, Size
+from ddlab.plan.trials import make_trials
+from ddlab.run.settle import settle
+from ddlab.solving.cost import TRIAL_BYTES, Devices, Portion, Problems, SolvingMemory, eval_bytes, input_bytes, problem_bytes
+from ddlab.solving.prepare import deal
+from ddlab.solving.problem import make_problem
+from ddlab.solving.solver import make_solver
 from tests.support import MACHINE, SETTINGS, leaves_of
 
 EXACT = ("data=gaussian", "model=linear", "optimizer=gradient_flow", "train=exact", "measures=exact", "train.eval_spacing=linear")
 PREDICTIONS = (
-    "+measures.predictions._target_=ddlab.measures.predictions.Predictions",
+    "+measures.predictions._target_=ddlab.measures.Predictions",
     "+measures.predictions.points=40",
 )
 CASES = {
@@ -109,7 +112,7 @@ def test_a_problem_beyond_the_budget_is_solved_alone_and_its_bytes_say_so():
 def test_a_problem_has_no_more_trials_than_memory_allows():
     base = leaves_of(*EXACT)
     trials = [
-        {**base, "seed": seed, "model.width": width, "optimizer.weight_decay": 0.1 * k}
+        {**base, "init_seed": seed, "model.width": width, "optimizer.weight_decay": 0.1 * k}
         for seed in range(2)
         for width in (2, 8, 20)
         for k in range(5)
@@ -119,17 +122,17 @@ def test_a_problem_has_no_more_trials_than_memory_allows():
         assert problems[0].size <= most
         assert set(problems.ravel()) == set(range(30))
         for problem in problems:
-            assert len({trials[index]["seed"] for index in problem.ravel()}) == 1
+            assert len({trials[index]["init_seed"] for index in problem.ravel()}) == 1
     assert deal(trials, 2, 30).tolist() == deal(trials, 2).tolist()
 
 
 def exact_trials(num_evals, num_seeds=50):
     base = leaves_of(*EXACT, "data.num_train=20", "data.num_features=40", "train.steps=1000000", f"train.num_evals={num_evals}")
-    return make_trials([Part({}, {}, base, {}, {"model.width": (2, 8, 20, 40), "seed": tuple(range(num_seeds))})], settle)
+    return make_trials([Part({}, {}, base, {}, {"model.width": (2, 8, 20, 40), "init_seed": tuple(range(num_seeds))})], settle)
 
 
 def test_the_plan_counts_eval_points_and_keeps_within_the_budget():
-    planned = [MACHINE.num_bytes(exact_trials(evals)[-1].shape, 200, 2**29) for evals in (2, 1000, 10_000, 50_000)]
+    planned = [Pack(tuple(exact_trials(evals))).num_bytes(MACHINE, 2**29) for evals in (2, 1000, 10_000, 50_000)]
     assert planned == sorted(planned)
     assert planned[-1] > 10 * planned[0]
     assert planned[-1] <= 2**29
@@ -137,7 +140,7 @@ def test_the_plan_counts_eval_points_and_keeps_within_the_budget():
 
 def test_the_trials_of_an_exact_pack_are_as_many_as_memory_keeps():
     trials = exact_trials(2, 30)
-    shape = trials[-1].shape
-    assert MACHINE.capacity(shape, 2**32) == int(2**30 / TRIAL_BYTES)
+    pack = Pack(tuple(trials))
+    assert pack.cost.capacity(pack.load, MACHINE, 2**32) == int(2**30 / TRIAL_BYTES)
     settings = replace(SETTINGS, memory_gib=40 * 4 * TRIAL_BYTES / 2**30)
     assert [len(pack.trials) for pack in pack_trials(trials, settings, MACHINE)] == [40, 40, 40]

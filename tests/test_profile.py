@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ddlab.profile import Profile
+from ddlab.job.profile import Profile
 
 
 def test_a_pack_that_fails_while_it_is_profiled_does_not_keep_the_next_from_being_profiled(tmp_path):

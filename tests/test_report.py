@@ -11,15 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ddlab import catalog
+from ddlab.config import catalog
 from ddlab.errors import ConfigError
-from ddlab.provenance import add_provenance
 from ddlab.report.figures import RECIPES, make_recipe
 from ddlab.report.figures.double_descent import clear_peak, interpolation_threshold
 from ddlab.report.frames import first_step, sustained_step
 from ddlab.report.page import make_report
 from ddlab.report.specs import figure_specs, read_overrides
-from ddlab.store import Results, Store
+from ddlab.store.provenance import add_provenance
+from ddlab.store.results import Results, load
+from ddlab.store.store import Store
+from tests.support import SWEEP
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 
@@ -37,7 +39,7 @@ def results():
             for step in (0, 1, 10, 100):
                 at = {"train_error": error if step == 100 else 0.9, "test_error": 0.8 if step < 10 else 0.005}
                 curves.append({"trial_id": trial, "step": step, "train_loss": 1.0, "test_loss": loss + seed - 0.5, **at})
-    return Results(pd.DataFrame(trials), pd.DataFrame(curves), {})
+    return Results(pd.DataFrame(trials), pd.DataFrame(curves), SWEEP)
 
 
 def test_the_double_descent_frame_is_mean_and_deviation_over_seeds(results):
@@ -95,14 +97,14 @@ def test_a_trial_that_stopped_early_keeps_its_last_value_and_an_unfinished_one_d
     cut = results.curves["step"] < 100
     for status, expected in (("stopped", 1.0), ("pending", 1.5)):
         results.trials.loc[results.trials["trial_id"] == "t00", ["status", "last_step"]] = [status, 10]
-        shorter = Results(results.trials, results.curves[cut | (results.curves["trial_id"] != "t00")], {})
+        shorter = Results(results.trials, results.curves[cut | (results.curves["trial_id"] != "t00")], SWEEP)
         frame = make_recipe("f", {"recipe": "heatmap", "metric": "test_loss"}).frame(shorter)
         assert frame.query("`model.width` == 2 and step == 100")["test_loss"].tolist() == [expected]
 
 
 def test_a_final_metric_is_never_an_earlier_one(results):
     damaged = results.curves[(results.curves["trial_id"] != "t00") | (results.curves["step"] < 100)]
-    frame = make_recipe("f", {"recipe": "double_descent"}).frame(Results(results.trials, damaged, {}))
+    frame = make_recipe("f", {"recipe": "double_descent"}).frame(Results(results.trials, damaged, SWEEP))
     assert frame.query("params_per_sample == 2")["trials"].tolist() == [1] * 4
 
 
@@ -247,7 +249,7 @@ def test_a_figure_of_trials_that_were_never_planned_is_named_and_left_out(tmp_pa
 )
 def test_a_selection_that_is_a_mistake_says_what_there_is(where, message):
     with pytest.raises(ConfigError, match=message):
-        make_recipe("f", {"recipe": "heatmap", "where": where}).frame(Store(REFERENCE / "quickstart").load())
+        make_recipe("f", {"recipe": "heatmap", "where": where}).frame(load(REFERENCE / "quickstart"))
 
 
 def test_the_page_escapes_what_it_shows_and_names_the_run(tmp_path):
@@ -256,7 +258,7 @@ def test_the_page_escapes_what_it_shows_and_names_the_run(tmp_path):
     store.write_sweep(head)
     sizes = {"num_params": 1, "num_train": 1, "num_outputs": 1}
     row = {"config": "{}", "choices": "{}", **sizes, "flops": 1.0, "estimated_seconds": 1.0}
-    store.write_plan(pd.DataFrame([{"trial_id": "t", "pack": 0, **row}]))
+    store.write_plan(pd.DataFrame([{"trial_id": "t", "weights_id": "w", "pack": 0, **row}]))
     store.write_part(0, 0, {"trial_id": ["t"], "step": [0], "train_loss": [1.0]})
     add_provenance(store.provenance_file, {"command": "ddlab sweep s"})
     make_report(tmp_path)

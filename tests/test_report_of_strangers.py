@@ -16,7 +16,9 @@ from ddlab.cli import main
 from ddlab.report.figures import make_recipe
 from ddlab.report.figures.base import show_literally
 from ddlab.report.page import make_report
-from ddlab.store import Results, Store
+from ddlab.store.results import Results
+from ddlab.store.store import Store
+from tests.support import SWEEP
 
 REFERENCE = Path(__file__).parent.parent / "results" / "reference"
 
@@ -99,7 +101,7 @@ def test_mathematics_that_cannot_be_drawn_is_one_line_that_names_the_option(opti
 def test_names_that_are_no_mathematics_are_shown_as_they_are(tmp_path):
     trials = pd.DataFrame({"trial_id": ["a", "b"], "model.kind": ["$x{$", "US$ 5"], "x": [1, 2]})
     trials = trials.assign(seed=0, status="completed", last_step=1, num_outputs=1, params_per_sample=1.0)
-    results = Results(trials, pd.DataFrame({"trial_id": ["a", "b"], "step": 1, "test_loss": [1.0, 2.0]}), {})
+    results = Results(trials, pd.DataFrame({"trial_id": ["a", "b"], "step": 1, "test_loss": [1.0, 2.0]}), SWEEP)
     recipe = make_recipe("f", {"recipe": "risk_curve", "x": "x", "group": "model.kind", "title": "$x$"})
     figure = Figure()
     recipe.draw(recipe.frame(results), figure)

@@ -12,13 +12,14 @@ from ddlab.errors import ConfigError
 from ddlab.report.figures import make_recipe
 from ddlab.report.figures.risk_curve import median_deviation
 from ddlab.report.theories import THEORIES, predicted
-from ddlab.store import Results
+from ddlab.store.results import Results
+from tests.support import SWEEP
 
 N, S2 = 20, 0.5
 COMPONENTS = {
-    "data._target_": "ddlab.data.gaussian.Gaussian",
-    "model._target_": "ddlab.models.linear.Linear",
-    "optimizer._target_": "ddlab.filters.Ridge",
+    "data._target_": "ddlab.data.Gaussian",
+    "model._target_": "ddlab.models.Linear",
+    "optimizer._target_": "ddlab.optimizers.Ridge",
 }
 ASSUMED = {**COMPONENTS, "data.eigenvalues": None, "data.test_cutoff": 0.0, "optimizer.cutoff": 0.0, "model.init_scale": 0.0}
 WIDTHS = (5, 10, 40, 80)
@@ -38,7 +39,7 @@ def results():
                 trials.append({"trial_id": trial, **sizes, **data, **more})
                 risk = factor * float(theory.ridgeless_exact(p, N, signal, S2))
                 curves += [{"trial_id": trial, "step": step, "excess_risk": risk, "test_loss": risk + S2} for step in (0, 1)]
-    return Results(pd.DataFrame(trials), pd.DataFrame(curves), {})
+    return Results(pd.DataFrame(trials), pd.DataFrame(curves), SWEEP)
 
 
 def recipe(**options):
@@ -169,7 +170,7 @@ def test_a_mistake_is_one_line_that_names_it(mistake):
 
 
 def test_a_theory_that_lacks_a_column_says_which(results):
-    bare = Results(results.trials.drop(columns="data.signal"), results.curves, {})
+    bare = Results(results.trials.drop(columns="data.signal"), results.curves, SWEEP)
     with pytest.raises(ConfigError, match=r"theory=ridgeless: the trials have no data\.signal"):
         recipe(theory="ridgeless", where={"seed": 0}).frame(bare)
 
@@ -182,8 +183,8 @@ def test_a_theory_that_lacks_a_column_says_which(results):
         ("ridge", "model.init_scale", 1.0),
         ("ridge", "data.test_cutoff", 0.2),
         ("misspecified", "data.num_relevant", 5),
-        ("ridge", "optimizer._target_", "ddlab.filters.GradientFlow"),
-        ("ridgeless", "model._target_", "ddlab.models.random_features.RandomFeatures"),
+        ("ridge", "optimizer._target_", "ddlab.optimizers.GradientFlow"),
+        ("ridgeless", "model._target_", "ddlab.models.RandomFeatures"),
     ],
 )
 def test_a_theory_is_not_drawn_where_its_assumptions_do_not_hold(results, name, column, value):

@@ -8,11 +8,11 @@ import pandas as pd
 import pytest
 
 import ddlab
-import ddlab.problems
-import ddlab.rows
+import ddlab.solving.cost
+import ddlab.store.rows
 from ddlab.cli import main
-from ddlab.rows import Rows, most_waiting
-from ddlab.store import Store
+from ddlab.store.rows import Rows, most_waiting
+from ddlab.store.store import Store
 from tests.support import MODULAR
 
 IDS = np.array(["a", "b", "c"], object)
@@ -70,8 +70,8 @@ def test_waiting_rows_are_written_before_they_are_many_and_the_curves_are_the_sa
     never = "pack.checkpoint_seconds=1000"
     assert main(["sweep", "s.yaml", *words, never, "out=whole"]) == 0
     assert len(waiting) == 1
-    monkeypatch.setattr(ddlab.rows, "MOST_WAITING", 20_000)
-    monkeypatch.setattr(ddlab.problems, "PROBLEMS_OF_WORK", 1e-6)
+    monkeypatch.setattr(ddlab.store.rows, "MOST_WAITING", 20_000)
+    monkeypatch.setattr(ddlab.solving.cost, "PROBLEMS_OF_WORK", 1e-6)
     assert main(["sweep", "s.yaml", *words, never, "out=parts"]) == 0
     of_a_call = jax.local_device_count() / SEEDS  # of the rows at most: a problem, which has a seed of its own, for each device
     assert max(waiting[1:]) < 20_000 + of_a_call * waiting[0]

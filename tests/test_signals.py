@@ -11,10 +11,11 @@ import threading
 
 import pytest
 
-from ddlab import catalog, signals
 from ddlab.cli import main
+from ddlab.config import catalog
 from ddlab.errors import ConfigError, Interrupted
-from ddlab.signals import listen
+from ddlab.job import signals
+from ddlab.job.signals import listen
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)
 

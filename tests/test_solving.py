@@ -11,13 +11,14 @@ import pandas as pd
 import pytest
 
 import ddlab
-import ddlab.prepare
-import ddlab.problems
-import ddlab.solving
+import ddlab.solving.cost
+import ddlab.solving.prepare
+import ddlab.solving.run
 from ddlab.cli import main
-from ddlab.config import build
-from ddlab.prepare import Loader, deal
-from ddlab.store import Store
+from ddlab.config.trial import build
+from ddlab.data.loader import Loader
+from ddlab.solving.prepare import deal
+from ddlab.store.store import Store
 from tests.support import leaves_of
 
 pytestmark = pytest.mark.numeric
@@ -44,7 +45,7 @@ def metrics(directory):
 
 def interrupt(monkeypatch, after):
     """Solve one problem at a time on each device, and stop once so many calls are recorded; return the problems of each call."""
-    record, calls = ddlab.solving.SolvingRun._record, []
+    record, calls = ddlab.solving.run.SolvingRun._record, []
 
     def recorded(self, chunk):
         record(self, chunk)
@@ -52,8 +53,8 @@ def interrupt(monkeypatch, after):
         if len(calls) == after:
             os.kill(os.getpid(), signal.SIGINT)
 
-    monkeypatch.setattr(ddlab.problems, "PROBLEMS_OF_WORK", 1e-6)
-    monkeypatch.setattr(ddlab.solving.SolvingRun, "_record", recorded)
+    monkeypatch.setattr(ddlab.solving.cost, "PROBLEMS_OF_WORK", 1e-6)
+    monkeypatch.setattr(ddlab.solving.run.SolvingRun, "_record", recorded)
     return calls
 
 
@@ -96,7 +97,7 @@ def test_a_pack_goes_on_where_other_devices_deal_its_widths_otherwise(sweep, mon
     assert main(["sweep", sweep, seeds, "out=whole"]) == 0
     with monkeypatch.context() as patched:
         interrupt(patched, after=1)
-        patched.setattr(ddlab.prepare, "deal", lambda trials, _, most: deal(trials, 16, most))  # each width is a problem
+        patched.setattr(ddlab.solving.prepare, "deal", lambda trials, _, most: deal(trials, 16, most))  # each width is a problem
         assert main(["sweep", sweep, seeds]) == 130
     before = metrics("results/s")
     assert 0 < len(before) < 80
@@ -113,7 +114,9 @@ def test_a_pack_goes_on_where_other_devices_deal_its_widths_otherwise(sweep, mon
 
 def test_data_sets_of_equal_inputs_share_their_arrays():
     base = leaves_of("data=gaussian", "model=linear", "optimizer=ridge", "train=exact", "measures=exact")
-    trials = [{**base, "data.noise_variance": noise, "seed": seed} for noise in (0.1, 0.2) for seed in (0, 1)]
+    trials = [
+        {**base, "data.noise_variance": noise, "init_seed": seed, "data.seed": seed} for noise in (0.1, 0.2) for seed in (0, 1)
+    ]
     trials += [{**base, "data.num_train": 7}]
     loader = Loader()
     one, _, two, _, other = loader.load(trials)
@@ -126,7 +129,7 @@ def test_data_sets_of_equal_inputs_share_their_arrays():
     assert two.checksum == alone.checksum
 
 
-@pytest.mark.filterwarnings("ignore::ddlab.store.DamagedPart")
+@pytest.mark.filterwarnings("ignore::ddlab.files.DamagedPart")
 def test_a_damaged_part_is_solved_again(sweep):
     assert main(["sweep", sweep]) == 0
     before = metrics("results/s")
@@ -211,7 +214,7 @@ def test_the_widths_of_few_problems_are_dealt_to_all_devices(sweep):
 def test_problems_are_dealt_evenly_with_widths_ascending(num_devices, shape):
     base = leaves_of("data=gaussian", "model=linear", "optimizer=ridge", "train=exact", "measures=exact")
     trials = [
-        {**base, "seed": seed, "model.width": width, "optimizer.weight_decay": penalty}
+        {**base, "init_seed": seed, "model.width": width, "optimizer.weight_decay": penalty}
         for width in (8, 2, 40, 20)
         for seed in range(3)
         for penalty in (0.0, 0.1)
@@ -220,7 +223,7 @@ def test_problems_are_dealt_evenly_with_widths_ascending(num_devices, shape):
     assert problems.shape == shape
     assert sorted(problems.ravel()) == list(range(24))
     for problem in problems:
-        assert len({trials[index]["seed"] for index in problem.ravel()}) == 1
+        assert len({trials[index]["init_seed"] for index in problem.ravel()}) == 1
         widths = [{trials[index]["model.width"] for index in row} for row in problem]
         assert [len(width) for width in widths] == [1] * len(widths)
         assert sorted(widths, key=min) == widths
@@ -228,8 +231,8 @@ def test_problems_are_dealt_evenly_with_widths_ascending(num_devices, shape):
 
 def test_few_trials_are_repeated_where_some_inputs_have_more_widths():
     base = leaves_of("data=gaussian", "model=linear", "optimizer=ridge", "train=exact", "measures=exact")
-    one_width = [{**base, "seed": seed, "model.width": 7} for seed in range(30)]
-    all_widths = [{**base, "seed": 30, "model.width": width} for width in range(1, 21)]
+    one_width = [{**base, "init_seed": seed, "model.width": 7} for seed in range(30)]
+    all_widths = [{**base, "init_seed": 30, "model.width": width} for width in range(1, 21)]
     problems = deal([*one_width, *all_widths], 2)
     assert set(problems.ravel()) == set(range(50))
     assert problems.size <= 60

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from ddlab.cli import main
-from ddlab.provenance import add_provenance
-from ddlab.status import SHARES
-from ddlab.store import Store
+from ddlab.commands.status import SHARES
+from ddlab.store.provenance import add_provenance
+from ddlab.store.store import Store
 
 SWEEP = """\
 defaults: [ddlab, _self_]

@@ -14,9 +14,10 @@ import yaml
 import ddlab
 from ddlab.errors import StoreError
 from ddlab.files import DamagedPart, write_atomically
-from ddlab.lease import claim
-from ddlab.provenance import add_provenance
-from ddlab.store import Store
+from ddlab.store.lease import claim
+from ddlab.store.provenance import add_provenance
+from ddlab.store.results import load
+from ddlab.store.store import Store
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def store(tmp_path):
         "flops": 1.0,
         "estimated_seconds": 1.0,
     }
-    store.write_plan(pd.DataFrame([{"trial_id": f"t{k}", "pack": k // 2, **row} for k in range(4)]))
+    store.write_plan(pd.DataFrame([{"trial_id": f"t{k}", "weights_id": f"w{k}", "pack": k // 2, **row} for k in range(4)]))
     for pack in (0, 1):
         for part in (0, 1):
             columns = {"trial_id": [f"t{2 * pack}", f"t{2 * pack + 1}"], "step": np.full(2, part), "train_loss": np.ones(2)}
@@ -79,10 +80,11 @@ def test_a_damaged_outcome_counts_as_unfinished(store):
         assert store.finished_packs() == set()
 
 
-def test_a_store_of_a_newer_schema_is_refused(store):
+@pytest.mark.parametrize(("version", "words"), [(99, "a newer ddlab"), (2, "an older ddlab")])
+def test_a_store_of_another_schema_is_refused(store, version, words):
     sweep = yaml.safe_load(store.sweep_file.read_text())
-    store.sweep_file.write_text(yaml.safe_dump({**sweep, "schema_version": 99}))
-    with pytest.raises(StoreError, match="newer ddlab"):
+    store.sweep_file.write_text(yaml.safe_dump({**sweep, "schema_version": version}))
+    with pytest.raises(StoreError, match=words):
         ddlab.load(store.root)
 
 
@@ -128,13 +130,13 @@ def test_a_pack_that_lost_a_part_of_its_curves_is_not_finished(store):
 def test_a_missing_plan_is_refused(store):
     store.plan_file.unlink()
     with pytest.raises(StoreError, match=r"plan\.parquet: missing"):
-        store.load()
+        load(store.root)
 
 
 def test_a_plan_without_trials_is_damaged(store):
     store.write_plan(store.read_plan().iloc[:0])
     with pytest.raises(StoreError, match=r"plan\.parquet: damaged \(no trials in it\)"):
-        store.load()
+        load(store.root)
 
 
 def test_two_commands_may_not_write_at_once(store):

@@ -18,12 +18,12 @@ import pandas as pd
 import pytest
 
 import ddlab
-import ddlab.run
-import ddlab.training
+import ddlab.run.pack
+import ddlab.training.run
 from ddlab.cli import main
-from ddlab.devices import Compiled
+from ddlab.devices.local import Compiled
 from ddlab.errors import Interrupted
-from ddlab.store import Store
+from ddlab.store.store import Store
 from tests.support import ddlab as command
 
 TINY = """\
@@ -135,7 +135,7 @@ def test_trials_that_have_stopped_leave_and_the_others_do_not_notice(tiny, monke
     main(["sweep", tiny, *stops, *axes, "out=leaving"])
     assert left
     assert left == sorted(left, reverse=True)
-    monkeypatch.setattr(ddlab.training, "WORTH_MOVING", 0.0)
+    monkeypatch.setattr(ddlab.training.run, "WORTH_MOVING", 0.0)
     left.clear()
     main(["sweep", tiny, *stops, *axes, "out=staying"])
     assert not left
@@ -314,7 +314,7 @@ def test_a_damaged_part_is_reported_in_one_line_and_the_rest_is_drawn(tiny):
 
 
 def test_a_checkpoint_may_be_taken_up_on_another_number_of_devices(tiny, monkeypatch):
-    record, recorded = ddlab.training.TrainingRun._record, []
+    record, recorded = ddlab.training.run.TrainingRun._record, []
 
     def record_and_interrupt(run, segment):
         record(run, segment)
@@ -324,7 +324,7 @@ def test_a_checkpoint_may_be_taken_up_on_another_number_of_devices(tiny, monkeyp
 
     words = ("sweep", tiny, "seed=0", "pack.checkpoint_seconds=0")
     with monkeypatch.context() as patched:
-        patched.setattr(ddlab.training.TrainingRun, "_record", record_and_interrupt)
+        patched.setattr(ddlab.training.run.TrainingRun, "_record", record_and_interrupt)
         assert main(list(words)) == 130
     assert 0 < recorded[-1] < 40
     assert list(Path("results/tiny/checkpoints").glob("*/*"))
@@ -376,7 +376,7 @@ def test_a_pack_compiled_ahead_is_not_taken_for_another_of_the_same_number(tiny,
         raise Interrupted("SIGINT")
 
     with monkeypatch.context() as patched:
-        patched.setattr(ddlab.training.TrainingRun, "run", stop)
+        patched.setattr(ddlab.training.run.TrainingRun, "run", stop)
         assert main(["sweep", tiny, "pack.max_trials=2", "out=a"]) == 130
     assert main(["sweep", tiny, "pack.max_trials=3", "out=a"]) == 0
     assert main(["sweep", tiny, "pack.max_trials=3", "out=b"]) == 0

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from ddlab.cli import main
-from ddlab.config import MOST_DEVICES_A_MACHINE
-from ddlab.plan import MOST_TRIALS
+from ddlab.config.schema import MOST_DEVICES_A_MACHINE
+from ddlab.plan.trials import MOST_TRIALS
 
 SMALL = """\
 defaults:
@@ -161,7 +161,7 @@ def advice(capfd, words):
 
 
 @pytest.mark.parametrize(
-    "words", [["model=linear", "train.loss=mse"], ["+measures.condition._target_=ddlab.measures.spectrum.Conditioning"]]
+    "words", [["model=linear", "train.loss=mse"], ["+measures.condition._target_=ddlab.measures.Conditioning"]]
 )
 def test_advice_can_be_pasted(small, capfd, words):
     Path(small).write_text(SMALL + NULL)

@@ -9,8 +9,8 @@ import yaml
 from omegaconf import OmegaConf
 
 import ddlab
-from ddlab import catalog
 from ddlab.cli import main
+from ddlab.config import catalog
 
 SWEEPS = {path.stem: path for path in sorted(catalog.shipped("sweeps").glob("*.yaml"))}
 TINY = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ddlab.timing import Timing
+from ddlab.training.timing import Timing
 
 SEGMENTS = [(0, 4), (1, 4), (3, 4), (10, 4), (40, 2), (100, 1)]
 

@@ -12,15 +12,16 @@ import numpy as np
 import optax
 import pytest
 
-from ddlab.batches import batch_rows
 from ddlab.config import Mark, leaf
-from ddlab.devices import compile_pack
+from ddlab.config.trial import train_settings
+from ddlab.data.loader import Loader
+from ddlab.devices.local import compile_pack
 from ddlab.measures import Measure
+from ddlab.measures.points import eval_steps
 from ddlab.models import Model
 from ddlab.models.mlp import MLP
-from ddlab.prepare import Loader
-from ddlab.schedules import eval_steps
-from ddlab.train import Inputs, make_inputs, make_program, train_settings
+from ddlab.training.batches import batch_rows
+from ddlab.training.program import Inputs, make_inputs, make_program
 from tests.support import MODULAR, SMALL_MNIST, leaves_of, make_pack, named_leaves, run_trials
 
 pytestmark = pytest.mark.numeric

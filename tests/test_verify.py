@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ddlab.cli import main
 from ddlab.report.claims import PASS, verify
-from ddlab.store import Store
+from ddlab.store.results import load
 
 SWEEP = """\
 defaults: [ddlab, override data: gaussian, override model: linear, override optimizer: ridge, override train: exact,
@@ -30,7 +30,7 @@ def test_verify_prints_the_verdicts_and_a_failing_claim_is_exit_status_1(workpla
     (workplace / "s.yaml").write_text(SWEEP.replace("[100, null]", "[0, 100]"))
     assert main(["sweep", "s.yaml"]) == 0  # nothing is trained; the claims are those of the file
     assert main(["verify", "results/s"]) == 0
-    assert [found.status for found in verify(Store("results/s").load())] == [PASS, PASS]
+    assert [found.status for found in verify(load("results/s"))] == [PASS, PASS]
     assert main(["report", "s"]) == 0
     page = (workplace / "results" / "s" / "report" / "index.html").read_text()
     assert "<h2>Claims</h2>" in page

@@ -1,5 +1,25 @@
 """Data sets: each is a component with `describe() -> Spec` and `load() -> Dataset`."""
 
 from ddlab.data.base import Dataset, DataSource, Spec, describe, load
+from ddlab.data.digits import Digits
+from ddlab.data.gaussian import Gaussian
+from ddlab.data.interval import Interval
+from ddlab.data.mnist1d import MNIST1D
+from ddlab.data.modular import ModularArithmetic
+from ddlab.data.npz import Npz
+from ddlab.data.sphere import Sphere
 
-__all__ = ["DataSource", "Dataset", "Spec", "describe", "load"]
+__all__ = [
+    "MNIST1D",
+    "DataSource",
+    "Dataset",
+    "Digits",
+    "Gaussian",
+    "Interval",
+    "ModularArithmetic",
+    "Npz",
+    "Spec",
+    "Sphere",
+    "describe",
+    "load",
+]

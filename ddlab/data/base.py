@@ -6,7 +6,7 @@ import abc
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -92,12 +92,7 @@ class DataSource(abc.ABC):
     """Base of data components. A user's own needs `load` only; `describe` where loading is slow.
 
     A subclass may also define `check()`, which raises `ConfigError` where its fields are at odds with each other.
-
-    Class attributes:
-        OF_TARGETS: fields that change the targets alone: trials that differ in nothing else have the same inputs.
     """
-
-    OF_TARGETS: ClassVar[frozenset[str]] = frozenset()
 
     @abc.abstractmethod
     def load(self) -> Dataset:
@@ -159,6 +154,26 @@ def _check_split(split: str, inputs: Any, targets: Any, dataset: Dataset) -> Non
             raise ValueError(f"{split}_targets must be finite real numbers [N, {dataset.num_outputs}]")
     elif targets.dtype.kind not in "iu" or targets.ndim != 1 or not 0 <= targets.min() <= targets.max() < dataset.num_outputs:
         raise ValueError(f"{split}_targets must be integer classes [N] from 0 to {dataset.num_outputs - 1}")
+
+
+def blank(spec: Spec) -> Dataset:
+    """Return a data set of zeros, which take no memory."""
+
+    def zeros(num: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+        return np.broadcast_to(np.zeros((), dtype), (num, *shape))
+
+    inputs = np.float32 if spec.alphabet is None else np.int32
+    targets: tuple[tuple[int, ...], Any] = ((spec.num_outputs,), float) if spec.regression else ((), np.int32)
+    return Dataset(
+        train_inputs=zeros(spec.num_train, spec.input_shape, inputs),
+        train_targets=zeros(spec.num_train, *targets),
+        test_inputs=zeros(spec.num_test, spec.input_shape, inputs),
+        test_targets=zeros(spec.num_test, *targets),
+        num_outputs=spec.num_outputs,
+        alphabet=spec.alphabet,
+        noise_variance=0.0 if spec.regression else None,
+        test_nodes=spec.test_nodes,
+    )
 
 
 def generator(seed: int, stream: str) -> np.random.Generator:

@@ -6,22 +6,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddlab.config import Mark, leaf
-from ddlab.data.base import Dataset, DataSource, Spec, generator
-from ddlab.data.noise import CONVENTIONS, corrupt
+from ddlab.config import leaf, seed_leaf
+from ddlab.data.base import Dataset, Spec, generator
+from ddlab.data.noise import NoisyLabels
 
 NUM_EXAMPLES = 1797
 NUM_CLASSES = 10
 
 
 @dataclass(frozen=True)
-class Digits(DataSource):
+class Digits(NoisyLabels):
     """Digits as 64 pixels in 0..1, split at random; the rest of the 1797 examples is the test set."""
 
     num_train: int = leaf("training examples N; the rest is the test set", low=1, high=NUM_EXAMPLES - 1)
-    label_noise: float = leaf("fraction of training labels redrawn", Mark.TRACED, low=0, high=1)
-    noise_convention: str = leaf("redraw over 'any' class or over the 'wrong' ones", choices=CONVENTIONS)
-    seed: int = leaf("seed of the split and of the label noise", Mark.TRACED, low=0, high=2**32 - 1)
+    seed: int = seed_leaf("seed of the split")
 
     def describe(self) -> Spec:
         return Spec(self.num_train, NUM_EXAMPLES - self.num_train, (64,), NUM_CLASSES)
@@ -33,5 +31,5 @@ class Digits(DataSource):
         order = generator(self.seed, "split").permutation(NUM_EXAMPLES)
         inputs, targets = (inputs[order] / 16).astype(np.float32), targets[order].astype(np.int32)
         train, test = slice(None, self.num_train), slice(self.num_train, None)
-        noisy = corrupt(targets[train], self.label_noise, NUM_CLASSES, self.noise_convention, self.seed)
+        noisy = self.noisy(targets[train], NUM_CLASSES)
         return Dataset(inputs[train], noisy, inputs[test], targets[test], NUM_CLASSES)

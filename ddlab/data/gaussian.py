@@ -22,18 +22,19 @@ class Gaussian(Regression):
     """
 
     num_features: int = leaf("features D", low=1, high=10**6)
-    eigenvalues: list[float] | None = leaf("of the covariance S; a shorter list is repeated; null: all 1")
-    num_relevant: int | None = leaf("beta is zero beyond so many features; null: none is", Mark.TRACED, low=1)
-    signal: float = leaf("||beta||^2", Mark.TRACED, low=0)
+    eigenvalues: list[float] | None = leaf("of the covariance S; a shorter list is repeated; null: all 1", off=None)
+    num_relevant: int | None = leaf(
+        "beta is zero beyond so many features; null: none is", Mark.HOST, low=1, off=None, targets=True
+    )
+    signal: float = leaf("||beta||^2", Mark.HOST, low=0, targets=True)
     test_cutoff: float = leaf(
         "test inputs lose their components along right singular vectors of the training inputs whose singular value is below"
         " this fraction of the largest (Schaeffer et al. 2023)",
-        Mark.TRACED,
+        Mark.HOST,
         low=0,
         high=1,
+        off=0.0,
     )
-
-    OF_TARGETS = Regression.OF_TARGETS | {"num_relevant"}
 
     @property
     def num_inputs(self) -> int:

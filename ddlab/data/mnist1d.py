@@ -9,18 +9,17 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddlab.cache import cache_directory
-from ddlab.config import Mark, leaf
-from ddlab.data.base import Dataset, DataSource, Spec
-from ddlab.data.noise import CONVENTIONS, corrupt
-from ddlab.files import write_atomically
+from ddlab.config import leaf, seed_leaf
+from ddlab.data.base import Dataset, Spec
+from ddlab.data.noise import NoisyLabels
+from ddlab.files import cache_directory, write_atomically
 
 BLOCK = 4000
 NUM_CLASSES = 10
 
 
 @dataclass(frozen=True)
-class MNIST1D(DataSource):
+class MNIST1D(NoisyLabels):
     """MNIST-1D with label noise and any number of examples.
 
     Examples come in blocks of 4000 that the `mnist1d` package generates; the first n of a larger training set are the
@@ -29,9 +28,7 @@ class MNIST1D(DataSource):
 
     num_train: int = leaf("training examples N", low=1)
     num_test: int = leaf("test examples", low=1)
-    label_noise: float = leaf("fraction of training labels redrawn", Mark.TRACED, low=0, high=1)
-    noise_convention: str = leaf("redraw over 'any' class or over the 'wrong' ones", choices=CONVENTIONS)
-    seed: int = leaf("seed of the examples drawn and of the label noise", Mark.TRACED, low=0, high=2**31 - 1)
+    seed: int = seed_leaf("seed of the examples drawn", below=2**31)
 
     def describe(self) -> Spec:
         return Spec(self.num_train, self.num_test, (40,), NUM_CLASSES)
@@ -39,7 +36,7 @@ class MNIST1D(DataSource):
     def load(self) -> Dataset:
         train_inputs, train_targets = _examples("train", self.num_train, self.seed)
         test_inputs, test_targets = _examples("test", self.num_test, self.seed)
-        noisy = corrupt(train_targets, self.label_noise, NUM_CLASSES, self.noise_convention, self.seed)
+        noisy = self.noisy(train_targets, NUM_CLASSES)
         return Dataset(train_inputs, noisy, test_inputs, test_targets, NUM_CLASSES)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddlab.config import Mark, leaf
+from ddlab.config import leaf, seed_leaf
 from ddlab.data.base import Dataset, DataSource, Spec, generator
 from ddlab.errors import ConfigError
 
@@ -36,7 +36,7 @@ class ModularArithmetic(DataSource):
     modulus: int = leaf("p, the size of the alphabet", low=2, high=10_000)
     operation: str = leaf("what is learnt: a o b mod p", choices=tuple(OPERATIONS))
     train_fraction: float = leaf("fraction of all pairs that is trained on", above=0, high=1)
-    seed: int = leaf("seed of the split", Mark.TRACED, low=0, high=2**32 - 1)
+    seed: int = seed_leaf("seed of the split")
 
     def check(self) -> None:
         spec = self.describe()

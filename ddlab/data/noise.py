@@ -2,11 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from ddlab.data.base import generator
+from ddlab.config import Mark, leaf, seed_leaf
+from ddlab.data.base import DataSource, generator
 
 CONVENTIONS = ("any", "wrong")
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoisyLabels(DataSource):
+    """Base of data sets with classes whose training labels may be wrong."""
+
+    label_noise: float = leaf("fraction of training labels redrawn", Mark.HOST, low=0, high=1, off=0.0, targets=True)
+    noise_convention: str = leaf("redraw over 'any' class or over the 'wrong' ones", choices=CONVENTIONS, targets=True)
+    noise_seed: int = seed_leaf("seed of the label noise", targets=True)
+
+    def noisy(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
+        """Return labels [N] with their noise, as `corrupt` does."""
+        return corrupt(labels, self.label_noise, num_classes, self.noise_convention, self.noise_seed)
 
 
 def corrupt(labels: np.ndarray, level: float, num_classes: int, convention: str, seed: int) -> np.ndarray:
@@ -20,7 +36,7 @@ def corrupt(labels: np.ndarray, level: float, num_classes: int, convention: str,
         num_classes: K.
         convention: "any" redraws over all K classes (Greydanus, Kobak 2024), so that 1/K of the redrawn stay right;
             "wrong" redraws over the K-1 wrong ones (Nakkiran et al. 2020).
-        seed: `data.seed`.
+        seed: `data.noise_seed`.
     """
     random = generator(seed, "label_noise")
     order = random.permutation(len(labels))

@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from ddlab.config import Mark, leaf
-from ddlab.data.base import Dataset, DataSource, generator
-from ddlab.data.noise import CONVENTIONS, corrupt
+from ddlab.config import Mark, leaf, seed_leaf
+from ddlab.data.base import Dataset, generator
+from ddlab.data.noise import NoisyLabels
 from ddlab.errors import ConfigError
 
 MOST_CLASSES = 10_000
@@ -29,7 +29,7 @@ PAIRS = (("inputs", "targets"), ("test_inputs", "test_targets"))
 
 
 @dataclass(frozen=True)
-class Npz(DataSource):
+class Npz(NoisyLabels):
     """Arrays `inputs` [M, ...] and integer `targets` [M], split at random; or also `test_inputs` and `test_targets`.
 
     With test arrays in the file the training examples are the first `num_train` of a random order of `inputs`; without, the
@@ -39,9 +39,7 @@ class Npz(DataSource):
     path: str = leaf("the .npz file", Mark.PLACE)
     checksum: str | None = leaf("sha256 of the file, 16 hex digits; null: taken from the file")
     num_train: int = leaf("training examples N", low=1)
-    label_noise: float = leaf("fraction of training labels redrawn", Mark.TRACED, low=0, high=1)
-    noise_convention: str = leaf("redraw over 'any' class or over the 'wrong' ones", choices=CONVENTIONS)
-    seed: int = leaf("seed of the split and of the label noise", Mark.TRACED, low=0, high=2**32 - 1)
+    seed: int = seed_leaf("seed of the split")
 
     def resolve(self) -> dict[str, Any]:
         """Fill in the checksum and make the path absolute; refuse a file that is not the one the checksum names."""
@@ -62,7 +60,7 @@ class Npz(DataSource):
         train, rest = order[: self.num_train], order[self.num_train :]
         test_inputs = arrays["test_inputs"] if has_test else inputs[rest]
         test_targets = arrays["test_targets"] if has_test else targets[rest]
-        noisy = corrupt(targets[train], self.label_noise, num_classes, self.noise_convention, self.seed)
+        noisy = self.noisy(targets[train], num_classes)
         return Dataset(inputs[train], noisy, test_inputs, test_targets, num_classes)
 
     def _file(self) -> tuple[Path, _File]:

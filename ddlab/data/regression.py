@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddlab.config import Mark, leaf
+from ddlab.config import Mark, leaf, seed_leaf
 from ddlab.data.base import Dataset, DataSource, Spec, generator
 from ddlab.errors import ConfigError
 
@@ -25,12 +25,10 @@ class Regression(DataSource):
 
     num_train: int = leaf("training examples n", low=1, high=10**7)
     num_test: int | None = leaf("test examples", low=1, high=10**7)
-    noise_variance: float = leaf("variance of the noise of a target", Mark.TRACED, low=0)
-    seed: int = leaf("seed of the training inputs", Mark.TRACED, low=0, high=2**32 - 1)
-    noise_seed: int = leaf("seed of the noise", Mark.TRACED, low=0, high=2**32 - 1)
-    target_seed: int = leaf("seed of the target function and of the test inputs", Mark.TRACED, low=0, high=2**32 - 1)
-
-    OF_TARGETS = frozenset({"noise_variance", "signal", "noise_seed"})
+    noise_variance: float = leaf("variance of the noise of a target", Mark.HOST, low=0, targets=True)
+    seed: int = seed_leaf("seed of the training inputs")
+    noise_seed: int = seed_leaf("seed of the noise", targets=True)
+    target_seed: int = seed_leaf("seed of the target function and of the test inputs")
 
     @property
     @abc.abstractmethod

@@ -20,7 +20,7 @@ class Sphere(Regression):
 
     num_features: int = leaf("dimension d", low=2, high=10**5)
     function: str = leaf("target function", choices=("linear", "quadratic"))
-    signal: float = leaf("variance of the target function", Mark.TRACED, low=0)
+    signal: float = leaf("variance of the target function", Mark.HOST, low=0, targets=True)
 
     @property
     def num_inputs(self) -> int:

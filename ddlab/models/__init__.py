@@ -1,38 +1,28 @@
 """Networks: each is a component with `make(spec, init) -> flax.nnx.Module`."""
 
-from ddlab.models.base import (
-    Axis,
-    Constant,
-    Init,
-    Model,
-    Words,
-    apply_network,
-    count,
-    draw_words,
-    make_network,
-    record_draws,
-    settle_width,
-    size_of,
-)
+from ddlab.models.base import Model
 from ddlab.models.features import Columns, FeatureModel, FeatureNetwork
+from ddlab.models.init import Axis, Constant, Init
+from ddlab.models.legendre import Legendre
+from ddlab.models.linear import Linear
+from ddlab.models.mlp import MLP
 from ddlab.models.products import lookup, matmul
+from ddlab.models.quadratic_mlp import QuadraticMLP
+from ddlab.models.random_features import RandomFeatures
 
 __all__ = [
+    "MLP",
     "Axis",
     "Columns",
     "Constant",
     "FeatureModel",
     "FeatureNetwork",
     "Init",
+    "Legendre",
+    "Linear",
     "Model",
-    "Words",
-    "apply_network",
-    "count",
-    "draw_words",
+    "QuadraticMLP",
+    "RandomFeatures",
     "lookup",
-    "make_network",
     "matmul",
-    "record_draws",
-    "settle_width",
-    "size_of",
 ]

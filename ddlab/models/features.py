@@ -1,6 +1,6 @@
 """Models that are linear in their parameters: fixed features and a trained readout, f(x) = features(x) W.
 
-They can be trained as any network, and solved in closed form (`ddlab.exact`).
+They can be trained as any network, and solved in closed form (`ddlab.solving`).
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from flax import nnx
 
 from ddlab.config import Mark, leaf
 from ddlab.data import Spec
-from ddlab.models.base import Axis, Constant, Init, Model
+from ddlab.models.base import Model
+from ddlab.models.init import Axis, Constant, Init
 from ddlab.models.products import matmul
 
 

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from ddlab.data import Spec
 from ddlab.errors import ConfigError
-from ddlab.models.base import Axis, Constant, Init
 from ddlab.models.features import Columns, FeatureModel
+from ddlab.models.init import Axis, Constant, Init
 
 
 @dataclass(frozen=True)

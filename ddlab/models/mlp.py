@@ -14,7 +14,8 @@ from flax import nnx
 
 from ddlab.config import Mark, leaf
 from ddlab.data import Spec
-from ddlab.models.base import Axis, Init, Model
+from ddlab.models.base import Model
+from ddlab.models.init import Axis, Init
 from ddlab.models.inputs import num_features, project
 from ddlab.models.products import matmul
 
@@ -42,7 +43,7 @@ class MLP(Model):
     """
 
     width: int = leaf("units in each hidden layer", Mark.WIDTH, low=1, high=10**6)
-    num_params: int | None = leaf("wanted parameter count P; when set, the width is solved for", low=1, high=10**9)
+    num_params: int | None = leaf("wanted parameter count P; when set, the width is solved for", low=1, high=10**9, off=None)
     depth: int = leaf("number of hidden layers", low=1)
     activation: str = leaf("non-linearity", choices=tuple(ACTIVATIONS))
     parametrization: str = leaf("where the fan-in scaling goes", choices=("standard", "ntk", "mean_field"))

@@ -9,7 +9,8 @@ from flax import nnx
 
 from ddlab.config import Mark, leaf
 from ddlab.data import Spec
-from ddlab.models.base import Init, Model
+from ddlab.models.base import Model
+from ddlab.models.init import Init
 from ddlab.models.inputs import num_features, project
 from ddlab.models.products import matmul
 
@@ -22,7 +23,7 @@ class QuadraticMLP(Model):
     """
 
     width: int = leaf("hidden units", Mark.WIDTH, low=1, high=10**6)
-    num_params: int | None = leaf("wanted parameter count P; when set, the width is solved for", low=1, high=10**9)
+    num_params: int | None = leaf("wanted parameter count P; when set, the width is solved for", low=1, high=10**9, off=None)
     init_scale: float = leaf("multiplies every initial weight", Mark.TRACED, above=0)
 
     PADDED = {"width": "width"}

@@ -10,8 +10,8 @@ import jax.numpy as jnp
 
 from ddlab.config import Mark, leaf
 from ddlab.data import Spec
-from ddlab.models.base import Axis, Constant, Init
 from ddlab.models.features import Columns, FeatureModel
+from ddlab.models.init import Axis, Constant, Init
 from ddlab.models.inputs import num_features, project
 
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {

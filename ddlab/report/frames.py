@@ -11,7 +11,7 @@ import pandas as pd
 
 from ddlab.errors import ConfigError, StoreError, suggest
 from ddlab.report.options import shown
-from ddlab.store import DIVERGED, PENDING, STOPPED, Results
+from ddlab.store.results import DIVERGED, PENDING, STOPPED, Results
 
 # Horizontal axes: column of the trials -> label. Any other numeric column of the trials may be named too.
 LABELS = {
@@ -51,9 +51,8 @@ class NotPlanned(ConfigError):
     """Trials that a results directory never planned."""
 
 
-# What may differ among trials that a figure averages, and what follows from the config rather than being chosen.
-SEEDS = ("seed", "data.seed", "data.noise_seed", "data.target_seed")
 ALONG_CURVES = ("step", "time")
+# What follows from the config of a trial rather than being chosen.
 DERIVED = ("num_params", "num_train", "num_outputs", "params_per_sample", "params_per_sample_output")
 
 
@@ -159,14 +158,15 @@ def require(frame: pd.DataFrame, column: str, option: str, numeric: bool = True)
         raise ConfigError(f"{option}={column}: must be a column of numbers")
 
 
-def require_seeds_only(trials: pd.DataFrame, by: Sequence[str]) -> None:
+def require_seeds_only(trials: pd.DataFrame, by: Sequence[str], seeds: Sequence[str]) -> None:
     """Raise `ConfigError` where trials that a figure would average differ in more than their seeds.
 
     Args:
         trials: the trials of a figure.
         by: the columns that the figure tells apart; what they determine (the P of a width) may differ too.
+        seeds: the columns of seeds.
     """
-    about = {"trial_id", "status", "seconds", "last_step", "num_rows", "data_checksum", *SEEDS, *by}
+    about = {"trial_id", "weights_id", "status", "seconds", "last_step", "num_rows", "data_checksum", *seeds, *by}
     groups = trials.groupby(list(by), dropna=False) if by else trials.assign(all=0).groupby("all")
     mixed = [column for column in trials if column not in about and groups[column].nunique(dropna=False).max() > 1]
     leaves = [column for column in mixed if column not in DERIVED]
@@ -204,7 +204,7 @@ def final_metrics(results: Results, where: Mapping[str, Any], by: Sequence[str])
     of_trials = [column for column in by if column not in ALONG_CURVES]
     for column in of_trials:
         require(trials, column, "x" if column == by[0] else "group or best_over", numeric=column == by[0])
-    require_seeds_only(trials, of_trials)
+    require_seeds_only(trials, of_trials, results.seeds)
     final = trials.merge(results.curves, left_on=["trial_id", "last_step"], right_on=["trial_id", "step"])
     if final.empty:
         raise ConfigError("the last eval point of every trial is missing or damaged")

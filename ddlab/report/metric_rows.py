@@ -9,8 +9,8 @@ import pandas as pd
 
 from ddlab.errors import ConfigError
 from ddlab.report.ensembles import ENSEMBLE_METRICS, ensemble_rows
-from ddlab.report.frames import ALONG_CURVES, SEEDS, final_metrics, require
-from ddlab.store import Results
+from ddlab.report.frames import ALONG_CURVES, final_metrics, require
+from ddlab.store.results import Results
 
 
 def metric_rows(
@@ -25,13 +25,13 @@ def metric_rows(
         by: x of the curves, if any, and the columns that tell curves apart.
         best_over: a column of the trials; at each point of `by` only its value of least mean metric is kept.
     """
-    if best_over in (*SEEDS, *by):
-        raise ConfigError(f"best_over={best_over}: must be another column than {', '.join((*SEEDS, *by))}")
+    if best_over in (*results.seeds, *by):
+        raise ConfigError(f"best_over={best_over}: must be another column than {', '.join((*results.seeds, *by))}")
     rows = final_metrics(results, where, [*by, *([best_over] if best_over else [])])
     if metric in ENSEMBLE_METRICS:
         if best_over:
             raise ConfigError(f"best_over={best_over}: is for metrics of trials, not for {metric}")
-        return ensemble_rows(rows, by)
+        return ensemble_rows(rows, by, results.seeds)
     require(rows, metric, "metric")
     if best_over:
         means = rows.groupby([*by, best_over], dropna=False)[metric].mean().rename("mean").reset_index()

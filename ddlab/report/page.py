@@ -25,7 +25,8 @@ from ddlab.report.figures import Recipe, make_recipe
 from ddlab.report.figures.base import show_literally
 from ddlab.report.frames import NotPlanned, require_values
 from ddlab.report.specs import figure_specs, read_overrides
-from ddlab.store import Results, Store
+from ddlab.store.results import Results, load
+from ddlab.store.store import Store
 
 STYLE = Path(__file__).with_name("ddlab.mplstyle")
 
@@ -60,7 +61,7 @@ def make_report(root: Path, words: Sequence[str] = ()) -> int:
         StoreError: nothing can be read, or the report would be written outside the results directory.
     """
     store = Store(root)
-    results = store.load()
+    results = load(root)
     require_values(results.trials)
     directory = _inside(store)
     overrides = read_overrides(words)

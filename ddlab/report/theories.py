@@ -14,9 +14,9 @@ from ddlab.errors import ConfigError, suggest
 Columns = Mapping[str, np.ndarray]
 
 # What theories assume of the trials: column -> its one value.
-GAUSSIAN, SPHERE = "ddlab.data.gaussian.Gaussian", "ddlab.data.sphere.Sphere"
-LINEAR, RANDOM_FEATURES = "ddlab.models.linear.Linear", "ddlab.models.random_features.RandomFeatures"
-RIDGE, FLOW = "ddlab.filters.Ridge", "ddlab.filters.GradientFlow"
+GAUSSIAN, SPHERE = "ddlab.data.Gaussian", "ddlab.data.Sphere"
+LINEAR, RANDOM_FEATURES = "ddlab.models.Linear", "ddlab.models.RandomFeatures"
+RIDGE, FLOW = "ddlab.optimizers.Ridge", "ddlab.optimizers.GradientFlow"
 OF_LINEAR = {
     "data._target_": GAUSSIAN,
     "model._target_": LINEAR,

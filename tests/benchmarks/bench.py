@@ -27,10 +27,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
-from ddlab.config import Leaves, train_settings
-from ddlab.devices import num_cores
-from ddlab.schedules import eval_steps
-from ddlab.store import Store
+from ddlab.config.trial import Leaves, train_settings
+from ddlab.devices.local import num_cores
+from ddlab.measures.points import eval_steps
+from ddlab.store.store import Store
 from tests.benchmarks import problem
 from tests.support import dataset_of, leaves_of
 

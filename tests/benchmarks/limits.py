@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
-from ddlab.devices import use_cpu_cores
+from ddlab.devices.local import use_cpu_cores
 
 
 def limits() -> dict[str, float]:

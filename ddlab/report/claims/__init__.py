@@ -23,7 +23,7 @@ from ddlab.report.claims.curves import (
 )
 from ddlab.report.claims.groups import FirstCrossing, Ordering, Ratio, Value
 from ddlab.report.options import choose
-from ddlab.store import Results
+from ddlab.store.results import Results
 
 KINDS: dict[str, type[Claim]] = {
     "peak_location": PeakLocation,

@@ -15,9 +15,9 @@ import pandas as pd
 from ddlab.errors import ConfigError
 from ddlab.report.claims.intervals import Interval, interval_of
 from ddlab.report.claims.sample import Sample, make_sample
-from ddlab.report.frames import SEEDS, NoSuchColumn, check_selection, label, matching, require, text, with_ratios
+from ddlab.report.frames import NoSuchColumn, check_selection, label, matching, require, text, with_ratios
 from ddlab.report.options import is_number, shown
-from ddlab.store import DIVERGED, PENDING, Results
+from ddlab.store.results import DIVERGED, PENDING, Results
 
 PASS, FAIL, NOT_ENOUGH = "pass", "fail", "not enough data"
 
@@ -135,7 +135,7 @@ class Claim(abc.ABC):
         except (NoSuchColumn, NotEnoughData) as error:
             status = FAIL if isinstance(error, NoSuchColumn) else NOT_ENOUGH
             return Verdict(name, self.says, math.nan, Interval(), self.bound, self.source, status, str(error))
-        sample = make_sample(rows, self.metric, self.point)
+        sample = make_sample(rows, self.metric, self.point, results.seeds)
         numbers = partial(self.numbers, sample)
         measured = float(numbers(np.ones((1, sample.factors.shape[1])))[0])
         least, greatest = self.between
@@ -157,7 +157,7 @@ class Claim(abc.ABC):
             raise
         except ConfigError as error:
             raise NotEnoughData(str(error)) from error
-        seeds = [column for column in SEEDS if column in rows]
+        seeds = [column for column in results.seeds if column in rows]
         points = [self.point] if self.point else []
         settings = rows.drop_duplicates([*points, *seeds])
         num_seeds = int(settings.groupby(points).size().min()) if points else len(settings)

@@ -15,7 +15,7 @@ from ddlab.report.claims.sample import Sample
 from ddlab.report.frames import label
 from ddlab.report.metric_rows import metric_rows
 from ddlab.report.theories import THEORIES, check_theory, predicted
-from ddlab.store import Results
+from ddlab.store.results import Results
 
 
 @dataclass(frozen=True, eq=False)

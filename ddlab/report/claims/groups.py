@@ -16,7 +16,7 @@ from ddlab.report.claims.sample import Sample
 from ddlab.report.frames import check_selection, first_step, label, require, require_seeds_only, selected, sustained_step
 from ddlab.report.metric_rows import metric_rows
 from ddlab.report.options import shown
-from ddlab.store import Results
+from ddlab.store.results import Results
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +110,7 @@ class FirstCrossing(Claim):
 
     def rows(self, results: Results) -> pd.DataFrame:
         trials = selected(results, self.where, finished=True)
-        require_seeds_only(trials, [])
+        require_seeds_only(trials, [], results.seeds)
         require(results.curves, self.metric, "metric")
         find = sustained_step if self.sustained else first_step
         curves = results.curves[results.curves["trial_id"].isin(set(trials["trial_id"]))]

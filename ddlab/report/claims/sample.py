@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
-
-from ddlab.report.frames import SEEDS
 
 Numbers = Callable[[np.ndarray], np.ndarray]
 
@@ -89,16 +87,17 @@ class Sample:
             return np.where(total[:, 0] > 0, (low + high) / 2, np.nan)
 
 
-def make_sample(rows: pd.DataFrame, metric: str, point: str | None) -> Sample:
+def make_sample(rows: pd.DataFrame, metric: str, point: str | None, seeds: Sequence[str]) -> Sample:
     """Return the sample of a metric.
 
     Args:
         rows: with the metric, the columns of the seeds and that of the points.
         metric: its column.
         point: the column that tells points apart; None: there is one point.
+        seeds: the columns of seeds.
     """
-    seeds = [pd.factorize(rows[column])[0] for column in SEEDS if column in rows]
-    columns = np.stack([*seeds, np.zeros(len(rows), int)])
+    of_seeds = [pd.factorize(rows[column])[0] for column in seeds if column in rows]
+    columns = np.stack([*of_seeds, np.zeros(len(rows), int)])
     units, unit = np.unique(columns, axis=1, return_inverse=True)
     varied = list(dict.fromkeys(tuple(pd.factorize(levels)[0]) for levels in units if np.ptp(levels) > 0))
     points, at = np.unique(rows[point] if point else np.zeros(len(rows), int), return_inverse=True)

@@ -20,7 +20,7 @@ from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 from ddlab.errors import ConfigError
 from ddlab.report.frames import check_selection
 from ddlab.report.options import shown
-from ddlab.store import Results
+from ddlab.store.results import Results
 
 # Okabe and Ito: told apart with any colour vision, and in grey.
 TRAIN, TEST, MARK = "#0072B2", "#D55E00", "#595959"

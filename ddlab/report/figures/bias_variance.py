@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from ddlab.report.ensembles import COMPONENTS, components
 from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, plain_log_ticks
 from ddlab.report.frames import final_metrics, label
-from ddlab.store import Results
+from ddlab.store.results import Results
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")  # in the order of `COMPONENTS`
 NAMES = ("bias²", "variance over data", "over features", "over both jointly")  # in the order of `COMPONENTS`
@@ -23,7 +23,8 @@ class BiasVariance(Recipe):
 
     A dotted line shows the variance over the noise of the targets, where it is stored (measure NoiseVariance).
 
-    From predictions at fixed test points over a grid of data seeds (`data.seed`) and feature seeds (`seed`).
+    From predictions at fixed test points over a grid of data seeds (`data.seed`) and feature seeds (`init_seed`, which follows
+    `seed`).
 
     Options:
         x: a numeric column of the trials.
@@ -38,7 +39,7 @@ class BiasVariance(Recipe):
     size = (3.5, 4.6)
 
     def frame(self, results: Results) -> pd.DataFrame:
-        return components(final_metrics(results, self.where, [self.x]), [self.x])
+        return components(final_metrics(results, self.where, [self.x]), [self.x], results.seeds)
 
     def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
         upper, lower = figure.subplots(2, 1, sharex=True)

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from ddlab.errors import ConfigError
 from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, percent, plain_log_ticks
 from ddlab.report.frames import final_metrics, label, loss_name, over_seeds, require
-from ddlab.store import Results
+from ddlab.store.results import Results
 
 # On a log scale, train loss below this share of the least test loss is not shown: it falls to rounding errors.
 LEAST_LOSS = 1e-3

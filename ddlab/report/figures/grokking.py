@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 
 from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, ordered_colors, percent, step_axis
 from ddlab.report.frames import curves_over_seeds, label, learning_steps, loss_name, require, require_seeds_only, selected, text
-from ddlab.store import Results
+from ddlab.store.results import Results
 
 METRICS = ("train_error", "test_error", "train_loss", "test_loss")
 MARKS: dict[str, Any] = {"memorised": (0, (1, 1.5)), "generalised": (0, (5, 2))}
@@ -40,7 +40,7 @@ class Grokking(Recipe):
             require(trials, self.group, "group", numeric=False)
         for metric in METRICS:
             require(results.curves, metric, "metric")
-        require_seeds_only(trials, [self.group] if self.group else [])
+        require_seeds_only(trials, [self.group] if self.group else [], results.seeds)
         curves = curves_over_seeds(results, trials, self.group or None, METRICS).assign(loss=loss_name(trials))
         steps = trials.merge(learning_steps(results, trials, self.accuracy), on="trial_id")
         key = steps[self.group] if self.group else pd.Series(np.nan, index=steps.index)

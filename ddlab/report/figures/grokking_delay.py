@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ddlab.report.figures.base import TEST, TRAIN, Recipe, plain_log_ticks
 from ddlab.report.frames import label, learning_steps, require, require_seeds_only, selected
-from ddlab.store import Results
+from ddlab.store.results import Results
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class GrokkingDelay(Recipe):
         require(trials, self.x, "x")
         for metric in ("train_error", "test_error"):
             require(results.curves, metric, "metric")
-        require_seeds_only(trials, [self.x])
+        require_seeds_only(trials, [self.x], results.seeds)
         steps = trials.merge(learning_steps(results, trials, self.accuracy), on="trial_id")
         return steps[[self.x, "seed", "memorised", "generalised"]].sort_values([self.x, "seed"], ignore_index=True)
 

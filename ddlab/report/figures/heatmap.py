@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from ddlab.errors import ConfigError
 from ddlab.report.figures.base import Recipe, plain_log_ticks
 from ddlab.report.frames import label, loss_name, metric_table, require, require_seeds_only, selected
-from ddlab.store import Results
+from ddlab.store.results import Results
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Heatmap(Recipe):
         trials = selected(results, self.where)
         require(trials, self.y, "y")
         require(results.curves, self.metric, "metric")
-        require_seeds_only(trials, [self.y])
+        require_seeds_only(trials, [self.y], results.seeds)
         if trials[self.y].min() <= 0:
             raise ConfigError(f"y={self.y}: must be positive, for its log scale")
         rows = []

@@ -19,7 +19,7 @@ from ddlab.report.frames import label, text
 from ddlab.report.metric_rows import metric_rows
 from ddlab.report.options import check_options
 from ddlab.report.theories import THEORIES, check_theory, deviation, predicted
-from ddlab.store import Results
+from ddlab.store.results import Results
 
 POINTS = 400
 MOST_CURVES = 8

@@ -1,0 +1,81 @@
+"""`ddlab plan`: trials, packs and what they will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import rich.box
+from rich.console import Console
+from rich.table import Table
+
+from ddlab.commands.hydra import run_application
+from ddlab.commands.names import name_first
+from ddlab.commands.planning import plan_sweep
+from ddlab.compose.sweep import Composer, compose_sweep
+from ddlab.plan.machine import Machine
+from ddlab.plan.packs import Pack, pack_trials
+from ddlab.plan.table import say_over_budget
+from ddlab.run.speed import machine_file
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Hand a sweep to Hydra, whose Sweeper calls `show_plan`."""
+    run_application("plan", *name_first("plan", arguments))
+    return 0
+
+
+def show_plan(name: str, composer: Composer, overrides: Sequence[str]) -> None:
+    """Print the packs of a sweep; nothing is trained or stored."""
+    planned = plan_sweep(name, compose_sweep(composer, overrides), alone=False)
+    packs = pack_trials(planned.trials, planned.settings, planned.machine)
+    print_plan(name, packs, planned.machine, planned.settings.memory)
+    say_over_budget(packs, planned.settings, planned.machine)
+
+
+def print_plan(name: str, packs: Sequence[Pack], machine: Machine, memory: float) -> None:
+    """Print the packs of a sweep and what they will cost; memory: bytes that a pack may take."""
+    console = Console(markup=False, highlight=False, emoji=False)
+    table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for heading in ("pack", "trials", "width", "P", "P/N", "FLOPs", "MiB", "time"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    num_trials = sum(len(pack.trials) for pack in packs)
+    console.print(f"{name}: {num_trials:,} trials in {len(packs):,} pack{'s' if len(packs) > 1 else ''} (= compiled programs)")
+    numbered = list(enumerate(packs))
+    for index, pack in numbered if len(packs) <= 40 else [*numbered[:39], numbered[-1]]:
+        if len(packs) > 40 and pack is packs[-1]:
+            table.add_row("...")
+        table.add_row(str(index), *_plan_cells([pack], machine, memory))
+    table.add_section()
+    table.add_row("all", *_plan_cells(packs, machine, memory))
+    console.print(table)
+    console.print(
+        "Nothing was trained. MiB: arrays of the (largest) pack. Times: estimates for this machine, from a speed measured once"
+        f" (to measure it again, remove {machine_file(machine.num_devices)})."
+    )
+
+
+def _plan_cells(packs: Sequence[Pack], machine: Machine, memory: float) -> list[str]:
+    shapes = {id(trial.shape): trial.shape for pack in packs for trial in pack.trials}.values()
+    params = [shape.size.num_params for shape in shapes]
+    ratios = [shape.size.num_params / shape.size.num_train for shape in shapes]
+    return [
+        f"{sum(len(pack.trials) for pack in packs):,}",
+        _range([shape.width for shape in shapes], "d") if any(shape.width for shape in shapes) else "-",
+        _range(params, ",d"),
+        _range(ratios, ".3g"),
+        f"{sum(pack.flops for pack in packs):.1e}".replace("e+", "e"),
+        f"{max(pack.num_bytes(machine, memory) for pack in packs) / 2**20:,.0f}",
+        duration(sum(pack.seconds(machine) for pack in packs)),
+    ]
+
+
+def _range(values: Sequence[float], form: str) -> str:
+    low, high = min(values), max(values)
+    return f"{low:{form}}" if low == high else f"{low:{form}}-{high:{form}}"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as a short text: '40 s', '3.2 min', '1.5 h'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

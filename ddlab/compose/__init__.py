@@ -1,0 +1,1 @@
+"""From YAML and overrides to the parts of a sweep."""

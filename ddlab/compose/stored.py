@@ -1,0 +1,76 @@
+"""A sweep as its results directory describes it, and whether another may join it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from ddlab.compose.sweep import Sweep
+from ddlab.config.trial import Leaves, seeds
+from ddlab.errors import StoreError
+from ddlab.plan.shapes import Part
+from ddlab.store.store import Store
+
+HEAD = ("title", "paper", "shows", "minutes")
+
+
+def describe(name: str, sweep: Sweep, stored_parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the content of sweep.yaml: the sweep, with the parts that the store holds already."""
+    parts = [_describe_part(part) for part in sweep.parts]
+    ours = [(part["structural"], part["base"]) for part in parts]
+    return {
+        "name": name,
+        **{key: sweep.config[key] for key in HEAD},
+        **{key: OmegaConf.to_container(sweep.config[key], resolve=True) for key in ("figures", "claims")},
+        "parts": [*parts, *(part for part in stored_parts if (part["structural"], part["base"]) not in ours)],
+    }
+
+
+def _describe_part(part: Part) -> dict[str, Any]:
+    axes = {key: list(values) for key, values in part.axes.items()}
+    follows = {alias: axis for alias, (axis, _) in part.aliases.items()}
+    choices = {"structural": dict(part.structural), "choices": dict(part.choices)}
+    return {**choices, "axes": axes, "follows": follows, "seeds": list(seeds(part.base)), "base": listed(part.fixed)}
+
+
+def check_same_base(store: Store, stored_parts: Sequence[Mapping[str, Any]], sweep: Sweep) -> None:
+    """Refuse to mix trials of another base config into a store, unless `extend=true` asks for it.
+
+    Raises:
+        StoreError: naming the first keys that differ, and how to go on.
+    """
+    for part in sweep.parts:
+        differences = [_differences(stored, part) for stored in stored_parts]
+        if sweep.config.extend or not differences or [] in differences:
+            continue
+        least = min(differences, key=len)
+        more = f" and {len(least) - 3} more" if len(least) > 3 else ""
+        raise StoreError(
+            f"out={store.root}: holds a sweep with another base config ({'; '.join(least[:3])}{more});"
+            f" name another out=DIR, or add extend=true to mix them"
+        )
+
+
+def _differences(stored: Mapping[str, Any], part: Part) -> list[str]:
+    """Return how a part's base differs from a stored one; what another choice of a group brings along does not count."""
+    old, new = stored["structural"], part.structural
+    if old.keys() == new.keys() and old != new:
+        return []
+    groups = tuple(f"{group}." for group in old.keys() ^ new.keys())
+    bases = (
+        {key: value for key, value in base.items() if not key.startswith(groups)} for base in (stored["base"], listed(part.fixed))
+    )
+    return base_differences(*bases)
+
+
+def base_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """Return the keys of two base configs that differ, in words; a key that does nothing at its value is in neither."""
+    keys = [key for key in {**old, **new} if old.get(key) != new.get(key) or (key in old) != (key in new)]
+    return [f"{key}: {old.get(key, 'off or an axis')} stored, {new.get(key, 'off or an axis')} now" for key in keys]
+
+
+def listed(leaves: Leaves) -> dict[str, Any]:
+    """Return leaves as YAML keeps them: tuples as lists."""
+    return {key: list(value) if isinstance(value, tuple) else value for key, value in leaves.items()}

@@ -1,0 +1,129 @@
+"""The schema of a config: what stands beside the components, and how it is offered to Hydra."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, get_type_hints
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.object_type import ObjectType
+from omegaconf import DictConfig, OmegaConf
+
+from ddlab.config.declare import leaf, seed_leaf
+
+DTYPES = ("bfloat16", "float32", "float64")
+
+
+@dataclasses.dataclass(frozen=True)
+class Train:
+    """How a trial is trained and when it is evaluated."""
+
+    steps: int = leaf("optimizer steps", low=1, high=2**31 - 1)
+    batch_size: int | None = leaf("examples per step; null: full batch", low=1)
+    loss: str = leaf("training loss", choices=("cross_entropy", "mse"))
+    num_evals: int = leaf("eval points, step 0 and the last step included", low=2, records=True)
+    eval_spacing: str = leaf("spacing of the eval points", choices=("log", "linear"), records=True)
+    dtype: str = leaf("type of the network's arithmetic; bfloat16 keeps parameters in float32", choices=DTYPES)
+    matmul_precision: str = leaf("precision of matrix products on accelerators", choices=("default", "high", "highest"))
+    stop_metric: str | None = leaf("metric that may end a trial early; null: never", records=True, off=None)
+    stop_below: float = leaf("the trial ends once stop_metric has held at or below this ...", records=True)
+    stop_patience: int = leaf("... for this many eval points in a row", low=1, records=True)
+    divergence_factor: float = leaf(
+        "a trial has diverged when train_loss exceeds this many times that of an untrained model: of one that outputs zeros"
+        " (log K; mean square of the targets), or its own at step 0 where that is larger",
+        above=1,
+        records=True,
+    )
+
+    @property
+    def storage_dtype(self) -> str:
+        """Type of parameters, optimizer state and metrics: that of the arithmetic, but float32 for bfloat16."""
+        return "float32" if self.dtype == "bfloat16" else self.dtype
+
+    @property
+    def itemsize(self) -> int:
+        """Bytes of one stored number."""
+        return 8 if self.dtype == "float64" else 4
+
+    @property
+    def most_evals(self) -> int:
+        """Eval points of a trial, at most."""
+        return min(self.num_evals, self.steps + 1)
+
+
+# CPU devices that any machine may have: more than its cores are of use for trying out what runs on several.
+MOST_DEVICES_A_MACHINE = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class PackSettings:
+    """How trials are packed and run; no part of a trial's identity."""
+
+    index: int | None = leaf("the one pack that this job runs (set by the sweeper)", low=0)
+    next: int | None = leaf("the pack that this process runs after it, compiled meanwhile (set by the sweeper)", low=0)
+    max_trials: int | None = leaf("most trials in a pack; null: as many as memory allows", low=1)
+    memory_gib: float = leaf("memory that one pack may take", above=0, high=2**20)
+    cpu_devices: int | None = leaf("CPU cores used as devices; null: all", low=1)
+    checkpoint_seconds: float = leaf("least seconds between two commits (metrics and checkpoint) to the store", low=0)
+    compile_cache_mib: float = leaf("compiled programs kept in the user's cache directory; 0: none", low=0, high=2**30)
+    keep_checkpoints: bool = leaf("keep the last checkpoint of a finished pack")
+    profile: bool = leaf("write a JAX profile of a moment of the pack (set by profile=true)")
+
+    @property
+    def memory(self) -> float:
+        """Bytes that one pack may take."""
+        return self.memory_gib * 2**30
+
+
+@dataclasses.dataclass(frozen=True)
+class Science:
+    """What is trained and measured: what a trial's identity is made of."""
+
+    data: Any = leaf("data set (a component)")
+    model: Any = leaf("network (a component)")
+    optimizer: Any = leaf("optimizer (a component)")
+    train: Train = leaf("training loop")
+    measures: dict[str, Any] = leaf("named measures (components); null turns one off")
+    seed: int = seed_leaf("seed of a trial; init_seed and batch_seed follow it unless set")
+    init_seed: int = seed_leaf("seed of the initial weights, or of random features")
+    batch_seed: int = seed_leaf("seed of the order of the examples")
+
+
+@dataclasses.dataclass(frozen=True)
+class Config(Science):
+    """The whole configuration: the science, how it is run, and how it is reported."""
+
+    title: str = leaf("one line: what the sweep is")
+    paper: str = leaf("what it reproduces: authors, year, figure")
+    shows: str = leaf("what to expect to see")
+    trials: int = leaf("trials of the sweep as shipped", low=0)
+    minutes: float = leaf("wall minutes on 2 CPU cores", low=0)
+    axes: dict[str, Any] = leaf("sweep axes: config key -> values in Hydra's sweep grammar")
+    figures: dict[str, Any] = leaf("figure recipes drawn by `ddlab report`")
+    claims: dict[str, Any] = leaf("claims of the paper, checked by `ddlab verify`")
+    pack: PackSettings = leaf("packing and running")
+    out: str = leaf("results directory")
+    extend: bool = leaf("add trials to a store whose base config differs")
+    profile: bool = leaf("write a JAX profile of a moment of each pack")
+
+
+def writable(cls: type) -> DictConfig:
+    """Return the OmegaConf form of a frozen dataclass with the read-only flags lifted, so that Hydra can compose it."""
+    config = OmegaConf.structured(cls)
+    OmegaConf.set_readonly(config, False)
+    for name, child in get_type_hints(cls).items():
+        if isinstance(child, type) and dataclasses.is_dataclass(child):
+            config[name] = writable(child)
+    return config
+
+
+def register() -> None:
+    """Register the schema with Hydra as `schema`, which `configs/ddlab.yaml` names in its defaults."""
+    offer("schema", writable(Config))
+
+
+def offer(name: str, node: Any, group: str | None = None) -> None:
+    """Offer a config to Hydra once: it runs the modules of plugins twice, and takes a second config of a name for a mistake."""
+    store = ConfigStore.instance()
+    if store.get_type("/".join([*([group] if group else []), f"{name}.yaml"])) is ObjectType.NOT_FOUND:
+        store.store(name, node, group, provider="ddlab")

@@ -1,0 +1,162 @@
+"""A trial's config: a flat, immutable mapping from dotted keys to values, its *leaves*: `{"model.width": 64, ...}`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+from ddlab.config.components import TARGET, component_class, make
+from ddlab.config.declare import Leaf, Mark, declared
+from ddlab.config.schema import Science, Train
+from ddlab.errors import ConfigError, inside
+
+Leaves = Mapping[str, Any]
+
+
+def flatten(node: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Flatten nested mappings into dotted keys; lists stay whole, as tuples."""
+    flat: dict[str, Any] = {}
+    for name, value in node.items():
+        key = f"{prefix}{name}"
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{key}.")
+        else:
+            flat[key] = plain(value)
+    return flat
+
+
+def plain(value: Any) -> Any:
+    """Return a value as a leaf has it: equal values in one form, so lists as tuples, and zero without a sign."""
+    if isinstance(value, list | tuple):
+        return tuple(plain(item) for item in value)
+    return value + 0.0 if isinstance(value, float) else value
+
+
+def load_leaves(config: str) -> Leaves:
+    """Return the leaves that a stored trial's canonical JSON holds."""
+    return MappingProxyType({sys.intern(key): _shared(value) for key, value in json.loads(config).items()})
+
+
+def _shared(value: Any) -> Any:
+    """Return a leaf that JSON has held; equal words are kept once, for there may be many trials."""
+    if isinstance(value, str):
+        return sys.intern(value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def section(leaves: Leaves, name: str) -> dict[str, Any]:
+    """Return the nested fields below `name`: `section(leaves, "train") == {"steps": ..., ...}`."""
+    nested: dict[str, Any] = {}
+    for key, value in leaves.items():
+        if not key.startswith(f"{name}."):
+            continue
+        *path, last = key[len(name) + 1 :].split(".")
+        node = nested
+        for part in path:
+            node = node.setdefault(part, {})
+        node[last] = value
+    return nested
+
+
+def build(leaves: Leaves, name: str) -> Any:
+    """Make the component below `name` from its leaves (numbers, or tracers inside a compiled program)."""
+    return make(name, section(leaves, name))
+
+
+def build_measures(leaves: Leaves) -> list[Any]:
+    """Make every measure, in the order of the config."""
+    return [build(leaves, f"measures.{name}") for name in section(leaves, "measures")]
+
+
+def train_settings(leaves: Leaves) -> Train:
+    """Return the typed `train` section."""
+    return Train(**section(leaves, "train"))
+
+
+def declarations(leaves: Leaves) -> dict[str, Leaf]:
+    """Return the `Leaf` of every key; fields of a user's class that declare none are static."""
+    found = _declarations(tuple((key, value) for key, value in leaves.items() if key.endswith(f".{TARGET}")))
+    return {key: found.get(key, STATIC) for key in leaves}
+
+
+STATIC = Leaf("")
+
+
+@cache
+def _declarations(targets: tuple[tuple[str, str], ...]) -> dict[str, Leaf]:
+    """Return the declarations of all keys of a config with these components."""
+    owners = {"train": Train} | {
+        key.removesuffix(f".{TARGET}"): component_class(key.removesuffix(f".{TARGET}"), target) for key, target in targets
+    }
+    of_owners = {f"{owner}.{name}": leaf for owner, cls in owners.items() for name, leaf in declared(cls).items()}
+    return {**declared(Science), **of_owners}
+
+
+def marked(leaves: Leaves, *marks: Mark) -> tuple[str, ...]:
+    """Return the leaves of some marks."""
+    return tuple(key for key, declaration in declarations(leaves).items() if declaration.mark in marks)
+
+
+def varying_keys(leaves: Leaves) -> tuple[str, ...]:
+    """Return the leaves in which the trials of a pack may differ."""
+    return marked(leaves, Mark.TRACED, Mark.WIDTH, Mark.HOST)
+
+
+def hyper_keys(leaves: Leaves) -> tuple[str, ...]:
+    """Return the leaves that a program reads as numbers, one for each trial."""
+    return marked(leaves, Mark.TRACED, Mark.WIDTH)
+
+
+def width_key(leaves: Leaves) -> str | None:
+    """Return the leaf of mark WIDTH: its values may differ within a pack at the price of padding."""
+    return next(iter(marked(leaves, Mark.WIDTH)), None)
+
+
+def widest(trials: Sequence[Leaves]) -> Leaves:
+    """Return the leaves of the trial that the others of its pack are padded to."""
+    width = width_key(trials[0])
+    return max(trials, key=lambda leaves: leaves[width]) if width else trials[0]
+
+
+def seeds(leaves: Leaves) -> tuple[str, ...]:
+    """Return the leaves that are seeds."""
+    return tuple(key for key, declaration in declarations(leaves).items() if declaration.seed)
+
+
+def effective(leaves: Leaves) -> dict[str, Any]:
+    """Return the leaves that do something: all but those at their `off` value."""
+    declared_of = declarations(leaves)
+    return {key: value for key, value in leaves.items() if not declared_of[key].is_off(value)}
+
+
+def resolved_data(leaves: Leaves) -> Leaves:
+    """Return the leaves of the data that it fills in itself, such as the checksum of a file."""
+    data = build(leaves, "data")
+    with inside(data, "resolve"):
+        return {f"data.{name}": plain(value) for name, value in data.resolve().items()}
+
+
+def check(leaves: Leaves) -> None:
+    """Raise `ConfigError` for the first leaf outside its declared range, and for components at odds with themselves."""
+    for key, declaration in declarations(leaves).items():
+        declaration.check(key, leaves[key])
+    for key in leaves:
+        if key.endswith(f".{TARGET}"):
+            _check_component(leaves, key.removesuffix(f".{TARGET}"))
+
+
+def _check_component(leaves: Leaves, name: str) -> None:
+    built = build(leaves, name)
+    widths = [field for field, declaration in declared(type(built)).items() if declaration.mark is Mark.WIDTH]
+    if len(widths) > 1:
+        raise ConfigError(
+            f"{name}: {type(built).__name__} has {len(widths)} fields of mark WIDTH ({', '.join(widths)}); trials are packed by"
+            " one width, so give the others the mark STATIC"
+        )
+    if hasattr(built, "check"):
+        with inside(built, "check"):
+            built.check()

@@ -1,0 +1,1 @@
+"""The devices of this machine, and where the trials of a pack lie on them."""

@@ -1,0 +1,1 @@
+"""What a pack that runs reports and obeys: the store, the terminal, signals."""

@@ -1,0 +1,92 @@
+"""What becomes of each trial of a pack: completed, stopped early, or diverged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from ddlab.config.schema import Train
+from ddlab.data import Dataset
+from ddlab.errors import ConfigError, suggest
+from ddlab.losses import untrained_loss
+from ddlab.store.results import COMPLETED, DIVERGED, STOPPED
+
+
+class Outcomes:
+    """Follows the trials of a pack from eval point to eval point.
+
+    A trial leaves with the row at which it diverged or stopped: later rows are not recorded. The state is a function of the
+    recorded rows and of the data alone, so that a resumed pack rebuilds it by reading them again.
+
+    A trial has diverged when its loss is not finite, or more than `divergence_factor` times that of an untrained model: of one
+    that outputs zeros, or of its own at step 0 where that is larger (a large initial scale). Its own alone would not do: one
+    that begins at another's weights begins at a tiny loss.
+    """
+
+    def __init__(self, train: Train, untrained_losses: Sequence[float]):
+        """
+        Args:
+            train: settings of the pack.
+            untrained_losses: of each trial, [T], as `ddlab.losses.untrained_loss`.
+        """
+        num_trials = len(untrained_losses)
+        self._train = train
+        self._untrained_loss = np.array(untrained_losses, float)
+        self._held = np.zeros(num_trials, int)
+        self.alive = np.ones(num_trials, bool)
+        self.status = np.full(num_trials, COMPLETED, dtype=object)
+        self.last_step = np.zeros(num_trials, int)
+
+    def update(self, step: int, metrics: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Take the metrics [T] of one eval point; return which trials [T] record a row for it."""
+        recorded = self.alive.copy()
+        self.last_step[recorded] = step
+        loss = metrics["train_loss"]
+        if step == 0:
+            self._untrained_loss = np.fmax(self._untrained_loss, loss.astype(float))
+        finite = np.isfinite(loss) & np.isfinite(metrics["test_loss"])
+        diverged = self.alive & ~(finite & (loss <= self._train.divergence_factor * self._untrained_loss))
+        self._leave(diverged, DIVERGED)
+        if self._train.stop_metric is not None:
+            holds = stop_values(self._train, metrics) <= self._train.stop_below
+            self._held = np.where(holds, self._held + 1, 0)
+            self._leave(self.alive & (self._held >= self._train.stop_patience), STOPPED)
+        return recorded
+
+    def _leave(self, chosen: np.ndarray, status: str) -> None:
+        self.alive &= ~chosen
+        self.status[chosen] = status
+
+    def replay(self, trial_index: Mapping[str, int], rows: Any) -> None:
+        """Take stored rows (a frame with trial_id, step and metrics, in the order they were written); vectors are no outcome."""
+        metric_names = [name for name in rows.columns if name not in ("trial_id", "step") and rows[name].dtype != object]
+        for step, group in rows.groupby("step", sort=True):
+            index = group["trial_id"].map(trial_index).to_numpy()
+            metrics = {
+                name: np.full(len(self.alive), np.nan, np.result_type(group[name].dtype, np.float32)) for name in metric_names
+            }
+            for name in metric_names:
+                metrics[name][index] = group[name].to_numpy()
+            self.update(int(step), metrics)
+
+
+def stop_values(train: Train, metrics: Mapping[str, Any]) -> Any:
+    """Return the metric [T] of `train.stop_metric`.
+
+    Raises:
+        ConfigError: there is none of that name, or it is a vector.
+    """
+    name = str(train.stop_metric)
+    if name not in metrics or metrics[name].ndim != 1:
+        numbers = [known for known, array in metrics.items() if array.ndim == 1]
+        raise ConfigError(f"train.stop_metric={name}: no such metric. {suggest(name, numbers)}".rstrip())
+    return metrics[name]
+
+
+def untrained_losses(train: Train, datasets: Sequence[Dataset]) -> list[float]:
+    """Return what a model without training loses on each training set, [T]; trials that share one share the work."""
+    distinct = {id(dataset): dataset for dataset in datasets}
+    losses = {key: untrained_loss(train.loss, data.train_targets, data.num_outputs) for key, data in distinct.items()}
+    return [losses[id(dataset)] for dataset in datasets]

@@ -1,0 +1,16 @@
+"""Eval points: the steps at which metrics are recorded."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ddlab.config.schema import Train
+
+
+def eval_steps(train: Train) -> np.ndarray:
+    """Return the ascending distinct eval steps: 0, the last, and `num_evals` in all where that many differ."""
+    if train.eval_spacing == "linear":
+        steps = np.linspace(0, train.steps, train.num_evals)
+    else:
+        steps = np.concatenate([[0], np.geomspace(train.steps, 1, train.num_evals - 1)])
+    return np.unique(np.rint(steps).astype(int))

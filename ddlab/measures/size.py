@@ -1,0 +1,14 @@
+"""How much is recorded of a trial."""
+
+from __future__ import annotations
+
+from ddlab.config.trial import Leaves, build_measures, train_settings
+
+# Metrics that every trial has.
+NUM_LOSSES = 4
+
+
+def row_bytes(leaves: Leaves, num_outputs: int) -> float:
+    """Return the bytes of the metrics of a trial at one eval point: losses, errors and what the measures give."""
+    num_values = sum(measure.num_values(num_outputs) for measure in build_measures(leaves))
+    return train_settings(leaves).itemsize * float(NUM_LOSSES + num_values)

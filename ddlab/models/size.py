@@ -1,0 +1,118 @@
+"""How large a network is: its parameters P and the operations of one example, counted without computing anything."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from ddlab.data import Spec
+from ddlab.errors import ConfigError
+from ddlab.models.base import apply_network, make_network
+from ddlab.models.init import Axis, Init
+from ddlab.plan.shapes import Size
+
+
+class _Blank(Init):
+    """Gives parameters of the right shapes without drawing them, which takes most of the time of tracing a network."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda _name, shape: jnp.zeros(shape, jnp.uint32))
+
+    def draw_symmetric(self, name: str, axes: tuple[Axis, ...]) -> jax.Array:
+        del name
+        return jnp.zeros([axis.size for axis in axes], self._dtype)
+
+    def _parameter(self, axes: tuple[Axis, ...], value: jax.Array) -> nnx.Param:
+        del value
+        return nnx.Param(jnp.zeros([axis.size for axis in axes], self._dtype))
+
+
+def count(model: Any, spec: Spec) -> tuple[int, int]:
+    """Return P, the number of trainable parameters, and the number of units (outputs of all weight matrices)."""
+    return _count(nnx.eval_shape(lambda: make_network(model, spec, _Blank())))
+
+
+def _count(network: nnx.Module) -> tuple[int, int]:
+    shapes = [leaf.shape for leaf in jax.tree.leaves(nnx.state(network, nnx.Param))]
+    return sum(map(math.prod, shapes)), sum(shape[-1] for shape in shapes if len(shape) > 1)
+
+
+def size_of(model: Any, spec: Spec) -> Size:
+    """Return what decides the cost of a trial of this network on this data.
+
+    Multiply-adds are those of matrix products and convolutions for one example: a `lax.scan` counts for each of its turns, a
+    `lax.cond` as its dearest branch, a `lax.while_loop` as one turn.
+
+    Raises:
+        ComponentError: from the model's own code.
+    """
+    found: list[tuple[int, int]] = []
+
+    def outputs(x: jax.Array) -> jax.Array:
+        network = make_network(model, spec, _Blank())
+        found.append(_count(network))
+        return apply_network(model, network, x, spec)
+
+    x = jax.ShapeDtypeStruct((1, *spec.input_shape), jnp.float32 if spec.alphabet is None else jnp.int32)
+    products = _products_of(jax.make_jaxpr(outputs)(x).jaxpr)
+    num_params, num_units = found[0]
+    sizes = (num_params, max(1, num_units), max(1, products))
+    return Size(*sizes, math.prod(spec.input_shape), spec.num_train, spec.num_test, spec.num_outputs)
+
+
+def _products_of(jaxpr: Any) -> int:
+    total = 0
+    for equation in jaxpr.eqns:
+        if equation.primitive.name == "dot_general":
+            (contracted, _), _ = equation.params["dimension_numbers"]
+            lengths = [equation.invars[0].aval.shape[axis] for axis in contracted]
+            total += math.prod(equation.outvars[0].aval.shape) * math.prod(lengths)
+        elif equation.primitive.name == "conv_general_dilated":
+            kernel, features = equation.invars[1].aval.shape, equation.params["dimension_numbers"].rhs_spec[0]
+            total += math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // kernel[features]
+        for value in equation.params.values():
+            branches = [_products_of(inner) for inner in _jaxprs(value)]
+            total += equation.params.get("length", 1) * max(branches, default=0)
+    return total
+
+
+def _jaxprs(value: Any) -> list[Any]:
+    """Return the programs in a parameter of an operation: one, those of the branches of a condition, or none."""
+    values = value if isinstance(value, tuple | list) else (value,)
+    inner = [getattr(value, "jaxpr", value) for value in values]
+    return [jaxpr for jaxpr in inner if hasattr(jaxpr, "eqns")]
+
+
+def settle_width(model: Any, spec: Spec, wanted: int, field: str, most: int) -> int:
+    """Return the width whose parameter count is nearest to `wanted` (bisection; P grows with width).
+
+    Args:
+        model: the component.
+        spec: sizes of the data.
+        wanted: parameters.
+        field: of the model that is its width.
+        most: widest that is tried.
+
+    Raises:
+        ConfigError: no width has about so many parameters.
+    """
+
+    def num_params(width: int) -> int:
+        return count(replace(model, **{field: width}), spec)[0]
+
+    if num_params(1) > wanted:
+        raise ConfigError(f"model.num_params={wanted}: must be at least {num_params(1)}, the parameters at {field} 1")
+    low, high = 1, 2
+    while num_params(high) < wanted:
+        low, high = high, 2 * high
+        if high > 2 * most:
+            raise ConfigError(f"model.num_params={wanted}: is more than {type(model).__name__} has at any {field} up to {most}")
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (middle, high) if num_params(middle) < wanted else (low, middle)
+    return min((low, high), key=lambda width: abs(num_params(width) - wanted))

@@ -1,0 +1,1 @@
+"""From axes to trials, and from trials to packs: numbers only, no arrays."""

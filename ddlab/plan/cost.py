@@ -1,0 +1,59 @@
+"""What trials cost, as the planner asks for it: each way to run a pack answers in its own numbers."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ddlab.plan.machine import Machine
+
+# The leaves that trials must agree in to share some work: the same decomposition, or the same data set.
+Sharing = tuple[str, ...]
+
+
+class Load(NamedTuple):
+    """How much a pack, or a part of one, holds.
+
+    Attributes:
+        trials: how many.
+        shared: for each `Cost.sharing` of its trials, into how many groups that share it they fall.
+    """
+
+    trials: int
+    shared: tuple[int, ...]
+
+
+class Cost(abc.ABC):
+    """What a load of trials costs that are padded to one shape.
+
+    Attributes:
+        sharing: of what these trials share some work.
+    """
+
+    sharing: tuple[Sharing, ...]
+
+    @abc.abstractmethod
+    def flops(self, load: Load) -> float:
+        """Return the floating-point operations of all trials together."""
+
+    @abc.abstractmethod
+    def seconds(self, load: Load, machine: Machine) -> float:
+        """Return how long a machine runs them, compilation apart."""
+
+    @abc.abstractmethod
+    def num_bytes(self, load: Load, machine: Machine, budget: float) -> float:
+        """Return the bytes that they take at once; a pack that can be taken in smaller pieces keeps within the budget."""
+
+    @abc.abstractmethod
+    def capacity(self, load: Load, machine: Machine, budget: float) -> int:
+        """Return how many of these trials, at least one, fit into a pack of so many bytes."""
+
+
+def load_of(groups: Sequence[tuple[int, ...]]) -> Load:
+    """Return the load of some trials.
+
+    Args:
+        groups: of each trial, for each sharing of its cost a number that is equal for trials that share.
+    """
+    return Load(len(groups), tuple(len(set(shared)) for shared in zip(*groups, strict=True)))

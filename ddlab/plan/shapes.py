@@ -1,0 +1,103 @@
+"""What a part of a sweep is, and a shape of its trials.
+
+A *part* is one composed config and its axes; its *shapes* are the distinct settings of everything that decides array shapes or
+code.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, NamedTuple
+
+from ddlab.config.trial import Leaves, varying_keys, width_key
+from ddlab.plan.cost import Cost
+
+# The number of features of a model that is linear in its parameters.
+WIDTH = "model.width"
+
+# The leaf of a model that asks for a number of parameters instead of a width.
+NUM_PARAMS = "model.num_params"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One composed config with its axes; a sweep has one part for each combination of structural choices.
+
+    Attributes:
+        choices: the config-group choices, such as ``{"data": "mnist1d", "model": "mlp"}``.
+        structural: the choices that are axes of the sweep; they tell the parts of one sweep apart.
+        base: the leaves before any axis is applied.
+        fixed: those of them that do something and are no axis of the sweep, also where the command line pins one: what all trials
+            share.
+        axes: dotted key -> the checked values it takes.
+        aliases: dotted key -> the axis whose value it always has, as by `data.seed: ${seed}`, and value of the axis -> its own.
+        at: given where the config has other interpolations: values of some keys -> all leaves, interpolations resolved anew.
+    """
+
+    choices: Mapping[str, str]
+    structural: Mapping[str, str]
+    base: Leaves
+    fixed: Leaves
+    axes: Mapping[str, Sequence[Any]]
+    aliases: Mapping[str, tuple[str, Mapping[Any, Any]]] = field(default_factory=dict)
+    at: Callable[[Mapping[str, Any]], Leaves] | None = None
+
+    def followed(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values of axes with those of their aliases."""
+        return {**point, **{alias: values[point[axis]] for alias, (axis, values) in self.aliases.items() if axis in point}}
+
+
+@dataclass(frozen=True)
+class Size:
+    """What decides the cost of a trial.
+
+    Attributes:
+        num_params: P.
+        num_units: outputs of all weight matrices.
+        num_products: multiply-adds that the network makes for one example.
+        num_inputs: numbers of one input.
+        num_train: training examples N.
+        num_test: test examples.
+        num_outputs: K.
+    """
+
+    num_params: int
+    num_units: int
+    num_products: int
+    num_inputs: int
+    num_train: int
+    num_test: int
+    num_outputs: int
+
+
+class Settled(NamedTuple):
+    """The leaves of one shape, checked and completed, and what follows from them."""
+
+    leaves: Leaves
+    size: Size
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A part with every axis settled that decides shapes or code."""
+
+    part: Part
+    leaves: Leaves
+    size: Size
+    cost: Cost
+
+    @cached_property
+    def width(self) -> int:
+        """The leaf of mark WIDTH, or else the one that is called `width`; 0 where there is neither."""
+        width = self.leaves.get(width_key(self.leaves) or WIDTH)
+        return width if isinstance(width, int) else 0
+
+    @cached_property
+    def signature(self) -> str:
+        """Equal for trials that one compiled program can run."""
+        varying = varying_keys(self.leaves)
+        return json.dumps({key: value for key, value in self.leaves.items() if key not in varying}, sort_keys=True)

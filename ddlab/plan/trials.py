@@ -1,0 +1,106 @@
+"""From axes to trials: which trials there are, and what they are called.
+
+A *trial* is a shape with one value for every axis along which the trials of a pack may vary. `ddlab.plan.packs` packs them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from ddlab.config.declare import Mark
+from ddlab.config.identity import Naming, Piece
+from ddlab.config.trial import Leaves, declarations
+from ddlab.errors import ConfigError
+from ddlab.plan.shapes import Part, Settled, Shape
+
+# Most trials of a sweep: their configs, over 1 KB each, are kept in memory.
+MOST_TRIALS = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One point of the sweep.
+
+    Attributes:
+        id: as `ddlab.config.identity` says.
+        weights_id: likewise.
+        config: all leaves as canonical JSON.
+        shape: what it shares with the trials that differ from it in leaves that may vary within a pack.
+        groups: for each sharing of its cost (`ddlab.plan.cost`) a number that is equal for trials that share.
+    """
+
+    id: str
+    weights_id: str
+    config: str
+    shape: Shape
+    groups: tuple[int, ...]
+
+
+def num_trials(parts: Sequence[Part]) -> int:
+    """Return the number of points of all parts, those that are listed twice included.
+
+    Raises:
+        ConfigError: an axis without values, or more points than a sweep may have.
+    """
+    counts = [{key: len(values) for key, values in part.axes.items()} for part in parts]
+    for key, count in ((key, count) for axes in counts for key, count in axes.items()):
+        if not count:
+            raise ConfigError(f"{key}: an axis needs at least one value")
+    total = sum(math.prod(axes.values()) for axes in counts)
+    if total > MOST_TRIALS:
+        largest = max(counts, key=lambda axes: math.prod(axes.values()))
+        named = ", ".join(f"{key}: {count:,} values" for key, count in largest.items() if count > 1)
+        raise ConfigError(f"the axes make {total:,} trials ({named}); a sweep has at most {MOST_TRIALS:,}")
+    return total
+
+
+def make_trials(parts: Sequence[Part], settle: Callable[[Leaves], Settled]) -> list[Trial]:
+    """Expand the axes of every part into trials; a point that is listed twice counts once.
+
+    Args:
+        parts: the parts of the sweep.
+        settle: checks the leaves of one shape, derives what must be derived (the width that gives a wanted parameter
+            count), measures its size and says what it costs. Called once per shape, not per trial.
+
+    Raises:
+        ConfigError: as `num_trials`, or leaves that `settle` refuses.
+    """
+    num_trials(parts)
+    trials: dict[str, Trial] = {}
+    for part in parts:
+        for trial in _part_trials(part, settle):
+            trials.setdefault(trial.id, trial)
+    return list(trials.values())
+
+
+def _part_trials(part: Part, settle: Callable[[Leaves], Settled]) -> Iterator[Trial]:
+    declared = declarations(part.base)
+    follow = {axis: [alias for alias, (source, _) in part.aliases.items() if source == axis] for axis in part.axes}
+    enters = (Mark.TRACED, Mark.HOST)
+    plain = {key: part.at is None and all(declared[name].mark in enters for name in (key, *follow[key])) for key in part.axes}
+    varying = {key: values for key, values in part.axes.items() if plain[key]}
+    shaping = {key: values for key, values in part.axes.items() if not plain[key]}
+    first = {key: values[0] for key, values in varying.items()}
+    names = Naming(part.base)
+    points = [
+        {key: names.piece(key, value) for key, value in part.followed(dict(zip(varying, values, strict=True))).items()}
+        for values in itertools.product(*varying.values())
+    ]
+    for values in itertools.product(*shaping.values()):
+        point = part.followed({**first, **dict(zip(shaping, values, strict=True))})
+        leaves, size, cost = settle(part.at(point) if part.at else {**part.base, **point})
+        shape = Shape(part, MappingProxyType(dict(leaves)), size, cost)
+        yield from _shape_trials(shape, points)
+
+
+def _shape_trials(shape: Shape, points: Sequence[Mapping[str, Piece]]) -> Iterator[Trial]:
+    """Yield the trials of a shape, one for each point of the axes that vary within it."""
+    names = Naming(shape.leaves, own=points[0])
+    for point in points:
+        weights_id, trial_id = names.identity(point)
+        groups = tuple(hash(names.text(keys, point)) for keys in shape.cost.sharing)
+        yield Trial(trial_id, weights_id, names.config(point), shape, groups)

@@ -1,0 +1,1 @@
+"""One pack, from its plan to its outcome."""

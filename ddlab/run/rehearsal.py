@@ -1,0 +1,39 @@
+"""Evaluates planned trials on paper, before anything is stored: what their components' own code gets wrong shows here.
+
+Nothing is computed or compiled: JAX follows the shapes. One trial stands for all that have the same components.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ddlab.config.trial import Leaves, build, train_settings
+from ddlab.data import describe
+from ddlab.devices.local import precision
+from ddlab.job.outcomes import stop_values
+from ddlab.plan.trials import Trial
+from ddlab.run.methods import method_of
+
+
+def rehearse(trials: Sequence[Trial]) -> None:
+    """Find out what the metrics of every trial are called.
+
+    Raises:
+        ComponentError: from the code of a model or a measure.
+        ConfigError: two measures give one name, or `train.stop_metric` names no metric.
+    """
+    shapes = {id(trial.shape): trial.shape.leaves for trial in trials}.values()
+    for leaves in {_components(leaves): leaves for leaves in shapes}.values():
+        train = train_settings(leaves)
+        with precision(train):
+            metrics = method_of(leaves).metrics(leaves, describe(build(leaves, "data")))
+        if train.stop_metric is not None:
+            stop_values(train, metrics)
+
+
+def _components(leaves: Leaves) -> tuple[tuple[str, Any], ...]:
+    """Return what decides which metrics there are."""
+    return tuple(
+        (key, value) for key, value in leaves.items() if key.endswith("_target_") or key in ("train.loss", "train.stop_metric")
+    )

@@ -1,0 +1,144 @@
+"""The speed of this machine, measured once and kept in the user's cache directory."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import json
+import math
+import platform
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from ddlab.config.catalog import shipped
+from ddlab.config.trial import Leaves, build, flatten
+from ddlab.data import Dataset
+from ddlab.devices.local import compile_pack, local_devices, use_compile_cache, working_bytes
+from ddlab.files import cache_directory, write_atomically
+from ddlab.models.size import size_of
+from ddlab.plan.machine import Machine
+from ddlab.training.cost import training_cost
+from ddlab.training.program import make_inputs, make_program
+from ddlab.yaml_files import read_yaml
+
+VERSION = 5
+WIDTHS = (8, 64, 512)
+NUM_TRAIN, NUM_TEST, NUM_FEATURES, NUM_CLASSES, BATCH_SIZE = 1000, 100, 40, 10, 100
+
+# Trials timed on each device, at least.
+TRIALS = 16
+REPEATS, LEAST_SECONDS = 3, 0.05
+
+
+def this_machine() -> Machine:
+    """Return the measured speed of the local devices; measures it where that was not done yet."""
+    path = machine_file(jax.local_device_count())
+    try:
+        stored = json.loads(path.read_text())
+        machine = Machine(**{**stored, "curve": tuple(map(tuple, stored["curve"]))})
+        if _plausible(machine):
+            return machine
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    print("measuring the speed of this machine, once (about 10 s) ...", file=sys.stderr)
+    machine = measure()
+    with contextlib.suppress(OSError):  # without a cache directory it is measured each time
+        store_machine(machine)
+    return machine
+
+
+def _plausible(machine: Machine) -> bool:
+    numbers = [machine.compile_seconds, machine.num_devices, machine.working_bytes, *itertools.chain(*machine.curve)]
+    ascending = all(first < second for (first, _), (second, _) in itertools.pairwise(machine.curve))
+    return len(machine.curve) > 1 and ascending and min(numbers) > 0 and machine.tile_seconds >= 0
+
+
+def store_machine(machine: Machine) -> None:
+    """Keep a measured speed for the next command."""
+    write_atomically(machine_file(machine.num_devices), json.dumps(asdict(machine), indent=1).encode())
+
+
+def machine_file(num_devices: int) -> Path:
+    """Return where the speed of so many local devices is kept; named by what it depends on."""
+    device = jax.devices()[0]
+    about = (VERSION, jax.__version__, platform.node(), device.platform, device.device_kind, num_devices)
+    return cache_directory() / f"machine-{hashlib.sha256(repr(about).encode()).hexdigest()[:12]}.json"
+
+
+class _Timed(NamedTuple):
+    """One standard network timed.
+
+    Attributes:
+        step_flops: operations of a step of one trial.
+        tile: trials of a tile.
+        seconds: of a device for a step of one trial, its share of the tile's cost included.
+        compile_seconds: of its program.
+    """
+
+    step_flops: float
+    tile: int
+    seconds: float
+    compile_seconds: float
+
+
+def measure() -> Machine:
+    """Time compilation, and training steps of one-layer networks of several widths on all devices.
+
+    The narrowest network is timed with one trial a tile, too: what that costs more is the cost of a tile.
+    """
+    use_compile_cache(0)
+    alone, *several = [_time(WIDTHS[0], 1), *(_time(width) for width in WIDTHS)]
+    narrow = several[0]
+    tile_seconds = max(0.0, (alone.seconds - narrow.seconds) / (1 - 1 / narrow.tile))
+    curve = tuple((timed.step_flops, max(timed.seconds - tile_seconds / timed.tile, 1e-9)) for timed in several)
+    compile_seconds = float(np.median([timed.compile_seconds for timed in several]))
+    return Machine(compile_seconds, tile_seconds, curve, *local_devices())
+
+
+def _time(width: int, tile: int | None = None) -> _Timed:
+    random = np.random.default_rng(0)
+    arrays = [(random.normal(size=(num, NUM_FEATURES)), random.integers(NUM_CLASSES, size=num)) for num in (NUM_TRAIN, NUM_TEST)]
+    (x, y), (test_x, test_y) = [(inputs.astype(np.float32), targets.astype(np.int32)) for inputs, targets in arrays]
+    dataset = Dataset(x, y, test_x, test_y, NUM_CLASSES)
+    leaves = _standard(width)
+    cost = training_cost(leaves, size_of(build(leaves, "model"), dataset.spec))
+    if tile is None:
+        tile = cost.tiling(working_bytes())[0]
+    num_trials = jax.local_device_count() * tile * math.ceil(TRIALS / tile)
+    trials = [{**leaves, "init_seed": seed, "batch_seed": seed} for seed in range(num_trials)]
+    inputs = make_inputs(trials, [dataset] * num_trials)
+    compiled = compile_pack(make_program(leaves, dataset), inputs, num_trials, tile)
+    state = compiled.segment(compiled.begin(), 0)[0]
+
+    def seconds(num_steps: int) -> float:
+        """Return those of a segment of so many steps, the least of some."""
+        nonlocal state
+        measured = []
+        for _ in range(REPEATS):
+            start = time.monotonic()
+            state, metrics = compiled.segment(state, int(state.step) + num_steps)
+            jax.block_until_ready((state, metrics))
+            measured.append(time.monotonic() - start)
+        return min(measured)
+
+    evaluating, num_steps = seconds(0), 1
+    while (stepping := seconds(num_steps) - evaluating) < LEAST_SECONDS:
+        num_steps *= 2
+    of_trial = stepping / num_steps / (num_trials / jax.local_device_count())
+    return _Timed(cost.step_flops, tile, of_trial, compiled.trace_seconds + compiled.compile_seconds)
+
+
+def _standard(width: int) -> Leaves:
+    """Return a one-layer network trained by Adam without measures: what the shipped sweeps are made of."""
+    groups = {"model": "mlp", "optimizer": "adam", "train": "default"}
+    files = {group: shipped("configs") / group / f"{option}.yaml" for group, option in groups.items()}
+    chosen = {group: read_yaml(file) for group, file in files.items()}
+    fixed = {"model.width": width, "train.steps": 10**9, "train.batch_size": BATCH_SIZE, "init_seed": 0, "batch_seed": 0}
+    return {**flatten(chosen), **fixed}

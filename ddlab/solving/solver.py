@@ -1,0 +1,128 @@
+"""The exact solver: the closed-form counterpart of `ddlab.training.program` for models that are linear in their parameters.
+
+A *problem* (`ddlab.solving.problem`) is a set of training inputs and a draw of the model. Features are nested, so those of a
+problem's widest trial serve all its widths; at each width one singular value decomposition (`ddlab.solving.modes`) gives every
+penalty and every step of the trajectory of all its trials (`ddlab.optimizers.closed_forms`).
+
+Shapes: W widths of a problem, L trials at each, E eval points, N training and T test examples, p features (padded), K outputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from ddlab.config.trial import Leaves, build, build_measures, train_settings
+from ddlab.data import Spec
+from ddlab.devices.layout import MOST_EXAMPLES
+from ddlab.losses import as_real
+from ddlab.measures import Spectrum
+from ddlab.measures.evaluate import Metrics, evaluate
+from ddlab.measures.points import eval_steps
+from ddlab.models import FeatureNetwork, Init
+from ddlab.models.base import make_network
+from ddlab.models.init import draw_words, record_draws
+from ddlab.plan.shapes import WIDTH
+from ddlab.solving.modes import Modes, inverse, nested
+from ddlab.solving.problem import INPUTS, Problem
+
+
+def make_solver(leaves: Leaves, spec: Spec, evals: int | None = None) -> Callable[[Problem], Metrics]:
+    """Return the function that solves one problem: metrics by name, [W, L, E] (or [W, L, E, n]).
+
+    Args:
+        leaves: of the widest trial of the pack; its traced leaves are replaced by each trial's own.
+        spec: sizes of the data.
+        evals: eval points that are evaluated together; None: all.
+    """
+    model = build(leaves, "model")
+    padded = {axis: leaves[f"model.{name}"] for name, axis in model.PADDED.items()}
+    recording, shapes = record_draws()
+    nnx.eval_shape(lambda: make_network(model, spec, Init(recording, padded, jnp.float64)))
+
+    def solve(problem: Problem) -> Metrics:
+        words = draw_words(problem.key, shapes)
+
+        def network_of(width: jax.Array) -> FeatureNetwork:
+            active = build({**leaves, **problem.model, WIDTH: width}, "model")
+            network = make_network(active, spec, Init(lambda name, _shape: words[name], padded, jnp.float64))
+            assert isinstance(network, FeatureNetwork)
+            return network
+
+        widest = network_of(problem.widths[-1])
+        columns = jnp.concatenate([widest.columns(problem.inputs[name]) for name in INPUTS])
+        begin, step = nested(columns[: spec.num_train])
+
+        def at_width(carry: Any, own: tuple[Any, Any, Any]) -> tuple[Any, Metrics]:
+            width, targets, trials = own
+            network = network_of(width)
+            carry, modes = step(carry, width, network.scale[...])
+
+            def of_trial(targets: Mapping[str, jax.Array], hypers: Mapping[str, jax.Array]) -> Metrics:
+                return _trajectory(columns, network, modes, targets, {**leaves, **hypers}, spec, evals)
+
+            return carry, jax.vmap(of_trial)(targets, trials)
+
+        return jax.lax.scan(at_width, begin, (problem.widths, problem.targets, problem.trials))[1]
+
+    return solve
+
+
+def _trajectory(
+    columns: jax.Array,
+    network: FeatureNetwork,
+    modes: Modes,
+    targets: Mapping[str, jax.Array],
+    trial: Leaves,
+    spec: Spec,
+    evals: int | None,
+) -> Metrics:
+    """Return the metrics of one trial, [E].
+
+    Args:
+        columns: [N + T, p], of the training examples first.
+        network: at its start.
+        modes: of the training features.
+        targets: name -> array, the data set without its inputs.
+        trial: leaves.
+        spec: sizes of the data.
+        evals: as in `make_solver`.
+    """
+    train, optimizer, measures = train_settings(trial), build(trial, "optimizer"), build_measures(trial)
+    scale, start = network.scale[...], network.readout[...]
+    data = {**targets, "train_inputs": columns[: spec.num_train], "test_inputs": columns[spec.num_train :]}
+    values = jnp.where(modes.values >= optimizer.cutoff * modes.values[0], modes.values, 0)
+
+    def forward(params: Mapping[str, jax.Array], columns: jax.Array) -> jax.Array:
+        return columns @ (scale[:, None] * params["readout"])
+
+    def test_modes() -> jax.Array:
+        return forward({"readout": modes.along_right(jnp.eye(len(values), dtype=values.dtype))}, data["test_inputs"])
+
+    of_targets = modes.left.T @ as_real(targets["train_targets"], spec.num_outputs, columns.dtype)
+    of_start = modes.left.T @ forward({"readout": start}, data["train_inputs"])
+
+    def at_step(step: jax.Array) -> Metrics:
+        mu = jnp.square(values) / spec.num_train
+        learned, kept = optimizer.learned_and_kept(mu, spec.num_outputs, step)
+        _, kept_beyond = optimizer.learned_and_kept(jnp.zeros(()), spec.num_outputs, step)
+        change = learned[:, None] * of_targets + (kept - kept_beyond)[:, None] * of_start
+        return evaluate(
+            {"readout": kept_beyond * start + modes.along_right(inverse(values)[:, None] * change)},
+            forward,
+            data,
+            measures,
+            loss=train.loss,
+            learning_rate=jnp.asarray(optimizer.learning_rate),
+            chunk=MOST_EXAMPLES,
+            spectrum=Spectrum(values, learned, test_modes),
+        )
+
+    steps = jnp.asarray(eval_steps(train), jnp.int32)
+    if evals is None or evals >= len(steps):
+        return jax.vmap(at_step)(steps)
+    return jax.lax.map(at_step, steps, batch_size=evals)

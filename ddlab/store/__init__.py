@@ -1,0 +1,1 @@
+"""The results directory: every filename, what is in each file, and reading it back."""

@@ -1,0 +1,1 @@
+"""Training a pack: many trials as one array program."""

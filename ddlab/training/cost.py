@@ -1,0 +1,128 @@
+"""What it costs to train trials: operations, seconds and bytes, and how many of them a device trains at once."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ddlab.config.schema import Train
+from ddlab.config.trial import Leaves, train_settings
+from ddlab.devices.layout import LEAST_EXAMPLES, MOST_EXAMPLES
+from ddlab.measures.size import row_bytes
+from ddlab.plan.cost import Cost, Load, Sharing
+from ddlab.plan.machine import Machine
+from ddlab.plan.shapes import Size
+
+# A step of a single wide network takes as long as that of two: XLA's CPU product for its first layer's gradient is a slow one.
+LEAST_TILE = 2
+
+# Copies of what a trial changes, and of data of its own, in the memory of the devices: while a commit copies them.
+STATE_COPIES, OWN_DATA_COPIES = 2, 1
+
+# The same where host and devices share a memory: also gathered, in the order of the trials, and on the way to a
+# checkpoint; as loaded, slot by slot, and on the devices.
+STATE_COPIES_OF_CORES, OWN_DATA_COPIES_OF_CORES = 4, 3
+
+# Segments whose metrics are in memory at once.
+SEGMENTS = 2
+
+
+def training_cost(leaves: Leaves, size: Size) -> TrainingCost:
+    """Return what trials of a shape cost."""
+    data = tuple(key for key in leaves if key.startswith("data."))
+    return TrainingCost(size, train_settings(leaves), row_bytes(leaves, size.num_outputs), (data,))
+
+
+@dataclass(frozen=True)
+class TrainingCost(Cost):
+    """Of trials that are padded to one size.
+
+    Attributes:
+        size: of the widest.
+        train: their training settings.
+        row_bytes: of the metrics of a trial at one eval point.
+        sharing: the leaves of the data set.
+    """
+
+    size: Size
+    train: Train
+    row_bytes: float
+    sharing: tuple[Sharing, ...]
+
+    @property
+    def step_flops(self) -> float:
+        """Operations of one step of one trial: 2 per multiply-add forward, 4 backward."""
+        return 6.0 * self.size.num_products * (self.train.batch_size or self.size.num_train)
+
+    @property
+    def trial_flops(self) -> float:
+        """Operations of one trial: its steps, and evaluation with a gradient on the training set."""
+        eval_flops = self.size.num_products * (6.0 * self.size.num_train + 2.0 * self.size.num_test)
+        return self.train.steps * self.step_flops + self.train.most_evals * eval_flops
+
+    def flops(self, load: Load) -> float:
+        return load.trials * self.trial_flops
+
+    def seconds(self, load: Load, machine: Machine) -> float:
+        trials_per_device = math.ceil(load.trials / machine.num_devices)
+        tiles = math.ceil(trials_per_device / self.tiling(machine.working_bytes)[0])
+        steps = self.trial_flops / self.step_flops
+        return tiles * self.train.steps * machine.tile_seconds + trials_per_device * steps * machine.trial_seconds(
+            self.step_flops
+        )
+
+    def num_bytes(self, load: Load, machine: Machine, budget: float) -> float:
+        """Return the bytes of the data on each device, of what trials keep, and of a step of the tiles at work."""
+        del budget  # tiles are as small as is best
+        at_work = min(load.trials, self._most_at_work(machine))
+        return self._shared_bytes(load, machine) + load.trials * self._trial_bytes(load, machine) + at_work * self.step_bytes
+
+    def capacity(self, load: Load, machine: Machine, budget: float) -> int:
+        at_work, kept = self._most_at_work(machine), self._trial_bytes(load, machine)
+        budget -= self._shared_bytes(load, machine)
+        fitting = int(budget // (kept + self.step_bytes))
+        if fitting >= at_work:
+            fitting = int((budget - at_work * self.step_bytes) // kept)
+        return max(1, fitting)
+
+    @property
+    def step_bytes(self) -> float:
+        """Bytes that a step of one trial goes through: parameters, gradient, two moments, and activations.
+
+        Activations: an example's inputs, and for each unit its input, its output and the gradient of it.
+        """
+        examples = min(self.train.batch_size or self.size.num_train, MOST_EXAMPLES)
+        return self.train.itemsize * (4.0 * self.size.num_params + examples * (self.size.num_inputs + 3.0 * self.size.num_units))
+
+    def tiling(self, working_bytes: int) -> tuple[int, int]:
+        """Return how many trials a device trains at once, and how many examples go through a network at once.
+
+        The arrays of a step may take `working_bytes`, one layer of one of its chunks half of that.
+
+        Args:
+            working_bytes: of the arrays that a device works on best.
+        """
+        tile = max(LEAST_TILE, int(working_bytes / self.step_bytes))
+        chunk = int(working_bytes / (2 * tile * self.train.itemsize * self.size.num_units))
+        return tile, min(max(chunk, LEAST_EXAMPLES), MOST_EXAMPLES)
+
+    @property
+    def data_bytes(self) -> float:
+        """Bytes of a data set."""
+        return self.train.itemsize * (self.size.num_inputs + 1.0) * (self.size.num_train + self.size.num_test)
+
+    def _shared_bytes(self, load: Load, machine: Machine) -> float:
+        """Return the bytes of the data set that all trials share, which lies on each device."""
+        return machine.num_devices * self.data_bytes if load.shared == (1,) else 0.0
+
+    def _trial_bytes(self, load: Load, machine: Machine) -> float:
+        """Return the bytes that each trial keeps while its pack is trained: parameters, two moments, and data of its own."""
+        states, data = (STATE_COPIES_OF_CORES, OWN_DATA_COPIES_OF_CORES) if machine.cores else (STATE_COPIES, OWN_DATA_COPIES)
+        state_bytes = self.train.itemsize * 3.0 * self.size.num_params
+        own_data_bytes = 0.0 if load.shared == (1,) else self.data_bytes
+        return states * state_bytes + data * own_data_bytes + SEGMENTS * self.row_bytes
+
+    def _most_at_work(self, machine: Machine) -> int:
+        """Return how many trials are trained at once, at most: a layout may widen its tiles by a quarter."""
+        tile = self.tiling(machine.working_bytes)[0]
+        return machine.num_devices * (tile + tile // 4)

@@ -1,0 +1,46 @@
+"""Training as a way to run a pack: the functions that `ddlab.run.methods` asks of each."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jax
+
+from ddlab.config.trial import Leaves, build_measures, section
+from ddlab.data import Spec
+from ddlab.data.base import blank
+from ddlab.errors import ConfigError
+from ddlab.job.job import Job
+from ddlab.measures.evaluate import Metrics
+from ddlab.training.cost import training_cost as cost
+from ddlab.training.prepare import Prepared, prepare
+from ddlab.training.program import Inputs, make_inputs, make_program
+from ddlab.training.run import TrainingRun
+
+__all__ = ["COUNTS_STEPS", "check", "cost", "metrics", "prepare", "run"]
+
+COUNTS_STEPS = True
+
+
+def check(leaves: Leaves, model: Any) -> None:
+    """Raise `ConfigError` where a trial cannot be trained."""
+    del model
+    for name, measure in zip(section(leaves, "measures"), build_measures(leaves), strict=True):
+        if measure.needs_spectrum:
+            raise ConfigError(f"measures.{name}: is a measure of the exact solver; measures.{name}=null turns it off")
+
+
+def metrics(leaves: Leaves, spec: Spec) -> Metrics:
+    """Return the shapes [1] (or [1, n]) of the metrics of a trial, without computing anything."""
+    data = blank(spec)
+    program = make_program(leaves, data)
+    tiny = make_inputs([leaves], [blank(replace(spec, num_train=1, num_test=1))])
+    shared = {name: jax.ShapeDtypeStruct(array.shape, tiny.shared[name].dtype) for name, array in data.arrays.items()}
+    inputs: Inputs = tiny._replace(shared=shared)
+    return jax.eval_shape(program.evaluate, jax.eval_shape(program.init, inputs), inputs)
+
+
+def run(job: Job, prepared: Prepared) -> None:
+    """Run a pack from what is stored of it to its outcome."""
+    TrainingRun(job, prepared).run()

@@ -1,0 +1,65 @@
+"""From the trials of a pack to one that is ready to be trained: its data loaded, its program compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ddlab.config.schema import Train
+from ddlab.config.trial import Leaves, build, train_settings, widest
+from ddlab.data.loader import Loader
+from ddlab.devices.layout import Layout, Tiles
+from ddlab.devices.local import Compiled, compile_pack, fitting, precision, working_bytes
+from ddlab.job.outcomes import untrained_losses
+from ddlab.models.size import size_of
+from ddlab.training.cost import training_cost
+from ddlab.training.program import make_inputs, make_program
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A pack that is ready to be trained.
+
+    Attributes:
+        trial_ids: [T].
+        train: training settings, the same for all trials.
+        portion: what a device trains at once.
+        checksums: of each trial's data.
+        untrained_losses: of each trial, as `ddlab.job.outcomes.Outcomes` takes them.
+        compiled: the program and its inputs.
+    """
+
+    trial_ids: np.ndarray
+    train: Train
+    portion: Tiles
+    checksums: Sequence[str]
+    untrained_losses: Sequence[float]
+    compiled: Compiled
+
+
+def prepare(trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float, portion: Tiles | None = None) -> Prepared:
+    """Load the data of a pack and compile its program.
+
+    Args:
+        trial_ids: [T].
+        trials: leaves of each trial.
+        memory: bytes that the pack may take; it was cut to fit.
+        portion: what a device trains at once; None: what suits it.
+
+    Raises:
+        DoesNotFit: a device has too little memory to compile it.
+    """
+    del memory
+    train, padded = train_settings(trials[0]), widest(trials)
+    datasets = Loader().load(trials)
+    spec = datasets[0].spec
+    wanted = portion or Tiles(*training_cost(padded, size_of(build(padded, "model"), spec)).tiling(working_bytes()))
+    tile = Layout.of(len(trials), wanted.trials).tile
+    portion = Tiles(tile, min(wanted.examples, max(spec.num_train, spec.num_test)))
+    with precision(train), fitting(portion):
+        program = make_program(padded, datasets[0], wanted.examples)
+        compiled = compile_pack(program, make_inputs(trials, datasets), len(trials), wanted.trials)
+    checksums = [dataset.checksum for dataset in datasets]
+    return Prepared(trial_ids, train, portion, checksums, untrained_losses(train, datasets), compiled)
