@@ -19,13 +19,13 @@ from ddlab.config import catalog
 from ddlab.config.schema import PackSettings, register
 from ddlab.config.trial import Leaves, build, load_leaves, train_settings, width_key
 from ddlab.data.loader import Loader
-from ddlab.devices.local import compile_pack
 from ddlab.measures.points import eval_steps
 from ddlab.models.init import draw_words
 from ddlab.plan.machine import Machine
 from ddlab.plan.shapes import Settled, Size
 from ddlab.plan.trials import make_trials
 from ddlab.streams import stream
+from ddlab.training.compiled import compile_pack
 from ddlab.training.cost import training_cost
 from ddlab.training.program import make_inputs, make_program
 
@@ -102,16 +102,16 @@ def make_pack(trials: list[Leaves]):
 def run_trials(trials: list[Leaves], tile: int = 100):
     """Train a pack through its compiled program; return (steps, metrics name -> [evals, T], first state, last state)."""
     program, inputs = make_pack(trials)
-    compiled = compile_pack(program, inputs, len(trials), tile)
-    state, first, history = compiled.begin(), None, []
+    placed = compile_pack(program, inputs, len(trials), tile).place()
+    state, first, history = placed.begin(), None, []
     steps = eval_steps(train_settings(trials[0]))
     for step in steps:
-        state, metrics = compiled.segment(state, int(step))
-        history.append(compiled.layout.take(metrics))
+        state = placed.advance(state, int(step))
+        history.append(placed.layout.take(placed.evaluate(state)))
         if first is None:
-            first = compiled.to_host(state)
+            first = placed.to_host(state)
     stacked = {name: np.stack([metrics[name] for metrics in history]) for name in history[0]}
-    return steps, stacked, first, compiled.to_host(state)
+    return steps, stacked, first, placed.to_host(state)
 
 
 @partial(jax.jit, static_argnums=(1, 2))

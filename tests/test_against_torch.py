@@ -46,11 +46,12 @@ def test_trajectory_equals_pytorch(golden, model, optimizer):
         state = jax.jit(program.init)(inputs)
         names = sorted((name for name in golden if name.startswith(f"{model}/{optimizer}/")), key=_layer_order)
         starts = [golden[f"{model}/{name.rpartition('/')[2]}"] for name in names]
-        leaves_now, tree = jax.tree.flatten(state.params)
+        leaves_now, tree = jax.tree.flatten(state.trial.params)
         assert [leaf.shape[1:] for leaf in leaves_now] == [start.shape for start in starts]
-        state = state._replace(params=jax.tree.unflatten(tree, [start[None].astype(float) for start in starts]))
+        params = jax.tree.unflatten(tree, [start[None].astype(float) for start in starts])
+        state = state._replace(trial=state.trial._replace(params=params))
         state = jax.jit(program.advance)(state, inputs, np.int32(100))
-    for name, leaf, start in zip(names, jax.tree.leaves(state.params), starts, strict=True):
+    for name, leaf, start in zip(names, jax.tree.leaves(state.trial.params), starts, strict=True):
         error = np.linalg.norm(np.asarray(leaf[0]) - golden[name]) / np.linalg.norm(golden[name])
         assert error < 1e-4, name
         assert np.linalg.norm(golden[name] - start) > 0.1 * np.linalg.norm(start), name

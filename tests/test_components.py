@@ -107,6 +107,9 @@ class Fails(Model):
     def __post_init__(self):
         raise RuntimeError("no units")
 
+    def make(self, spec, init):
+        raise AssertionError("there is no model to ask")
+
 
 @dataclass(frozen=True)
 class Own(DataSource):

@@ -22,7 +22,7 @@ from ddlab.files import DamagedPart
 from ddlab.store.sealed import Damaged, read_table, write_table
 from ddlab.store.store import Store
 from ddlab.training.checkpoints import Checkpoint, Checkpoints
-from ddlab.training.program import State
+from ddlab.training.program import State, TrialState
 from ddlab.training.timing import Timing
 
 SWEEP = """\
@@ -75,9 +75,8 @@ def test_a_file_that_is_no_sealed_table_is_damaged(tmp_path, content):
         read_table(tmp_path / "t.parquet")
 
 
-STATE = State(
-    np.array(7, np.int32), {"w": np.linspace(0, 1, 500, dtype=np.float32)}, {}, (np.zeros((0, 2)), np.arange(9.0).reshape(3, 3))
-)
+TRIAL = TrialState({"w": np.linspace(0, 1, 500, dtype=np.float32)}, {}, (np.zeros((0, 2)), np.arange(9.0).reshape(3, 3)))
+STATE = State(np.array(7, np.int32), TRIAL)
 
 
 def test_a_checkpoint_comes_back_bit_for_bit_and_of_no_other_trials(tmp_path):
@@ -85,11 +84,11 @@ def test_a_checkpoint_comes_back_bit_for_bit_and_of_no_other_trials(tmp_path):
     found = Checkpoints(tmp_path, ["a", "b"]).restore(STATE)
     assert found is not None
     assert (found.num_evals, found.num_parts, found.timing.run) == (3, 2, 1.5)
-    np.testing.assert_array_equal(found.state.params["w"], STATE.params["w"])
-    np.testing.assert_array_equal(found.state.optimizer[1], STATE.optimizer[1])
+    np.testing.assert_array_equal(found.state.trial.params["w"], TRIAL.params["w"])
+    np.testing.assert_array_equal(found.state.trial.optimizer[1], TRIAL.optimizer[1])
     with pytest.warns(DamagedPart, match="of other trials"):
         assert Checkpoints(tmp_path, ["b", "a"]).restore(STATE) is None
-    other = STATE._replace(params={"v": STATE.params["w"]})
+    other = STATE._replace(trial=TRIAL._replace(params={"v": TRIAL.params["w"]}))
     with pytest.warns(DamagedPart, match="of another program"):
         assert Checkpoints(tmp_path, ["a", "b"]).restore(other) is None
 
@@ -102,8 +101,8 @@ def test_no_flipped_bit_of_a_checkpoint_is_unnoticed(tmp_path):
     contents = [path.read_bytes() for path in files]
     moments = random.Random(1)
     places = [(k, moments.randrange(8 * len(contents[k]))) for k in (0, 1) for _ in range(75)]
-    start = contents[0].index(STATE.params["w"].tobytes())
-    numbers = range(start, start + STATE.params["w"].nbytes)
+    start = contents[0].index(TRIAL.params["w"].tobytes())
+    numbers = range(start, start + TRIAL.params["w"].nbytes)
     places += [(0, 8 * byte + moments.randrange(8)) for byte in range(len(contents[0])) if byte not in numbers]
     for chosen, bit in places:
         files[chosen].write_bytes(flipped(contents[chosen], bit))
@@ -128,8 +127,8 @@ def stop(monkeypatch):
     record = ddlab.training.run.TrainingRun._record
     count = [0]
 
-    def interrupted(self, segment):
-        record(self, segment)
+    def interrupted(self, point):
+        record(self, point)
         count[0] += 1
         if count[0] == 12:
             os.kill(os.getpid(), signal.SIGINT)

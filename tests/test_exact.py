@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from ddlab.config.trial import build, hyper_keys
+from ddlab.config.trial import build, hyper_keys, train_settings
 from ddlab.data.loader import Loader
-from ddlab.devices.local import compile_solver, one_thread_a_device
 from ddlab.errors import ConfigError
 from ddlab.measures import Measure
+from ddlab.measures.points import due_steps, eval_steps
 from ddlab.models import Init
+from ddlab.solving.compiled import compile_solver, one_thread_a_device
 from ddlab.solving.modes import BLOCK, GRAM_CONDITION, inverse, nested
 from ddlab.solving.problem import make_problem
 from ddlab.solving.solver import make_solver
@@ -135,6 +136,18 @@ def test_a_measure_must_not_take_the_name_of_another_column():
     base = leaves_of(*GAUSSIAN, "model.width=12", "+measures.clash._target_=tests.test_exact.Clash")
     with pytest.raises(ConfigError, match="measures: Clash gives train_loss, which is another column's name"):
         solve([base])
+
+
+def test_a_measure_of_the_solver_is_nan_where_it_is_not_due():
+    flow = (*GAUSSIAN, "optimizer=gradient_flow", "optimizer.learning_rate=0.1", "model.width=12", "train.num_evals=6")
+    trials = [leaves_of(*flow, "train.steps=50", f"measures.weight_norm.every={every}") for every in (1, 4)]
+    always, rare = (solve([trial]) for trial in trials)
+    train = train_settings(trials[1])
+    due = np.isin(eval_steps(train), due_steps(train, 4))
+    assert not due.all()
+    assert np.isnan(rare["weight_norm"][0, ~due]).all()
+    np.testing.assert_array_equal(rare["weight_norm"][0, due], always["weight_norm"][0, due])
+    np.testing.assert_array_equal(rare["test_loss"], always["test_loss"])
 
 
 def test_noise_variance_is_what_redrawing_the_noise_gives():

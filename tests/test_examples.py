@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddlab.measures.examples import mean, mean_and_gradient
+from ddlab.measures.examples import mean, mean_gradient
 
 pytestmark = pytest.mark.numeric
 
@@ -43,12 +43,11 @@ def test_gradients_are_those_of_numpy_and_of_the_differentiated_mean(problem):
         examples = jnp.asarray(x), jnp.asarray(y)
 
         def loss_only(outputs, targets):
-            return (squares(outputs, targets)[0],)
+            return squares(outputs, targets)[0]
 
-        (value,), gradient = mean_and_gradient(linear, loss_only, jnp.asarray(params), examples, chunk)
-        np.testing.assert_allclose(value, ((x @ params - y[:, None]) ** 2).sum(1).mean(), rtol=1e-12)
+        gradient = mean_gradient(linear, loss_only, jnp.asarray(params), examples, chunk)
         np.testing.assert_allclose(gradient, 2 * x.T @ (x @ params - y[:, None]) / len(y), rtol=1e-10, atol=1e-14)
-        through = jax.grad(lambda params: mean(linear, loss_only, params, examples, chunk)[0])(jnp.asarray(params))
+        through = jax.grad(lambda params: mean(linear, loss_only, params, examples, chunk))(jnp.asarray(params))
         np.testing.assert_allclose(through, gradient, rtol=1e-10, atol=1e-14)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ddlab.devices.layout import Layout
-from ddlab.training.program import State
+from ddlab.training.program import State, TrialState
 
 pytestmark = pytest.mark.numeric
 
@@ -43,10 +43,9 @@ def test_only_live_trials_run_once_others_have_ended(ended):
 def test_arrays_come_back_from_the_devices_as_they_went():
     layout = Layout.of(7, 2)
     rows = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
-    state = layout.put(State(np.int32(5), {"w": rows}, (), [rows[:, 0]]))
-    step, *own = state
-    assert int(step) == 5
-    assert {device for shard in state.params["w"].addressable_shards for device in [shard.device]} == set(layout.devices)
-    taken = layout.take(own)
-    np.testing.assert_array_equal(taken[0]["w"], rows)
-    np.testing.assert_array_equal(taken[2][0], rows[:, 0])
+    state = layout.put(State(np.int32(5), TrialState({"w": rows}, (), [rows[:, 0]])))
+    assert int(state.step) == 5
+    assert {device for shard in state.trial.params["w"].addressable_shards for device in [shard.device]} == set(layout.devices)
+    taken = layout.take(state.trial)
+    np.testing.assert_array_equal(taken.params["w"], rows)
+    np.testing.assert_array_equal(taken.optimizer[0], rows[:, 0])

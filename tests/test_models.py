@@ -54,7 +54,7 @@ def test_too_few_wanted_parameters_are_refused():
 def weights_of(leaves):
     program, inputs = make_pack([leaves])
     begun = jax.device_get(jax.jit(program.init)(inputs))
-    return program, inputs, {name: np.asarray(a[0], float) for name, a in named_leaves(begun.params).items()}
+    return program, inputs, {name: np.asarray(a[0], float) for name, a in named_leaves(begun.trial.params).items()}
 
 
 def gelu(z):
@@ -97,10 +97,10 @@ def test_quadratic_mlp_solves_modular_addition_with_gromovs_weights():
         w1 = np.concatenate([np.cos(tokens + first), np.cos(tokens + second)])
         w2 = np.cos(tokens + first + second).T
         state = jax.jit(program.init)(inputs)
-        leaves_now, tree = jax.tree.flatten(state.params)
+        leaves_now, tree = jax.tree.flatten(state.trial.params)
         new = [np.asarray(w, np.float32)[None] for w in (w1, w2)]
         assert [leaf.shape for leaf in leaves_now] == [array.shape for array in new]
-        state = state._replace(params=jax.tree.unflatten(tree, new))
+        state = state._replace(trial=state.trial._replace(params=jax.tree.unflatten(tree, new)))
         accuracy = 1 - float(jax.jit(program.evaluate)(state, inputs)["test_error"][0])
         assert low <= accuracy <= high, (width, accuracy)
 

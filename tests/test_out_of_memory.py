@@ -18,8 +18,10 @@ import ddlab.solving.prepare
 import ddlab.training.prepare
 from ddlab.cli import main
 from ddlab.devices.layout import Tiles
-from ddlab.devices.local import Compiled, CompiledSolver
+from ddlab.solving.compiled import CompiledSolver
 from ddlab.solving.cost import Portion
+from ddlab.training.compiled import Placed
+from ddlab.training.run import TrainingRun
 from tests.support import MODULAR
 
 TRAINED = (*MODULAR, "train.steps=60", "train.num_evals=12", "train.eval_spacing=linear", "seed=range(16)")
@@ -77,7 +79,7 @@ SAID = (
 )
 
 
-@pytest.mark.parametrize(("owner", "name", "call"), [(ddlab.training.prepare, "compile_pack", 1), (Compiled, "segment", 1)])
+@pytest.mark.parametrize(("owner", "name", "call"), [(ddlab.training.prepare, "compile_pack", 1), (Placed, "advance", 1)])
 def test_a_trained_pack_that_does_not_fit_begins_again_with_tiles_of_half_the_size(
     owner, name, call, sweep, whole, monkeypatch, capsys
 ):
@@ -89,11 +91,9 @@ def test_a_trained_pack_that_does_not_fit_begins_again_with_tiles_of_half_the_si
 
 def test_a_trained_pack_that_does_not_fit_any_more_goes_on_from_its_last_commit(sweep, whole, monkeypatch, capsys):
     restored = []
-    restore = ddlab.training.run.TrainingRun._restore
-    monkeypatch.setattr(
-        ddlab.training.run.TrainingRun, "_restore", lambda run: (restore(run), restored.append(run._num_evals))[0]
-    )
-    fails(monkeypatch, Compiled, "segment", lambda number: number == 9)
+    restore = TrainingRun._restore
+    monkeypatch.setattr(TrainingRun, "_restore", lambda run: (restore(run), restored.append(run._num_evals))[0])
+    fails(monkeypatch, Placed, "advance", lambda number: number == 9)
     assert main(["sweep", sweep, *TRAINED, "pack.checkpoint_seconds=0", "out=here"]) == 0
     assert restored[0] == 0
     assert 0 < restored[1] < 9
@@ -101,7 +101,7 @@ def test_a_trained_pack_that_does_not_fit_any_more_goes_on_from_its_last_commit(
     assert_equal_to_rounding(curves("here"), curves(whole / "trained"))
 
 
-@pytest.mark.parametrize(("words", "owner", "name"), [(TRAINED, Compiled, "segment"), (SOLVED, CompiledSolver, "solve")])
+@pytest.mark.parametrize(("words", "owner", "name"), [(TRAINED, Placed, "advance"), (SOLVED, CompiledSolver, "solve")])
 def test_a_pack_that_never_fits_is_one_clear_line_and_what_is_stored_stays(words, owner, name, sweep, monkeypatch, capsys):
     words = [*words, "pack.checkpoint_seconds=0", "out=here"]
     monkeypatch.setattr(ddlab.solving.cost, "PROBLEMS_OF_WORK", 0.01)  # two problems at once on each device
@@ -156,7 +156,7 @@ def test_another_error_of_a_device_is_no_lack_of_memory(sweep, monkeypatch, caps
         calls.append(1)
         raise jax.errors.JaxRuntimeError("INTERNAL: broken")
 
-    monkeypatch.setattr(Compiled, "segment", broken)
+    monkeypatch.setattr(Placed, "advance", broken)
     assert main(["sweep", sweep, *TRAINED, "out=here"]) != 0
     said = capsys.readouterr().err
     assert "INTERNAL: broken" in said
@@ -176,7 +176,7 @@ def test_what_did_not_fit_is_let_go_of_before_the_next_try(sweep, monkeypatch):
 
     made: list[weakref.ref] = []
     monkeypatch.setattr(ddlab.run.pack, "_prepare", counted)
-    fails(monkeypatch, Compiled, "segment", lambda number: number <= 2)
+    fails(monkeypatch, Placed, "advance", lambda number: number <= 2)
     assert main(["sweep", sweep, *TRAINED, "out=here"]) == 0
     assert alive == [0, 0, 0]
 

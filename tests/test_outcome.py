@@ -72,6 +72,14 @@ def test_a_trial_stops_once_its_metric_has_held_long_enough():
     assert recorded.sum(0).tolist() == [3, 5, 2]
 
 
+def test_a_stop_metric_that_was_not_measured_neither_counts_nor_begins_anew():
+    train = settings(stop_metric="test_error", stop_below=0.1, stop_patience=2)
+    errors = [[1, 1], [NAN, NAN], [0.1, 0.1], [NAN, NAN], [NAN, 0.2], [0.1, NAN], [NAN, 0.1]]
+    outcomes, recorded = run(train, np.ones((7, 2)), errors)
+    assert outcomes.status.tolist() == ["stopped", "completed"]
+    assert recorded.sum(0).tolist() == [6, 7]
+
+
 def test_an_unknown_stop_metric_is_named():
     with pytest.raises(ConfigError, match="did you mean 'test_error'"):
         run(settings(stop_metric="test_eror"), [[1.0]])

@@ -10,7 +10,7 @@ import pytest
 
 from ddlab.config.trial import build, hyper_keys, train_settings
 from ddlab.data.loader import Loader
-from ddlab.devices.local import compile_solver, precision
+from ddlab.devices.local import Devices, precision
 from ddlab.measures.points import eval_steps
 from ddlab.measures.size import row_bytes
 from ddlab.models.size import size_of
@@ -18,7 +18,8 @@ from ddlab.plan.packs import Pack, pack_trials
 from ddlab.plan.shapes import Part, Size
 from ddlab.plan.trials import make_trials
 from ddlab.run.settle import settle
-from ddlab.solving.cost import TRIAL_BYTES, Devices, Portion, Problems, SolvingMemory, eval_bytes, input_bytes, problem_bytes
+from ddlab.solving.compiled import compile_solver
+from ddlab.solving.cost import TRIAL_BYTES, Portion, Problems, SolvingMemory, eval_bytes, input_bytes, problem_bytes
 from ddlab.solving.prepare import deal
 from ddlab.solving.problem import make_problem
 from ddlab.solving.solver import make_solver

@@ -13,9 +13,11 @@ import pytest
 
 from ddlab.config import catalog
 from ddlab.errors import ConfigError
+from ddlab.report.claims import make_claim
 from ddlab.report.figures import RECIPES, make_recipe
 from ddlab.report.figures.double_descent import clear_peak, interpolation_threshold
-from ddlab.report.frames import first_step, sustained_step
+from ddlab.report.frames import curves_over_seeds, first_step, sustained_step
+from ddlab.report.metric_rows import metric_rows
 from ddlab.report.page import make_report
 from ddlab.report.specs import figure_specs, read_overrides
 from ddlab.store.provenance import add_provenance
@@ -70,6 +72,45 @@ def test_no_threshold_is_claimed_where_train_error_never_is_zero(results):
     frame = make_recipe("f", {"recipe": "double_descent", "where": {"model.width": 2}}).frame(results)
     assert interpolation_threshold(frame, "params_per_sample") is None
     assert "never reaches zero" in make_recipe("f", {"recipe": "double_descent"}).caption(frame)
+
+
+@pytest.fixture
+def measured_rarely(results):
+    """The same, `norm` measured at steps 0, 10 and 100 only; two trials of width 4 stopped at step 10."""
+    stopped = results.trials["model.width"] == 4
+    trials = results.trials.assign(status=np.where(stopped, "stopped", "completed"), last_step=np.where(stopped, 10, 100))
+    curves = results.curves.assign(norm=results.curves["step"].map({0: 1.0, 1: np.nan, 10: 2.0, 100: 3.0}))
+    return Results(trials, curves[(curves["step"] < 100) | ~curves["trial_id"].isin(set(trials.loc[stopped, "trial_id"]))], {})
+
+
+def test_lines_are_drawn_through_measured_points_only(measured_rarely):
+    curves = curves_over_seeds(measured_rarely, measured_rarely.trials, "model.width", ["norm"])
+    assert curves[curves["group"] == 2][["step", "median"]].to_numpy().tolist() == [[0, 1], [10, 2], [100, 3]]
+    assert curves[curves["group"] == 4][["step", "median"]].to_numpy().tolist() == [[0, 1], [10, 2]]
+    rows = metric_rows(measured_rarely, {"model.width": 2}, "norm", ["step"])
+    assert sorted(rows["step"]) == [10, 10, 100, 100]
+    frame = make_recipe("f", {"recipe": "heatmap", "metric": "norm"}).frame(measured_rarely)
+    assert set(frame["step"]) == {10, 100}
+    assert not frame["norm"].isna().any()
+
+
+def test_a_trial_that_stopped_where_a_metric_was_not_measured_has_no_final_value(measured_rarely):
+    rare = measured_rarely.curves.assign(norm=measured_rarely.curves["norm"].where(measured_rarely.curves["step"] != 10))
+    results = Results(measured_rarely.trials, rare, {})
+    said = r"metric=norm: was not measured where 2 trials stopped early"
+    with pytest.raises(ConfigError, match=said):
+        make_recipe("f", {"recipe": "risk_curve", "metric": "norm", "x": "model.width"}).frame(results)
+    with pytest.raises(ConfigError, match=said):
+        make_recipe("f", {"recipe": "heatmap", "metric": "norm"}).frame(results)
+    claim = {"kind": "value", "metric": "norm", "between": [0, 9], "source": "nobody", "where": {"model.width": 4}}
+    verdict = make_claim("c", claim).verdict("c", results)
+    assert verdict.status == "not enough data"
+    assert "was not measured where 2 trials stopped early" in verdict.reason
+
+
+def test_a_metric_stays_low_where_it_is_measured():
+    curve = pd.DataFrame({"step": [0, 1, 2, 3, 4], "error": [0.9, 0.0, 0.5, np.nan, 0.0]})
+    assert sustained_step(curve, "error", 0.01) == 4
 
 
 def test_steps_to_learn():

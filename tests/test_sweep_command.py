@@ -21,9 +21,9 @@ import ddlab
 import ddlab.run.pack
 import ddlab.training.run
 from ddlab.cli import main
-from ddlab.devices.local import Compiled
 from ddlab.errors import Interrupted
 from ddlab.store.store import Store
+from ddlab.training.compiled import Compiled
 from tests.support import ddlab as command
 
 TINY = """\
@@ -130,8 +130,14 @@ def test_trials_that_have_stopped_leave_and_the_others_do_not_notice(tiny, monke
     ]
     axes = ["optimizer.learning_rate=0.000003,0.0001,0.0003,0.001", "model.width=3000", "seed=range(3)"]
     left = []
-    leave = Compiled.without_ended
-    monkeypatch.setattr(Compiled, "without_ended", lambda self, alive: left.append(alive.sum()) or leave(self, alive))
+    place = Compiled.place
+
+    def placed(compiled, alive=None):
+        if alive is not None:
+            left.append(alive.sum())
+        return place(compiled, alive)
+
+    monkeypatch.setattr(Compiled, "place", placed)
     main(["sweep", tiny, *stops, *axes, "out=leaving"])
     assert left
     assert left == sorted(left, reverse=True)
@@ -175,6 +181,14 @@ def test_the_next_process_takes_programs_from_the_cache(tiny, tmp_path, monkeypa
     shutil.rmtree(tmp_path / "cache" / "compiled")
     assert main(["sweep", tiny, "out=third", "pack.compile_cache_mib=0"]) == 0
     assert not (tmp_path / "cache" / "compiled").exists()
+
+
+def test_a_change_of_measures_compiles_the_evaluation_only(tiny, tmp_path, monkeypatch):
+    shutil.copytree(os.environ["DDLAB_CACHE"], tmp_path / "cache", ignore=shutil.ignore_patterns("programs"))
+    monkeypatch.setenv("DDLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    _, compiled = programs_of("sweep", tiny, "out=first")
+    assert programs_of("sweep", tiny, "measures=none", "out=second") == (compiled - 1, 1)
 
 
 def test_status_compares_the_estimate_with_where_the_time_went(tiny, capsys, monkeypatch):
@@ -316,9 +330,9 @@ def test_a_damaged_part_is_reported_in_one_line_and_the_rest_is_drawn(tiny):
 def test_a_checkpoint_may_be_taken_up_on_another_number_of_devices(tiny, monkeypatch):
     record, recorded = ddlab.training.run.TrainingRun._record, []
 
-    def record_and_interrupt(run, segment):
-        record(run, segment)
-        recorded.append(segment.step)
+    def record_and_interrupt(run, point):
+        record(run, point)
+        recorded.append(point.step)
         if len(recorded) == 3:
             os.kill(os.getpid(), signal.SIGINT)
 

@@ -15,12 +15,12 @@ import pytest
 from ddlab.config import Mark, leaf
 from ddlab.config.trial import train_settings
 from ddlab.data.loader import Loader
-from ddlab.devices.local import compile_pack
 from ddlab.measures import Measure
 from ddlab.measures.points import eval_steps
 from ddlab.models import Model
 from ddlab.models.mlp import MLP
 from ddlab.training.batches import batch_rows
+from ddlab.training.compiled import compile_pack
 from ddlab.training.program import Inputs, make_inputs, make_program
 from tests.support import MODULAR, SMALL_MNIST, leaves_of, make_pack, named_leaves, run_trials
 
@@ -69,7 +69,7 @@ def packed_and_alone(request):
 def test_packed_trials_start_from_the_same_numbers_bit_for_bit(packed_and_alone):
     trials, (_, _, packed, _), alone = packed_and_alone
     for index, (trial, (_, _, single, _)) in enumerate(zip(trials, alone, strict=True)):
-        ours, theirs = named_leaves(packed.params), named_leaves(single.params)
+        ours, theirs = named_leaves(packed.trial.params), named_leaves(single.trial.params)
         for name in theirs:
             cut = active(name, ours[name][index], trial["model.width"])
             np.testing.assert_array_equal(cut, theirs[name][0], err_msg=name)
@@ -99,7 +99,7 @@ def test_packed_metrics_equal_those_of_trials_alone_in_float32(optimizer):
 def test_padded_units_are_exactly_zero_at_the_end(packed_and_alone):
     trials, (_, _, _, last), _ = packed_and_alone
     for index, trial in enumerate(trials):
-        for name, array in named_leaves(last.params).items():
+        for name, array in named_leaves(last.trial.params).items():
             rest = np.array(array[index])
             active(name, rest, trial["model.width"])[...] = 0
             assert not rest.any(), name
@@ -222,16 +222,17 @@ def test_leaving_out_trials_changes_nothing_for_the_others_bit_for_bit():
     alive = np.array([False, True, False, False, True, True, False, False, True])
 
     def train(with_ended):
-        now, state = compiled, compiled.segment(compiled.begin(), 10)[0]
+        placed = compiled.place()
+        state = placed.advance(placed.begin(), 10)
         if not with_ended:
-            host, now = compiled.to_host(state), compiled.without_ended(alive)
-            assert now.layout.busy.sum() < compiled.layout.busy.sum()
-            state = now.to_devices(host)
-        state, metrics = now.segment(state, 40)
-        return now.to_host(state), now.layout.take(metrics)
+            host, placed = placed.to_host(state), compiled.place(alive)
+            assert placed.layout.busy.sum() < compiled.layout.busy.sum()
+            state = placed.to_devices(host)
+        state = placed.advance(state, 40)
+        return placed.to_host(state), placed.layout.take(placed.evaluate(state))
 
     (with_state, with_metrics), (without_state, without_metrics) = train(True), train(False)
-    for one, other in zip(jax.tree.leaves(with_state.params), jax.tree.leaves(without_state.params), strict=True):
+    for one, other in zip(jax.tree.leaves(with_state.trial.params), jax.tree.leaves(without_state.trial.params), strict=True):
         np.testing.assert_array_equal(one[alive], other[alive])
     for name in with_metrics:
         np.testing.assert_array_equal(with_metrics[name][alive], without_metrics[name][alive], err_msg=name)
@@ -264,9 +265,10 @@ def test_first_batch_update_equals_one_computed_by_hand():
     begun = jax.jit(program.init)(inputs)
     after_state = jax.jit(program.advance)(begun, inputs, np.int32(1))
     before, after = (
-        named_leaves(jax.tree.map(lambda array: np.asarray(array, np.float64)[0], state.params)) for state in (begun, after_state)
+        named_leaves(jax.tree.map(lambda array: np.asarray(array, np.float64)[0], state.trial.params))
+        for state in (begun, after_state)
     )
-    rows = np.asarray(batch_rows(inputs.keys["batches"][0], np.int32(0), 200, 20))
+    rows = np.asarray(batch_rows(inputs.trial.keys["batches"][0], np.int32(0), 200, 20))
     x, y = inputs.shared["train_inputs"][rows].astype(np.float64), np.eye(10)[inputs.shared["train_targets"][rows]]
     w1, b1, w2, b2 = (before[f"layers.{k}.{name}"] for k in (0, 1) for name in ("weight", "bias"))
     h = np.tanh(x @ w1 + b1)
@@ -284,7 +286,7 @@ def test_metrics_do_not_depend_on_how_evaluation_is_chunked(num_test):
     program, inputs = make_pack([trial])
     state = jax.jit(program.init)(inputs)
     metrics = jax.device_get(jax.jit(program.evaluate)(state, inputs))
-    weights = named_leaves(jax.tree.map(lambda array: np.asarray(array, np.float64)[0], state.params))
+    weights = named_leaves(jax.tree.map(lambda array: np.asarray(array, np.float64)[0], state.trial.params))
     x, y = inputs.shared["test_inputs"].astype(np.float64), inputs.shared["test_targets"]
     h = np.maximum(x @ weights["layers.0.weight"] + weights["layers.0.bias"], 0)
     logits = h @ weights["layers.1.weight"] + weights["layers.1.bias"]
@@ -304,7 +306,7 @@ def test_gradient_norm_is_that_of_the_whole_training_set():
         moved = jax.jit(program.advance)(state, inputs, np.int32(1))
         steps = [
             np.asarray(a) - np.asarray(b)
-            for a, b in zip(jax.tree.leaves(moved.params), jax.tree.leaves(state.params), strict=True)
+            for a, b in zip(jax.tree.leaves(moved.trial.params), jax.tree.leaves(state.trial.params), strict=True)
         ]
     assert steps[0].dtype == np.float64
     np.testing.assert_allclose(measured, np.sqrt(sum((step**2).sum() for step in steps)) / 1e-3, rtol=1e-7)
@@ -332,7 +334,7 @@ def test_a_batch_taken_in_pieces_gives_the_gradient_of_the_whole(float64):
     whole, pieces = (make_program(trial, Loader().load([trial])[0], chunk) for chunk in (1000, 70))
     inputs = make_pack([trial])[1]
     states = [jax.jit(program.advance)(jax.jit(program.init)(inputs), inputs, np.int32(20)) for program in (whole, pieces)]
-    for one, other in zip(*(jax.tree.leaves(state.params) for state in states), strict=True):
+    for one, other in zip(*(jax.tree.leaves(state.trial.params) for state in states), strict=True):
         np.testing.assert_allclose(one, other, rtol=ROUNDING, atol=1e-13)
 
 
@@ -340,18 +342,18 @@ def test_bfloat16_keeps_parameters_in_float32_and_learns_like_float32():
     shared = (*SMALL_MNIST, "model.width=32", "train.steps=200", "train.num_evals=4")
     runs = {dtype: run_trials([leaves_of(*shared, f"train.dtype={dtype}")]) for dtype in ("bfloat16", "float32")}
     for _, metrics, first, last in runs.values():
-        assert {str(leaf.dtype) for leaf in jax.tree.leaves((first.params, last.params))} == {"float32"}
+        assert {str(leaf.dtype) for leaf in jax.tree.leaves((first.trial.params, last.trial.params))} == {"float32"}
         assert metrics["train_loss"].dtype == np.float32
     losses = {dtype: metrics["train_loss"][:, 0] for dtype, (_, metrics, _, _) in runs.items()}
     np.testing.assert_allclose(losses["bfloat16"], losses["float32"], rtol=0.05)  # 8 bits: 2^-8 a product
     assert np.abs(losses["bfloat16"] - losses["float32"]).max() > 1e-6
-    np.testing.assert_array_equal(*(jax.tree.leaves(run[2].params)[1] for run in runs.values()))
+    np.testing.assert_array_equal(*(jax.tree.leaves(run[2].trial.params)[1] for run in runs.values()))
 
 
 def test_arrays_that_all_trials_share_are_kept_once():
     trials = [leaves_of(*SMALL_MNIST, f"data.label_noise={level}") for level in (0.0, 0.4)]
     inputs = make_pack(trials)[1]
     assert isinstance(inputs, Inputs)
-    assert set(inputs.own) == {"train_targets"}
-    assert inputs.own["train_targets"].shape == (2, 200)
+    assert set(inputs.trial.data) == {"train_targets"}
+    assert inputs.trial.data["train_targets"].shape == (2, 200)
     assert inputs.shared["train_inputs"].shape == (200, 40)

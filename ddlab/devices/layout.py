@@ -110,24 +110,29 @@ class Layout:
         return jax.make_mesh((len(self.devices),), ("trials",), axis_types=(AxisType.Auto,), devices=self.devices)
 
     def put(self, tree: Any) -> Any:
-        """Return a host `State` or `Inputs` on the devices: the first field whole on each, the others slot by slot."""
-        whole, *split = tree
+        """Return a host `State` or `Inputs` on the devices: the first field whole on each, the second slot by slot."""
+        whole, split = tree
         split = jax.tree.map(lambda array: np.asarray(array)[self.slots], split)
         placed = jax.device_put(split, NamedSharding(self.mesh, SPLIT))
-        return type(tree)(jax.device_put(whole, NamedSharding(self.mesh, WHOLE)), *placed)
+        return type(tree)(jax.device_put(whole, NamedSharding(self.mesh, WHOLE)), placed)
 
     def describe(self, tree: Any) -> Any:
         """Return the shapes and places of what `put` would give, without arrays; takes arrays or shapes."""
-        whole, *split = tree
+        whole, split = tree
         slots, on_all, on_each = len(self.slots), NamedSharding(self.mesh, WHOLE), NamedSharding(self.mesh, SPLIT)
         whole = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=on_all), whole)
         split = jax.tree.map(lambda x: jax.ShapeDtypeStruct((slots, *x.shape[1:]), x.dtype, sharding=on_each), split)
-        return type(tree)(whole, *split)
+        return type(tree)(whole, split)
+
+    @staticmethod
+    def split(kind: Any) -> Any:
+        """Return how `put` splits a `State` or `Inputs` over the devices."""
+        return kind(WHOLE, SPLIT)
 
     def put_busy(self) -> jax.Array:
         """Return `busy` on the devices, one number on each."""
         return jax.device_put(self.busy, NamedSharding(self.mesh, SPLIT))
 
     def take(self, tree: Any) -> Any:
-        """Return arrays on the host, one row for each trial; waits for the devices."""
+        """Return arrays with a slot axis on the host, one row for each trial; waits for the devices."""
         return jax.tree.map(lambda array: np.asarray(array)[self.places], tree)

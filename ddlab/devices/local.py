@@ -1,31 +1,20 @@
-"""The local devices, CPU cores included, and the program of a pack compiled for them."""
+"""The local devices, CPU cores included, and the exact solver compiled for them."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
-import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import jax
-import jax.numpy as jnp
-import numpy as np
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
-from jax.sharding import AxisType, NamedSharding
 
 from ddlab.config.schema import Train
-from ddlab.devices.layout import SPLIT, WHOLE, Layout
 from ddlab.files import cache_directory, first_line
-from ddlab.measures.evaluate import Metrics
-from ddlab.solving.cost import Devices
-from ddlab.solving.problem import Problem
-from ddlab.training.program import NOT_BEGUN, Inputs, Program, State
 
 CACHE_SIZE_FILE = Path("/sys/devices/system/cpu/cpu0/cache/index2/size")  # Linux; such as "1024K"
 DEFAULT_CACHE_BYTES = 2**20
@@ -133,160 +122,20 @@ def working_bytes() -> int:
     return CACHES_OF_WORK * cache
 
 
-@dataclass(frozen=True)
-class Compiled:
-    """The compiled program of a pack, with its inputs on the devices.
+class Devices(NamedTuple):
+    """The local devices.
 
     Attributes:
-        layout: where the trials lie.
-        shapes: of a state on the host, with exactly the pack's trials.
-        trace_seconds: spent on making the program in JAX.
-        compile_seconds: spent on compiling it with XLA, or on taking it from the cache.
+        number: how many there are.
+        working_bytes: of the arrays that one works on best.
+        cores: they are cores of the CPU: each solves one problem after the other, not all that it is handed together.
     """
 
-    layout: Layout
-    shapes: State
-    trace_seconds: float
-    compile_seconds: float
-    _executable: Any
-    _inputs: Inputs
-
-    @cached_property
-    def _arguments(self) -> tuple[Inputs, jax.Array]:
-        """The inputs, and how many tiles run on each device, on the devices."""
-        return self.layout.put(self._inputs), self.layout.put_busy()
-
-    def begin(self) -> State:
-        """Return a state on the devices that has not begun."""
-        zeros = jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), self.shapes)
-        return self.to_devices(zeros._replace(step=np.int32(NOT_BEGUN)))
-
-    def segment(self, state: State, target: int) -> tuple[State, Metrics]:
-        """Advance to a step and evaluate there; the state is consumed. Does not wait for the devices."""
-        return self._executable(state, np.int32(target), *self._arguments)
-
-    def to_devices(self, state: State) -> State:
-        """Return a host state on the devices, next to the inputs; waits until both are there."""
-        return jax.block_until_ready((self.layout.put(state), self._arguments))[0]
-
-    def to_host(self, state: State) -> State:
-        """Return a copy on the host, the same for any number of devices; waits for the devices."""
-        step, *own = state
-        return State(np.array(step), *self.layout.take(own))  # type: ignore[arg-type]
-
-    def without_ended(self, alive: np.ndarray) -> Compiled:
-        """Return the same program for the live trials only; alive: [T] bool. This one lets go of its inputs."""
-        self.__dict__.pop("_arguments", None)
-        return replace(self, layout=self.layout.with_trials(alive))
-
-
-def compile_pack(program: Program, inputs: Inputs, num_trials: int, tile: int) -> Compiled:
-    """Compile a pack's one program, its trial axis split over the local devices in tiles of about `tile` trials."""
-    start = time.monotonic()
-    layout = Layout.of(num_trials, tile)
-    shapes = jax.eval_shape(program.init, inputs)
-    jitted = jax.jit(_over_tiles(program, layout), donate_argnums=0)
-    lowered = jitted.lower(layout.describe(shapes), np.int32(0), layout.describe(inputs), layout.put_busy())
-    traced = time.monotonic()
-    executable = lowered.compile(COMPILER_OPTIONS.get(jax.default_backend()))
-    return Compiled(layout, shapes, traced - start, time.monotonic() - traced, executable, inputs)
-
-
-def _over_tiles(program: Program, layout: Layout) -> Callable[..., tuple[State, Metrics]]:
-    """Return `program.segment` for the whole pack: on each device tile by tile, the busy ones only."""
-
-    def on_device(state: State, target: jax.Array, inputs: Inputs, busy: jax.Array) -> tuple[State, Metrics]:
-        step, *own = state
-        shared, *inputs_own = inputs
-
-        def of_tile(index: Any, *trees: Any) -> Any:
-            return jax.tree.map(lambda x: jax.lax.dynamic_slice_in_dim(x, index * layout.tile, layout.tile), trees)
-
-        def put(index: Any, trees: Any, new: Any) -> Any:
-            update = partial(jax.lax.dynamic_update_slice_in_dim, start_index=index * layout.tile, axis=0)
-            return jax.tree.map(update, trees, new)
-
-        def arguments(index: Any, own: Any) -> tuple[State, Inputs]:
-            return State(step, *of_tile(index, *own)), Inputs(shared, *of_tile(index, *inputs_own))
-
-        def body(index: jax.Array, carry: tuple[Any, Metrics]) -> tuple[Any, Metrics]:
-            own, metrics = carry
-            (_, *own_of_tile), metrics_of_tile = program.segment(*arguments(index, own), target)
-            return put(index, own, own_of_tile), put(index, metrics, metrics_of_tile)
-
-        shapes = jax.eval_shape(lambda: program.evaluate(*arguments(0, own)))
-        slots = layout.tile * layout.num_tiles
-        metrics = jax.tree.map(lambda shape: jnp.zeros((slots, *shape.shape[1:]), shape.dtype), shapes)
-        own, metrics = jax.lax.fori_loop(0, busy[0], body, (own, metrics))
-        return State(jnp.asarray(target, jnp.int32), *own), metrics
-
-    of_state, of_inputs = State(WHOLE, SPLIT, SPLIT, SPLIT), Inputs(WHOLE, SPLIT, SPLIT, SPLIT)  # type: ignore[arg-type]
-    return jax.shard_map(
-        on_device,
-        mesh=layout.mesh,
-        in_specs=(of_state, WHOLE, of_inputs, SPLIT),
-        out_specs=(of_state, SPLIT),
-        check_vma=False,
-    )
-
-
-@dataclass(frozen=True)
-class CompiledSolver:
-    """The compiled program of the exact solver, which solves so many problems at once.
-
-    Attributes:
-        num_problems: solved by one call, the same number on each device.
-        trace_seconds: spent on making the program in JAX.
-        compile_seconds: spent on compiling it with XLA, or on taking it from the cache.
-    """
-
-    num_problems: int
-    trace_seconds: float
-    compile_seconds: float
-    _executable: Any
-    _split: NamedSharding
-
-    def solve(self, problems: Sequence[Problem]) -> Metrics:
-        """Return the metrics of at most `num_problems` problems, name -> [num_problems, W, L, E]; waits for CPU devices only."""
-        filled = [*problems, *[problems[0]] * (self.num_problems - len(problems))]
-        stacked = jax.tree.map(lambda *arrays: np.stack(arrays), *filled)
-        return self._executable(jax.device_put(stacked, self._split))
+    number: int
+    working_bytes: int
+    cores: bool
 
 
 def local_devices() -> Devices:
-    """Return what the exact solver must know of the local devices."""
+    """Return what a plan must know of the local devices."""
     return Devices(jax.local_device_count(), working_bytes(), jax.default_backend() == "cpu")
-
-
-def compile_solver(solve: Callable[[Problem], Metrics], example: Problem, num_problems: int, at_once: int) -> CompiledSolver:
-    """Compile the solver of one problem for as many as each device is handed at once.
-
-    Args:
-        solve: as `ddlab.solving.solver.make_solver` gives it.
-        example: a problem; gives the shapes.
-        num_problems: of the pack; no more devices are used.
-        at_once: problems that each device is handed.
-    """
-    start = time.monotonic()
-    devices = jax.local_devices()[:num_problems]
-    mesh = jax.make_mesh((len(devices),), (SPLIT[0],), axis_types=(AxisType.Auto,), devices=devices)
-    split = NamedSharding(mesh, SPLIT)
-    # One after the other on a CPU: a batch of decompositions can wait for itself forever.
-    many = partial(jax.lax.map, solve) if local_devices().cores else jax.vmap(solve)
-    on_devices = jax.shard_map(many, mesh=mesh, in_specs=SPLIT, out_specs=SPLIT, check_vma=False)
-    total = at_once * len(devices)
-    shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((total, *np.shape(x)), np.asarray(x).dtype, sharding=split), example)
-    lowered = jax.jit(on_devices).lower(shapes)
-    traced = time.monotonic()
-    executable = lowered.compile(COMPILER_OPTIONS.get(jax.default_backend()))
-    return CompiledSolver(total, traced - start, time.monotonic() - traced, executable, split)
-
-
-@contextlib.contextmanager
-def one_thread_a_device() -> Iterator[None]:
-    """Keep LAPACK, which decomposes for a CPU device, to that device's share of the cores."""
-    import scipy.linalg  # noqa: F401  loads the library that JAX calls
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(max(1, num_cores() // jax.local_device_count()) if jax.default_backend() == "cpu" else None, "blas"):
-        yield

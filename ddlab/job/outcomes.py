@@ -50,8 +50,9 @@ class Outcomes:
         diverged = self.alive & ~(finite & (loss <= self._train.divergence_factor * self._untrained_loss))
         self._leave(diverged, DIVERGED)
         if self._train.stop_metric is not None:
-            holds = stop_values(self._train, metrics) <= self._train.stop_below
-            self._held = np.where(holds, self._held + 1, 0)
+            values = stop_values(self._train, metrics)
+            held = np.where(values <= self._train.stop_below, self._held + 1, 0)
+            self._held = np.where(np.isnan(values), self._held, held)  # not measured: neither counts nor begins anew
             self._leave(self.alive & (self._held >= self._train.stop_patience), STOPPED)
         return recorded
 

@@ -9,6 +9,8 @@ from typing import Any, ClassVar
 
 import jax
 
+from ddlab.config import leaf
+
 Params = Any
 
 
@@ -58,6 +60,7 @@ class Snapshot:
     spectrum: Spectrum | None
 
 
+@dataclass(frozen=True)
 class Measure(abc.ABC):
     """Base of measures. To add one: subclass in a module of your own and name it in the config.
 
@@ -70,12 +73,15 @@ class Measure(abc.ABC):
                     largest = [jnp.abs(w).max() for w in jax.tree.leaves(snapshot.params)]
                     return {"largest_weight": jnp.stack(largest).max()}
 
-        and `ddlab sweep NAME '+measures.largest._target_=mine.LargestWeight'` adds the column `largest_weight`.
+        and `ddlab sweep NAME '+measures.largest._target_=mine.LargestWeight'` adds the column `largest_weight`. What costs much
+        need not be measured at each eval point: with `+measures.largest.every=8` it is nan at seven of eight.
 
     Class attributes:
         needs_gradient: the measure reads `snapshot.gradient`, which costs a backward pass over the training set.
         needs_spectrum: the measure reads `snapshot.spectrum`: for the exact solver only.
     """
+
+    every: int = leaf("measured at every so many eval points; at the first and the last, always", low=1, off=1)
 
     needs_gradient: ClassVar[bool] = False
     needs_spectrum: ClassVar[bool] = False

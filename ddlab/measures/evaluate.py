@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
+from ddlab.config.schema import Train
 from ddlab.errors import ConfigError, inside
 from ddlab.losses import LOSSES, error
 from ddlab.measures import Measure, Snapshot, Spectrum
-from ddlab.measures.examples import mean, mean_and_gradient
+from ddlab.measures.examples import mean, mean_gradient
+from ddlab.measures.points import due_steps
 
 Metrics = dict[str, Any]
 
@@ -35,69 +39,74 @@ RESERVED = frozenset(
 )
 
 
-def evaluate(
-    params: Any,
-    forward: Callable[[Any, jax.Array], jax.Array],
-    data: Mapping[str, jax.Array],
-    measures: Sequence[Measure],
-    *,
-    loss: str,
-    learning_rate: Any,
-    chunk: int,
-    spectrum: Spectrum | None = None,
-) -> Metrics:
-    """Return losses, errors (of classes) or excess risk (of real targets), and what the measures give, name -> [] (or [n]).
+@dataclass(frozen=True)
+class Subject:
+    """One trial at one eval point: what its metrics are computed from.
 
-    Args:
+    Attributes:
         params: of the network, a pytree.
         forward: (params, inputs [B, ...]) -> outputs [B, K].
         data: name -> array, as `Dataset.arrays`.
-        measures: of the trial.
         loss: name of the training loss.
         learning_rate: of the next update.
         chunk: examples that go through the network at once.
         spectrum: of the exact solver.
-
-    Raises:
-        ConfigError: two measures give one name.
     """
-    loss_fn = LOSSES[loss]
-    regression = "noise_variance" in data
-    train = data["train_inputs"], data["train_targets"]
-    test = data["test_inputs"], data["test_targets"]
 
-    def performance(outputs: jax.Array, targets: jax.Array) -> tuple[jax.Array, ...]:
-        losses = loss_fn(outputs, targets)
-        return (losses,) if regression else (losses, error(outputs, targets))
+    params: Any
+    forward: Callable[[Any, jax.Array], jax.Array]
+    data: Mapping[str, jax.Array]
+    loss: str
+    learning_rate: Any
+    chunk: int
+    spectrum: Spectrum | None = None
 
-    if any(getattr(measure, "needs_gradient", False) for measure in measures):
-        of_train, gradient = mean_and_gradient(forward, performance, params, train, chunk)
-    else:
-        of_train, gradient = mean(forward, performance, params, train, chunk), None
-    of_test = mean(forward, performance, params, test, chunk)
-    metrics: Metrics = {"train_loss": of_train[0], "test_loss": of_test[0]}
-    if regression:
-        metrics |= {"test_loss": of_test[0] + data["noise_variance"], "excess_risk": of_test[0]}
-    else:
-        metrics |= {"train_error": of_train[1], "test_error": of_test[1]}
-    snapshot = Snapshot(
-        params=params,
-        gradient=gradient,
-        outputs_fn=forward,
-        mean_fn=lambda per_example, params, examples: mean(forward, per_example, params, examples, chunk),
-        loss_fn=loss_fn,
-        train=train,
-        test=test,
-        noise_variance=data.get("noise_variance"),
-        learning_rate=learning_rate,
-        spectrum=spectrum,
-    )
-    for measure in measures:
-        found = _measured(measure, snapshot)
-        if taken := sorted(found.keys() & (metrics.keys() | RESERVED)):
-            raise ConfigError(f"measures: {type(measure).__name__} gives {taken[0]}, which is another column's name")
-        metrics |= found
-    return metrics
+    def losses(self) -> Metrics:
+        """Return losses, and errors (of classes) or the excess risk (of real targets), name -> []."""
+        regression = "noise_variance" in self.data
+
+        def per_example(outputs: jax.Array, targets: jax.Array) -> dict[str, jax.Array]:
+            losses = {"loss": LOSSES[self.loss](outputs, targets)}
+            return losses if regression else losses | {"error": error(outputs, targets)}
+
+        of_train, of_test = (
+            mean(self.forward, per_example, self.params, split, self.chunk) for split in (self._train, self._test)
+        )
+        if regression:
+            risk = of_test["loss"]
+            return {"train_loss": of_train["loss"], "test_loss": risk + self.data["noise_variance"], "excess_risk": risk}
+        return {f"{split}_{name}": value for split, of in (("train", of_train), ("test", of_test)) for name, value in of.items()}
+
+    def measured(self, measures: Sequence[Measure]) -> list[Metrics]:
+        """Return what each measure gives, name -> [] (or [n]).
+
+        Raises:
+            ComponentError: from a measure's own code, or where it gives anything else.
+        """
+        loss_fn, gradient = LOSSES[self.loss], None
+        if any(measure.needs_gradient for measure in measures):
+            gradient = mean_gradient(self.forward, loss_fn, self.params, self._train, self.chunk)
+        snapshot = Snapshot(
+            params=self.params,
+            gradient=gradient,
+            outputs_fn=self.forward,
+            mean_fn=lambda per_example, params, examples: mean(self.forward, per_example, params, examples, self.chunk),
+            loss_fn=loss_fn,
+            train=self._train,
+            test=self._test,
+            noise_variance=self.data.get("noise_variance"),
+            learning_rate=self.learning_rate,
+            spectrum=self.spectrum,
+        )
+        return [_measured(measure, snapshot) for measure in measures]
+
+    @property
+    def _train(self) -> tuple[jax.Array, jax.Array]:
+        return self.data["train_inputs"], self.data["train_targets"]
+
+    @property
+    def _test(self) -> tuple[jax.Array, jax.Array]:
+        return self.data["test_inputs"], self.data["test_targets"]
 
 
 def _measured(measure: Measure, snapshot: Snapshot) -> Metrics:
@@ -115,3 +124,51 @@ def _measured(measure: Measure, snapshot: Snapshot) -> Metrics:
             if array.ndim > 1 or not (jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool):
                 raise TypeError(f"'{name}' must be a real number or a short vector, not {array.dtype} of shape {array.shape}")
     return arrays
+
+
+def joined(metrics: Metrics, measures: Sequence[Measure], found: Sequence[Metrics]) -> Metrics:
+    """Return metrics together with what measures gave.
+
+    Raises:
+        ConfigError: a measure gives a name that another column has.
+    """
+    for measure, values in zip(measures, found, strict=True):
+        if taken := sorted(values.keys() & (metrics.keys() | RESERVED)):
+            raise ConfigError(f"measures: {type(measure).__name__} gives {taken[0]}, which is another column's name")
+        metrics = metrics | values
+    return metrics
+
+
+# --- when measures are due ------------------------------------------------------------------------------------------------
+
+
+def by_every(measures: Sequence[Measure]) -> dict[int, list[Measure]]:
+    """Return the measures that are due at the same eval points, by their `every`; in the order of the config."""
+    return {every: list(group) for every, group in groupby(sorted(measures, key=_every), _every)}
+
+
+def _every(measure: Measure) -> int:
+    with inside(measure):  # a class that is no subclass of `Measure` has none
+        return measure.every
+
+
+def is_due(every: int, train: Train, step: jax.Array) -> jax.Array:
+    """Return whether a measure is due at a step, [] bool; at a step that is no eval point it is not."""
+    return jnp.any(step == jnp.asarray(due_steps(train, every), jnp.int32))
+
+
+def where_due(due: jax.Array, found: Any) -> Any:
+    """Return metrics, a pytree, where they are due, and nan elsewhere."""
+    return jax.tree.map(lambda value: jnp.where(due, value, jnp.full_like(value, jnp.nan)), _floating(found))
+
+
+def cond_due(due: jax.Array, found_fn: Callable[..., Any], *args: Any) -> Any:
+    """Return `where_due(due, found_fn(*args))`; where they are not due, nothing is computed."""
+    measured = jax.jit(lambda *args: _floating(found_fn(*args)))  # traced once for the shapes and for the branch
+    shapes = jax.eval_shape(measured, *args)
+    return jax.lax.cond(due, measured, lambda *_: jax.tree.map(lambda s: jnp.full(s.shape, jnp.nan, s.dtype), shapes), *args)
+
+
+def _floating(found: Any) -> Any:
+    """Return metrics as numbers of which nan is one."""
+    return jax.tree.map(lambda x: x if jnp.issubdtype(x.dtype, jnp.inexact) else x.astype(jnp.result_type(float)), found)

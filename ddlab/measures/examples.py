@@ -27,16 +27,11 @@ def mean(forward: Forward, per_example: PerExample, params: Any, examples: Examp
     return _mean_over_chunks(part, examples, chunk)
 
 
-def mean_and_gradient(forward: Forward, per_example: PerExample, params: Any, examples: Examples, chunk: int) -> tuple[Any, Any]:
-    """Return the means as `mean`, of a tuple, and the gradient of the first of them, in one pass over the examples."""
+def mean_gradient(forward: Forward, per_example: PerExample, params: Any, examples: Examples, chunk: int) -> Any:
+    """Return the gradient of the mean over examples of `per_example(outputs, targets)`, [B], in one pass over the examples."""
 
     def part(inputs: jax.Array, targets: jax.Array, live: jax.Array) -> Any:
-        def first_and_all(params: Any) -> tuple[Any, Any]:
-            sums = _live_sum(per_example(forward(params, inputs), targets), live)
-            return sums[0], sums
-
-        gradient, sums = jax.grad(first_and_all, has_aux=True)(params)
-        return sums, gradient
+        return jax.grad(lambda params: _live_sum(per_example(forward(params, inputs), targets), live))(params)
 
     return _mean_over_chunks(part, examples, chunk)
 

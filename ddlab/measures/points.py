@@ -14,3 +14,9 @@ def eval_steps(train: Train) -> np.ndarray:
     else:
         steps = np.concatenate([[0], np.geomspace(train.steps, 1, train.num_evals - 1)])
     return np.unique(np.rint(steps).astype(int))
+
+
+def due_steps(train: Train, every: int) -> np.ndarray:
+    """Return the ascending eval steps at which a measure with this `every` is due: every so many, and the last."""
+    steps = eval_steps(train)
+    return np.unique([*steps[::every], steps[-1]])

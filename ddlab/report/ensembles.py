@@ -84,6 +84,8 @@ def _grids(
     if "predictions" not in rows:
         raise ConfigError("predictions are not stored; the measure ddlab.measures.Predictions stores them")
     targets = np.stack(list(rows["prediction_targets"]))
+    if np.isnan(targets).any():
+        raise ConfigError("predictions were not measured where trials stopped early; with their measure's every=1 they would be")
     if not (targets == targets[0]).all():
         raise ConfigError("trials have different test points: pin data.target_seed (or data.seed) for bias and variance")
     of_data = [column for column in seeds if column.startswith("data.") and column in rows]

@@ -178,17 +178,41 @@ def require_seeds_only(trials: pd.DataFrame, by: Sequence[str], seeds: Sequence[
         )
 
 
-def metric_table(results: Results, trials: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Return a metric with a row for each eval step and a column for each trial.
+def require_measured(final: pd.DataFrame, metric: str) -> None:
+    """Raise `ConfigError` where a trial has no final value of a metric, as it stopped early at an eval point without one.
 
-    A trial that stopped early keeps its last value; one that is not finished has none (nan) after its last step.
+    Args:
+        final: rows of trials at their last steps.
+        metric: its column; nan: not measured.
+    """
+    if missing := int((final[metric].isna() & (final["status"] == STOPPED)).sum()):
+        raise ConfigError(
+            f"metric={metric}: was not measured where {missing:,} trials stopped early; with its measure's every=1 it would be"
+        )
+
+
+def metric_table(results: Results, trials: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """Return a metric with a row for each eval step at which it was measured, and a column for each trial.
+
+    A trial that stopped early keeps its last value; one that is not finished, or whose last part is damaged, has none (nan) after
+    its last step.
+
+    Raises:
+        ConfigError: there is no such metric, or a trial stopped early where it was not measured.
     """
     require(results.curves, metric, "metric")
     curves = results.curves[results.curves["trial_id"].isin(set(trials["trial_id"]))]
     table = curves.pivot_table(index="step", columns="trial_id", values=metric, dropna=False).sort_index()
-    stopped = list(trials.loc[trials["status"] == STOPPED, "trial_id"])
-    table[stopped] = table[stopped].ffill()
-    return table
+    final = _final_rows(results, trials)
+    require_measured(final, metric)
+    for row in final[final["status"] == STOPPED].to_dict("records"):
+        table.loc[table.index > row["last_step"], row["trial_id"]] = row[metric]
+    return table.dropna(how="all")
+
+
+def _final_rows(results: Results, trials: pd.DataFrame) -> pd.DataFrame:
+    """Return one row per trial, its columns and the metrics of its last step; those whose last step is not stored have none."""
+    return trials.merge(results.curves, left_on=["trial_id", "last_step"], right_on=["trial_id", "step"])
 
 
 def final_metrics(results: Results, where: Mapping[str, Any], by: Sequence[str]) -> pd.DataFrame:
@@ -205,7 +229,7 @@ def final_metrics(results: Results, where: Mapping[str, Any], by: Sequence[str])
     for column in of_trials:
         require(trials, column, "x" if column == by[0] else "group or best_over", numeric=column == by[0])
     require_seeds_only(trials, of_trials, results.seeds)
-    final = trials.merge(results.curves, left_on=["trial_id", "last_step"], right_on=["trial_id", "step"])
+    final = _final_rows(results, trials)
     if final.empty:
         raise ConfigError("the last eval point of every trial is missing or damaged")
     if set(by) & set(ALONG_CURVES):
@@ -265,7 +289,8 @@ def first_step(curve: pd.DataFrame, metric: str, at_most: float) -> float:
 
 
 def sustained_step(curve: pd.DataFrame, metric: str, at_most: float) -> float:
-    """Return the first eval step from which on a metric is at most a value at every later eval point; nan where none."""
+    """Return the first eval step from which on a metric is at most a value wherever it is measured later; nan where none."""
+    curve = curve.dropna(subset=metric)
     above = curve.loc[curve[metric] > at_most, "step"]
     after = curve.loc[curve["step"] > (above.max() if len(above) else -1), "step"]
     return float(after.min()) if len(after) else float("nan")

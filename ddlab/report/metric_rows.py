@@ -9,7 +9,7 @@ import pandas as pd
 
 from ddlab.errors import ConfigError
 from ddlab.report.ensembles import ENSEMBLE_METRICS, ensemble_rows
-from ddlab.report.frames import ALONG_CURVES, final_metrics, require
+from ddlab.report.frames import ALONG_CURVES, final_metrics, require, require_measured
 from ddlab.store.results import Results
 
 
@@ -24,6 +24,9 @@ def metric_rows(
         metric: a column of the curves, or one of `ensembles.ENSEMBLE_METRICS`: then a row is an ensemble.
         by: x of the curves, if any, and the columns that tell curves apart.
         best_over: a column of the trials; at each point of `by` only its value of least mean metric is kept.
+
+    Raises:
+        ConfigError: there is no such metric, or a trial stopped early where it was not measured.
     """
     if best_over in (*results.seeds, *by):
         raise ConfigError(f"best_over={best_over}: must be another column than {', '.join((*results.seeds, *by))}")
@@ -33,8 +36,11 @@ def metric_rows(
             raise ConfigError(f"best_over={best_over}: is for metrics of trials, not for {metric}")
         return ensemble_rows(rows, by, results.seeds)
     require(rows, metric, "metric")
+    require_measured(rows[rows["step"] >= rows["last_step"]], metric)
+    if by and by[0] in ALONG_CURVES:
+        rows = rows[(rows[by[0]] > 0) & rows[metric].notna()]
     if best_over:
         means = rows.groupby([*by, best_over], dropna=False)[metric].mean().rename("mean").reset_index()
         best = means.sort_values("mean", kind="stable").drop_duplicates(list(by))
         rows = rows.merge(best[[*by, best_over]], on=[*by, best_over])
-    return rows[rows[by[0]] > 0] if by and by[0] in ALONG_CURVES else rows
+    return rows

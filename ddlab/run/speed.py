@@ -20,10 +20,11 @@ import numpy as np
 from ddlab.config.catalog import shipped
 from ddlab.config.trial import Leaves, build, flatten
 from ddlab.data import Dataset
-from ddlab.devices.local import compile_pack, local_devices, use_compile_cache, working_bytes
+from ddlab.devices.local import local_devices, use_compile_cache, working_bytes
 from ddlab.files import cache_directory, write_atomically
 from ddlab.models.size import size_of
 from ddlab.plan.machine import Machine
+from ddlab.training.compiled import compile_pack
 from ddlab.training.cost import training_cost
 from ddlab.training.program import make_inputs, make_program
 from ddlab.yaml_files import read_yaml
@@ -115,21 +116,21 @@ def _time(width: int, tile: int | None = None) -> _Timed:
     trials = [{**leaves, "init_seed": seed, "batch_seed": seed} for seed in range(num_trials)]
     inputs = make_inputs(trials, [dataset] * num_trials)
     compiled = compile_pack(make_program(leaves, dataset), inputs, num_trials, tile)
-    state = compiled.segment(compiled.begin(), 0)[0]
+    placed = compiled.place()
+    state = placed.advance(placed.begin(), 0)
 
     def seconds(num_steps: int) -> float:
-        """Return those of a segment of so many steps, the least of some."""
+        """Return those that so many steps take, the least of some."""
         nonlocal state
         measured = []
         for _ in range(REPEATS):
             start = time.monotonic()
-            state, metrics = compiled.segment(state, int(state.step) + num_steps)
-            jax.block_until_ready((state, metrics))
+            state = jax.block_until_ready(placed.advance(state, int(state.step) + num_steps))
             measured.append(time.monotonic() - start)
         return min(measured)
 
-    evaluating, num_steps = seconds(0), 1
-    while (stepping := seconds(num_steps) - evaluating) < LEAST_SECONDS:
+    calling, num_steps = seconds(0), 1
+    while (stepping := seconds(num_steps) - calling) < LEAST_SECONDS:
         num_steps *= 2
     of_trial = stepping / num_steps / (num_trials / jax.local_device_count())
     return _Timed(cost.step_flops, tile, of_trial, compiled.trace_seconds + compiled.compile_seconds)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from ddlab.config.trial import Leaves, declarations, train_settings
 from ddlab.devices.layout import MOST_EXAMPLES
+from ddlab.devices.local import Devices
 from ddlab.measures.size import row_bytes
 from ddlab.plan.cost import Cost, Load, Sharing
 from ddlab.plan.machine import Machine
@@ -36,20 +37,6 @@ TRIAL_BYTES = 4000.0
 
 # Bytes of a row beside its metrics: its step, and where the trial's id is.
 KEY_BYTES = 32
-
-
-class Devices(NamedTuple):
-    """The local devices.
-
-    Attributes:
-        number: how many there are.
-        working_bytes: of the arrays that one works on best.
-        cores: they are cores of the CPU: each solves one problem after the other, not all that it is handed together.
-    """
-
-    number: int
-    working_bytes: int
-    cores: bool
 
 
 class Portion(NamedTuple):

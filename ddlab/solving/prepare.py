@@ -14,11 +14,12 @@ import numpy as np
 from ddlab.config.schema import Train
 from ddlab.config.trial import Leaves, build, hyper_keys, train_settings, widest
 from ddlab.data.loader import Loader, data_config
-from ddlab.devices.local import CompiledSolver, compile_solver, fitting, local_devices, precision
+from ddlab.devices.local import fitting, local_devices, precision
 from ddlab.measures.points import eval_steps
 from ddlab.measures.size import row_bytes
 from ddlab.models.size import size_of
 from ddlab.plan.shapes import WIDTH
+from ddlab.solving.compiled import CompiledSolver, compile_solver
 from ddlab.solving.cost import Portion, Problems, SolvingMemory, problem_keys
 from ddlab.solving.problem import make_problem
 from ddlab.solving.solver import make_solver

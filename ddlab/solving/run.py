@@ -16,7 +16,6 @@ import numpy as np
 
 from ddlab.config.trial import hyper_keys
 from ddlab.data.loader import Loader
-from ddlab.devices.local import one_thread_a_device
 from ddlab.errors import StoreError
 from ddlab.files import DamagedPart
 from ddlab.job.job import Job
@@ -25,6 +24,7 @@ from ddlab.job.profile import Profile
 from ddlab.job.writer import count_rows
 from ddlab.measures.evaluate import Metrics
 from ddlab.measures.points import eval_steps
+from ddlab.solving.compiled import one_thread_a_device
 from ddlab.solving.prepare import Prepared
 from ddlab.solving.problem import make_problem
 from ddlab.store.rows import most_waiting

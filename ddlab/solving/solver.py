@@ -21,7 +21,7 @@ from ddlab.data import Spec
 from ddlab.devices.layout import MOST_EXAMPLES
 from ddlab.losses import as_real
 from ddlab.measures import Spectrum
-from ddlab.measures.evaluate import Metrics, evaluate
+from ddlab.measures.evaluate import Metrics, Subject, by_every, is_due, joined, where_due
 from ddlab.measures.points import eval_steps
 from ddlab.models import FeatureNetwork, Init
 from ddlab.models.base import make_network
@@ -92,7 +92,7 @@ def _trajectory(
         spec: sizes of the data.
         evals: as in `make_solver`.
     """
-    train, optimizer, measures = train_settings(trial), build(trial, "optimizer"), build_measures(trial)
+    train, optimizer, groups = train_settings(trial), build(trial, "optimizer"), by_every(build_measures(trial))
     scale, start = network.scale[...], network.readout[...]
     data = {**targets, "train_inputs": columns[: spec.num_train], "test_inputs": columns[spec.num_train :]}
     values = jnp.where(modes.values >= optimizer.cutoff * modes.values[0], modes.values, 0)
@@ -111,16 +111,21 @@ def _trajectory(
         learned, kept = optimizer.learned_and_kept(mu, spec.num_outputs, step)
         _, kept_beyond = optimizer.learned_and_kept(jnp.zeros(()), spec.num_outputs, step)
         change = learned[:, None] * of_targets + (kept - kept_beyond)[:, None] * of_start
-        return evaluate(
+        subject = Subject(
             {"readout": kept_beyond * start + modes.along_right(inverse(values)[:, None] * change)},
             forward,
             data,
-            measures,
             loss=train.loss,
             learning_rate=jnp.asarray(optimizer.learning_rate),
             chunk=MOST_EXAMPLES,
             spectrum=Spectrum(values, learned, test_modes),
         )
+        metrics = subject.losses()
+        for every, group in groups.items():
+            found = subject.measured(group)
+            # Eval points are solved side by side, which leaves no branch: what is not due is computed, and not recorded.
+            metrics = joined(metrics, group, found if every == 1 else where_due(is_due(every, train, step), found))
+        return metrics
 
     steps = jnp.asarray(eval_steps(train), jnp.int32)
     if evals is None or evals >= len(steps):

@@ -11,9 +11,10 @@ from ddlab.config.schema import Train
 from ddlab.config.trial import Leaves, build, train_settings, widest
 from ddlab.data.loader import Loader
 from ddlab.devices.layout import Layout, Tiles
-from ddlab.devices.local import Compiled, compile_pack, fitting, precision, working_bytes
+from ddlab.devices.local import fitting, precision, working_bytes
 from ddlab.job.outcomes import untrained_losses
 from ddlab.models.size import size_of
+from ddlab.training.compiled import Compiled, compile_pack
 from ddlab.training.cost import training_cost
 from ddlab.training.program import make_inputs, make_program
 

@@ -2,15 +2,15 @@
 
 `make_program` does the Python-time work for a pack and returns pure functions of arrays. The trial axis (T) leads every
 array that differs between trials; the step counter belongs to the pack, so that what depends on it stays a real branch
-under `vmap`. `Program.segment` is the one function that gets compiled: it begins the trials if they have not begun,
-advances them to an eval point and evaluates them there. Its trip count is traced: eval points at any spacing share it.
+under `vmap`. Two functions get compiled: `Program.advance` begins the trials if they have not begun and takes them to an eval
+point, `Program.evaluate` measures them there. The trip count of `advance` is traced: eval points at any spacing share it.
 
 Shapes: T trials, N training examples, B examples a batch.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -21,17 +21,18 @@ import numpy as np
 import optax
 from flax import nnx
 
+from ddlab.config.schema import Train
 from ddlab.config.trial import Leaves, build, build_measures, hyper_keys, train_settings
-from ddlab.data import Dataset
+from ddlab.data import Dataset, Spec
 from ddlab.devices.layout import MOST_EXAMPLES
 from ddlab.errors import inside
 from ddlab.losses import LOSSES
-from ddlab.measures.evaluate import Metrics
-from ddlab.measures.evaluate import evaluate as evaluate_trial
-from ddlab.measures.examples import mean_and_gradient
+from ddlab.measures.evaluate import Metrics, Subject, by_every, cond_due, is_due, joined
+from ddlab.measures.examples import mean_gradient
 from ddlab.models import Constant, Init
 from ddlab.models.base import apply_network, make_network
-from ddlab.models.init import Words, draw_words, record_draws
+from ddlab.models.init import draw_words, record_draws
+from ddlab.optimizers import Optimizer
 from ddlab.streams import stream
 from ddlab.training.batches import batch_rows
 
@@ -41,53 +42,56 @@ NOT_BEGUN = -1
 STREAMS = {"init": "init_seed", "batches": "batch_seed"}
 
 
-class State(NamedTuple):
-    """Everything that training changes.
+class TrialState(NamedTuple):
+    """What training changes of each trial.
 
     Attributes:
-        step: [] int32, updates made; `NOT_BEGUN` before initialisation.
         params: pytree of [T, ...], trainable parameters.
         constants: pytree of [T, ...], untrained numbers of the networks.
         optimizer: pytree of [T, ...], optimizer state.
     """
 
-    step: jax.Array
     params: Any
     constants: Any
     optimizer: Any
 
 
-class Inputs(NamedTuple):
-    """Everything that training reads and never changes. As in `State`, all fields but the first have the trial axis.
+class State(NamedTuple):
+    """Everything that training changes.
 
     Attributes:
-        shared: name -> array, the fields of the data set that all trials share.
-        own: name -> [T, ...], the fields of the data set that differ between trials.
+        step: [] int32, updates made; `NOT_BEGUN` before initialisation.
+        trial: with the trial axis.
+    """
+
+    step: Any
+    trial: TrialState
+
+
+class TrialInputs(NamedTuple):
+    """What training reads of each trial.
+
+    Attributes:
+        data: name -> [T, ...], the fields of the data set that differ between trials.
         hypers: leaf -> [T], the traced leaves.
         keys: stream -> [T, 2] uint32, each trial's key of its random streams.
     """
 
-    shared: dict[str, Any]
-    own: dict[str, Any]
+    data: dict[str, Any]
     hypers: dict[str, Any]
     keys: dict[str, Any]
 
 
-@dataclass(frozen=True)
-class Program:
-    """The pure functions of one pack.
+class Inputs(NamedTuple):
+    """Everything that training reads and never changes.
 
     Attributes:
-        init: inputs -> state at step 0.
-        advance: (state, inputs, target step) -> state at the target step.
-        evaluate: (state, inputs) -> metrics, name -> [T] (or [T, n]).
-        segment: (state, inputs, target step) -> (state, metrics); init if need be, then advance, then evaluate.
+        shared: name -> array, the fields of the data set that all trials share.
+        trial: with the trial axis.
     """
 
-    init: Callable[[Inputs], State]
-    advance: Callable[[State, Inputs, Any], State]
-    evaluate: Callable[[State, Inputs], Metrics]
-    segment: Callable[[State, Inputs, Any], tuple[State, Metrics]]
+    shared: dict[str, Any]
+    trial: TrialInputs
 
 
 def make_inputs(trials: Sequence[Leaves], datasets: Sequence[Dataset]) -> Inputs:
@@ -111,7 +115,7 @@ def make_inputs(trials: Sequence[Leaves], datasets: Sequence[Dataset]) -> Inputs
             shared[name] = _as(first, dtype)
         else:
             own[name] = np.stack([_as(array, dtype) for array in arrays])
-    return Inputs(shared, own, hypers, keys)
+    return Inputs(shared, TrialInputs(own, hypers, keys))
 
 
 def _column(values: Sequence[Any], dtype: str) -> np.ndarray:
@@ -122,108 +126,153 @@ def _as(array: np.ndarray, dtype: str) -> np.ndarray:
     return array.astype(dtype) if array.dtype.kind == "f" else array
 
 
-def make_program(leaves: Leaves, dataset: Dataset, chunk: int = MOST_EXAMPLES) -> Program:
-    """Return the program of a pack.
+@dataclass(frozen=True, eq=False)
+class Network:
+    """The network of every trial of a pack: one structure, each trial's own numbers.
 
-    Args:
-        leaves: of the widest trial of the pack; its traced leaves are replaced by each trial's own.
-        dataset: any trial's; gives the sizes.
-        chunk: examples that go through the network at once, in training and evaluation.
+    Attributes:
+        leaves: of the widest trial of the pack.
+        spec: sizes of the data.
+        padded: axis -> its size in the arrays of every trial.
+        stored: type of the parameters.
+        computed: type of the arithmetic.
+        graph: the structure.
+        draws: parameters that begin at random numbers, name -> shape.
     """
-    train = train_settings(leaves)
-    spec = dataset.spec
-    dtype = jnp.dtype(train.storage_dtype)
-    model = build(leaves, "model")
-    with inside(model, "PADDED"):
-        padded = {axis: leaves[f"model.{name}"] for name, axis in model.PADDED.items()}
-    loss_fn = LOSSES[train.loss]
 
-    def component(name: str, hypers: Mapping[str, Any]) -> Any:
-        return build({**leaves, **hypers}, name)
+    leaves: Leaves
+    spec: Spec
+    padded: Mapping[str, int]
+    stored: Any
+    computed: Any
+    graph: Any
+    draws: Mapping[str, tuple[int, ...]]
 
-    def network_of(hypers: Mapping[str, Any], words: Words) -> Any:
-        return make_network(component("model", hypers), spec, Init(words, padded, dtype))
+    @staticmethod
+    def of(leaves: Leaves, spec: Spec) -> Network:
+        """Return the network of a pack by the leaves of its widest trial."""
+        train, model = train_settings(leaves), build(leaves, "model")
+        with inside(model, "PADDED"):
+            padded = {axis: leaves[f"model.{name}"] for name, axis in model.PADDED.items()}
+        stored, computed = jnp.dtype(train.storage_dtype), jnp.dtype(train.dtype)
+        words, draws = record_draws()
+        made = nnx.eval_shape(lambda: make_network(model, spec, Init(words, padded, stored)))
+        return Network(leaves, spec, padded, stored, computed, nnx.split(made, nnx.Param, Constant)[0], draws)
 
-    # The structure of the network, and what it draws, are the same for every trial of the pack.
-    recording, shapes = record_draws()
-    graph = nnx.split(nnx.eval_shape(lambda: network_of({}, recording)), nnx.Param, Constant)[0]
+    def init(self, hypers: Mapping[str, Any], key: jax.Array) -> tuple[Any, Any]:
+        """Return the parameters and constants at which one trial starts.
 
-    def outputs_fn(constants: Any) -> Callable[[Any, jax.Array], jax.Array]:
-        def forward(params: Any, inputs: jax.Array) -> jax.Array:
-            narrow = partial(_as_compute_type, dtype=jnp.dtype(train.dtype))
-            network = nnx.merge(graph, *jax.tree.map(narrow, (params, constants)))
-            return apply_network(model, network, narrow(inputs), spec).astype(dtype)
-
-        return forward
-
-    # --- init -------------------------------------------------------------------------------------------------------
-
-    def init_trial(hypers: Mapping[str, Any], key: jax.Array) -> tuple[Any, Any, Any]:
-        words = draw_words(key, shapes)
-        _, *states = nnx.split(network_of(hypers, lambda name, _shape: words[name]), nnx.Param, Constant)
+        Args:
+            hypers: leaf -> [], the trial's own.
+            key: [2] uint32, of its stream "init".
+        """
+        words, model = draw_words(key, self.draws), build({**self.leaves, **hypers}, "model")
+        network = make_network(model, self.spec, Init(lambda name, _shape: words[name], self.padded, self.stored))
+        _, *states = nnx.split(network, nnx.Param, Constant)
         params, constants = states
-        optimizer = component("optimizer", hypers)
-        with inside(optimizer, "make"):
-            return params, constants, optimizer.make(optimizer.learning_rate).init(params)
+        return params, constants
 
-    def init(inputs: Inputs) -> State:
-        return State(jnp.zeros((), jnp.int32), *jax.vmap(init_trial)(inputs.hypers, inputs.keys["init"]))
-
-    # --- advance ----------------------------------------------------------------------------------------------------
-
-    def update_trial(params: Any, constants: Any, optimizer_state: Any, hypers: Any, step: Any, batch: Any) -> Any:
-        optimizer = component("optimizer", hypers)
-        with inside(optimizer, "make"):
-            rule = optimizer.make(optimizer.learning_rate_at(step, train.steps))
-        forward = outputs_fn(constants)
-        _, gradients = mean_and_gradient(forward, lambda *pair: (loss_fn(*pair),), params, batch, chunk)
-        # optax counts updates in integers and mixes them with floats
-        with inside(optimizer, "make"), jax.numpy_dtype_promotion("standard"):
-            updates, optimizer_state = rule.update(gradients, optimizer_state, params)
-        return optax.apply_updates(params, updates), optimizer_state
-
-    def advance(state: State, inputs: Inputs, target: Any) -> State:
-        def body(step: jax.Array, state: State) -> State:
-            def one(params: Any, constants: Any, optimizer_state: Any, hypers: Any, key: Any, own: Any) -> Any:
-                batch = _train_set({**inputs.shared, **own})
-                if train.batch_size is not None:
-                    rows = batch_rows(key, step, spec.num_train, train.batch_size)
-                    batch = tuple(array.at[rows].get(mode="promise_in_bounds") for array in batch)
-                return update_trial(params, constants, optimizer_state, hypers, step, batch)
-
-            params, optimizer = jax.vmap(one)(*state[1:], inputs.hypers, inputs.keys["batches"], inputs.own)
-            return State(step + 1, params, state.constants, optimizer)
-
-        return jax.lax.fori_loop(state.step, target, body, state)
-
-    # --- evaluate ---------------------------------------------------------------------------------------------------
-
-    @jax.jit  # traced once for the shapes of the metrics and for the program
-    def evaluate(state: State, inputs: Inputs) -> Metrics:
-        def one(params: Any, constants: Any, hypers: Any, own: Any) -> Metrics:
-            return evaluate_trial(
-                params,
-                outputs_fn(constants),
-                {**inputs.shared, **own},
-                build_measures({**leaves, **hypers}),
-                loss=train.loss,
-                learning_rate=component("optimizer", hypers).learning_rate_at(state.step, train.steps),
-                chunk=chunk,
-            )
-
-        return jax.vmap(one)(state.params, state.constants, inputs.hypers, inputs.own)
-
-    def segment(state: State, inputs: Inputs, target: Any) -> tuple[State, Metrics]:
-        state = jax.lax.cond(state.step == NOT_BEGUN, lambda: init(inputs), lambda: state)
-        state = advance(state, inputs, target)
-        return state, evaluate(state, inputs)
-
-    return Program(init, advance, evaluate, segment)
+    def apply(self, constants: Any, params: Any, inputs: jax.Array) -> jax.Array:
+        """Return the outputs [B, K] of one trial for inputs [B, ...], of the type of the parameters."""
+        narrow = partial(_as_compute_type, dtype=self.computed)
+        network = nnx.merge(self.graph, *jax.tree.map(narrow, (params, constants)))
+        return apply_network(build(self.leaves, "model"), network, narrow(inputs), self.spec).astype(self.stored)
 
 
 def _as_compute_type(array: jax.Array, dtype: Any) -> jax.Array:
     return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
 
 
-def _train_set(data: Mapping[str, Any]) -> tuple[Any, Any]:
-    return data["train_inputs"], data["train_targets"]
+@dataclass(frozen=True, eq=False)
+class Program:
+    """The pure functions of one pack.
+
+    Attributes:
+        leaves: of the widest trial of the pack; its traced leaves are replaced by each trial's own.
+        train: training settings.
+        network: of every trial.
+        chunk: examples that go through the network at once, in training and evaluation.
+    """
+
+    leaves: Leaves
+    train: Train
+    network: Network
+    chunk: int
+
+    def init(self, inputs: Inputs) -> State:
+        """Return the state at step 0."""
+
+        def begun(trial: TrialInputs) -> TrialState:
+            params, constants = self.network.init(trial.hypers, trial.keys["init"])
+            optimizer = self._optimizer(trial)
+            with inside(optimizer, "make"):
+                return TrialState(params, constants, optimizer.make(optimizer.learning_rate).init(params))
+
+        return State(jnp.zeros((), jnp.int32), jax.vmap(begun)(inputs.trial))
+
+    def advance(self, state: State, inputs: Inputs, target: Any) -> State:
+        """Return the state at step `target`; trials that have not begun begin."""
+        state = jax.lax.cond(state.step == NOT_BEGUN, lambda: self.init(inputs), lambda: state)
+
+        def update(step: jax.Array, trial: TrialState) -> TrialState:
+            return jax.vmap(partial(self._updated, step, inputs.shared))(trial, inputs.trial)
+
+        return State(jnp.asarray(target, jnp.int32), jax.lax.fori_loop(state.step, target, update, state.trial))
+
+    def _updated(self, step: jax.Array, shared: Mapping[str, Any], state: TrialState, inputs: TrialInputs) -> TrialState:
+        """Return one trial after the update that it makes at a step."""
+        data = {**shared, **inputs.data}
+        batch = data["train_inputs"], data["train_targets"]
+        if self.train.batch_size is not None:
+            rows = batch_rows(inputs.keys["batches"], step, self.network.spec.num_train, self.train.batch_size)
+            batch = tuple(array.at[rows].get(mode="promise_in_bounds") for array in batch)
+        forward = partial(self.network.apply, state.constants)
+        gradient = mean_gradient(forward, LOSSES[self.train.loss], state.params, batch, self.chunk)
+        optimizer = self._optimizer(inputs)
+        # optax counts updates in integers and mixes them with floats
+        with inside(optimizer, "make"), jax.numpy_dtype_promotion("standard"):
+            rule = optimizer.make(optimizer.learning_rate_at(step, self.train.steps))
+            updates, rule_state = rule.update(gradient, state.optimizer, state.params)
+        return TrialState(optax.apply_updates(state.params, updates), state.constants, rule_state)
+
+    def evaluate(self, state: State, inputs: Inputs) -> Metrics:
+        """Return the metrics, name -> [T] (or [T, n]); nan where a measure is not due at the state's step."""
+        metrics = self._losses(state, inputs)
+        for every, measures in by_every(build_measures(self.leaves)).items():
+            measured = partial(self._measured, every)
+            due = is_due(every, self.train, state.step)
+            found = measured(state, inputs) if every == 1 else cond_due(due, measured, state, inputs)
+            metrics = joined(metrics, measures, found)
+        return metrics
+
+    def _losses(self, state: State, inputs: Inputs) -> Metrics:
+        subject = partial(self._subject, state.step, inputs.shared)
+        return jax.vmap(lambda *trial: subject(*trial).losses())(state.trial, inputs.trial)
+
+    def _measured(self, every: int, state: State, inputs: Inputs) -> list[Metrics]:
+        """Return what each measure with this `every` gives, with the trial axis."""
+
+        def measured(trial: TrialState, own: TrialInputs) -> list[Metrics]:
+            measures = by_every(build_measures({**self.leaves, **own.hypers}))[every]
+            return self._subject(state.step, inputs.shared, trial, own).measured(measures)
+
+        return jax.vmap(measured)(state.trial, inputs.trial)
+
+    def _subject(self, step: jax.Array, shared: Mapping[str, Any], trial: TrialState, inputs: TrialInputs) -> Subject:
+        learning_rate = self._optimizer(inputs).learning_rate_at(step, self.train.steps)
+        forward = partial(self.network.apply, trial.constants)
+        return Subject(trial.params, forward, {**shared, **inputs.data}, self.train.loss, learning_rate, self.chunk)
+
+    def _optimizer(self, trial: TrialInputs) -> Optimizer:
+        return build({**self.leaves, **trial.hypers}, "optimizer")
+
+
+def make_program(leaves: Leaves, dataset: Dataset, chunk: int = MOST_EXAMPLES) -> Program:
+    """Return the program of a pack.
+
+    Args:
+        leaves: of the widest trial of the pack.
+        dataset: any trial's; gives the sizes.
+        chunk: as in `Program`.
+    """
+    return Program(leaves, train_settings(leaves), Network.of(leaves, dataset.spec), chunk)

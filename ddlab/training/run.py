@@ -1,9 +1,9 @@
-"""A pack that is trained: from its first segment, or its last commit, to its outcome.
+"""A pack that is trained: from its start, or its last commit, to its outcome.
 
-While the devices compute segment k, the host records segment k-1. A *commit* writes the metrics so far and a checkpoint; at
-least `pack.checkpoint_seconds` lie between two, unless many rows wait. A killed pack goes on from its last commit, a signalled
-one from the eval point it had reached, and both give the curves of an uninterrupted run, bit for bit: the compiled program is
-the same.
+While the devices make the steps to eval point k, the host records eval point k-1. A *commit* writes the metrics so far and a
+checkpoint; at least `pack.checkpoint_seconds` lie between two, unless many rows wait. A killed pack goes on from its last commit,
+a signalled one from the eval point it had reached, and both give the curves of an uninterrupted run, bit for bit: the compiled
+program is the same.
 """
 
 from __future__ import annotations
@@ -35,30 +35,28 @@ from ddlab.training.timing import Timing
 WORTH_MOVING = 0.9
 
 
-class _Segment(NamedTuple):
-    """A segment that the devices work on.
+class _Point(NamedTuple):
+    """An eval point that the devices have measured, and the host has yet to record.
 
     Attributes:
-        step: its eval point.
-        num_steps: steps that it makes.
-        metrics: not yet there.
-        layout: where the trials lie in it.
-        dispatched: when it was handed to the devices.
+        step: of it.
+        num_steps: that led to it from the one before.
+        metrics: on the devices.
+        layout: where the trials lie in them.
     """
 
     step: int
     num_steps: int
     metrics: Metrics
     layout: Layout
-    dispatched: float
 
 
 class TrainingRun:
-    """One pack from its first segment, or its last commit, to its outcome."""
+    """One pack from its start, or its last commit, to its outcome."""
 
     def __init__(self, job: Job, prepared: Prepared):
         self._job, self._writer = job, job.writer
-        self._prepared, self._compiled = prepared, prepared.compiled
+        self._prepared, self._placed = prepared, prepared.compiled.place()
         self._checkpoints = Checkpoints(job.store.checkpoint_directory(job.pack), list(prepared.trial_ids))
         self._outcomes = Outcomes(prepared.train, prepared.untrained_losses)
         self._steps = [int(step) for step in eval_steps(prepared.train)]
@@ -66,75 +64,90 @@ class TrainingRun:
         self._timing = Timing()
 
     def run(self) -> None:
-        self._started = time.monotonic()
+        started = time.monotonic()
         with Profile(self._job.store.profile_directory(self._job.pack)) as profile:
-            self._train_from(self._restore(), profile if self._job.settings.profile else None)
+            state = self._restore()
+            self._started = started - self._timing.run  # as if the runs before had just ended
+            self._train_from(state, profile if self._job.settings.profile else None)
         self._job.signals.check()
 
     def _train_from(self, state: State, profile: Profile | None) -> None:
-        # The first segment costs more than its arithmetic; one without steps keeps that out of what evaluation is said to cost.
-        state, _ = jax.block_until_ready(self._compiled.segment(state, max(0, int(state.step))))
-        self._ready = committed = time.monotonic()
-        started, before = self._started, self._timing.run
-        waiting: _Segment | None = None
+        # What the first call costs beside its arithmetic is no part of a step.
+        state = jax.block_until_ready(self._placed.advance(state, max(0, int(state.step))))
+        self._committed = time.monotonic()
+        before: _Point | None = None
         for index in range(self._num_evals, len(self._steps)):
-            is_full = self._writer.rows.num_bytes >= most_waiting(self._job.settings.memory)
-            is_time = time.monotonic() - committed >= self._job.settings.checkpoint_seconds
-            commit_due = waiting is not None and (is_full or is_time)
-            snapshot = self._compiled.to_host(state) if commit_due else None
+            # The devices have measured eval point k-1. They consume a state, so a copy for the commit is taken before they go on
+            # to k; while they do, the host records k-1 and commits.
+            snapshot = self._placed.to_host(state) if before is not None and self._commit_is_due() else None
             state = self._without_ended(state)
-            if profile is not None and waiting is not None:
+            if profile is not None and before is not None:
                 profile.follow()
-            dispatched, step = time.monotonic(), self._steps[index]
-            state, metrics = self._compiled.segment(state, step)
-            if waiting is not None:
-                self._record(waiting)
+            step, dispatched = self._steps[index], time.monotonic()
+            state = self._placed.advance(state, step)
+            if before is not None:
+                self._record(before)
             if snapshot is not None:
-                self._timing.run = before + time.monotonic() - started
                 self._commit(snapshot)
-                committed = time.monotonic()
             num_steps = step - self._steps[index - 1] if index else 0
-            waiting = _Segment(step, num_steps, metrics, self._compiled.layout, dispatched)
+            before = _Point(step, num_steps, self._measured(state, dispatched), self._placed.layout)
             if self._job.signals.received or not self._outcomes.alive.any():
                 break
-        if waiting is not None:
-            self._record(waiting)
-        self._timing.run = before + time.monotonic() - started
+        if before is not None:
+            self._record(before)
         if self._outcomes.alive.any() and self._num_evals < len(self._steps):
-            self._commit(self._compiled.to_host(state))
+            self._commit(self._placed.to_host(state))
         else:
             self._finish()
 
+    def _commit_is_due(self) -> bool:
+        is_full = self._writer.rows.num_bytes >= most_waiting(self._job.settings.memory)
+        return is_full or time.monotonic() - self._committed >= self._job.settings.checkpoint_seconds
+
     def _without_ended(self, state: State) -> State:
         """Leave out the trials that have ended, where that saves a good part of the tiles; the others are not changed."""
-        alive, layout = self._outcomes.alive, self._compiled.layout
+        alive, layout = self._outcomes.alive, self._placed.layout
         if not alive.any() or layout.with_trials(alive).busy.max() > WORTH_MOVING * layout.busy.max():
             return state
-        host = self._compiled.to_host(state)
-        self._compiled = self._compiled.without_ended(alive)
-        return self._compiled.to_devices(host)
+        host = self._placed.to_host(state)
+        self._placed = self._prepared.compiled.place(alive)
+        return self._placed.to_devices(host)
 
-    def _record(self, segment: _Segment) -> None:
-        """Take the metrics of one eval point; waits until the devices have them."""
-        waited = not all(array.is_ready() for array in segment.metrics.values())
-        host = segment.layout.take(segment.metrics)
-        began = max(segment.dispatched, self._ready)
-        tiles, alive = int(segment.layout.busy.max()), int(self._outcomes.alive.sum())
-        self._ready = began + self._timing.add(time.monotonic() - began, segment.num_steps, tiles, alive, waited)
-        recorded = self._outcomes.update(segment.step, host)
+    def _measured(self, state: State, dispatched: float) -> Metrics:
+        """Wait until the devices have made the steps handed to them, then until they have measured the trials; count the seconds.
+
+        Where the steps were made before the host looked, it had more to do than the devices: then these seconds are the host's.
+        """
+        is_late = state.step.is_ready()
+        jax.block_until_ready(state.step)
+        reached = time.monotonic()
+        metrics = jax.block_until_ready(self._placed.evaluate(state))
+        if not is_late:
+            self._timing.steps += reached - dispatched
+        self._timing.evals += time.monotonic() - reached
+        return metrics
+
+    def _record(self, point: _Point) -> None:
+        """Take the metrics of one eval point."""
+        self._timing.trial_steps += point.num_steps * int(self._outcomes.alive.sum())
+        host = point.layout.take(point.metrics)
+        recorded = self._outcomes.update(point.step, host)
         if recorded.any():
-            self._writer.rows.add(self._prepared.trial_ids, segment.step, host, recorded)
+            self._writer.rows.add(self._prepared.trial_ids, point.step, host, recorded)
         self._num_evals += 1
         losses = host["train_loss"][self._outcomes.alive]
         extremes = (float(losses.min()), float(losses.max())) if len(losses) else None
-        ended = len(self._prepared.trial_ids) if segment.step == self._steps[-1] else int((~self._outcomes.alive).sum())
-        self._job.progress.update(segment.step, ended, extremes)
+        ended = len(self._prepared.trial_ids) if point.step == self._steps[-1] else int((~self._outcomes.alive).sum())
+        self._job.progress.update(point.step, ended, extremes)
 
     def _commit(self, state: State) -> None:
+        self._timing.run = time.monotonic() - self._started
         self._writer.write_part()
         self._checkpoints.save(Checkpoint(state, self._num_evals, self._writer.num_parts, self._timing))
+        self._committed = time.monotonic()
 
     def _finish(self) -> None:
+        self._timing.run = time.monotonic() - self._started
         self._writer.write_part()
         num_trials = len(self._prepared.trial_ids)
         columns = {
@@ -148,8 +161,8 @@ class TrainingRun:
         about = {
             "devices": [str(device) for device in jax.local_devices()],
             "jax": jax.__version__,
-            "trace_seconds": self._compiled.trace_seconds,
-            "compile_seconds": self._compiled.compile_seconds,
+            "trace_seconds": self._prepared.compiled.trace_seconds,
+            "compile_seconds": self._prepared.compiled.compile_seconds,
             "waited_seconds": self._job.waited,
             **self._timing.about(),
         }
@@ -159,14 +172,14 @@ class TrainingRun:
 
     def _restore(self) -> State:
         """Return the state of the last commit, its rows replayed; a fresh one where there is none."""
-        found = self._checkpoints.restore(self._compiled.shapes)
+        found = self._checkpoints.restore(self._prepared.compiled.shapes)
         outcomes = self._replayed(found.num_parts) if found else None
         self._writer.go_on(found.num_parts if found and outcomes else 0)
         if found is None or outcomes is None:
-            return self._compiled.begin()
+            return self._placed.begin()
         state, self._num_evals, _, self._timing = found
         self._outcomes = outcomes
-        return self._compiled.to_devices(state)
+        return self._placed.to_devices(state)
 
     def _replayed(self, num_parts: int) -> Outcomes | None:
         """Return what became of the trials by the first parts of the curves, one part after the other; None: one is damaged."""

@@ -17,7 +17,7 @@ TINY = (*SMALL_MNIST, "model.width=4", "train.steps=6", "train.num_evals=2", "me
 
 def arrays_of(state, trial):
     """Return the parameters of one trial, flat."""
-    return np.concatenate([leaf[trial].ravel() for leaf in jax.tree.leaves(state.params)])
+    return np.concatenate([leaf[trial].ravel() for leaf in jax.tree.leaves(state.trial.params)])
 
 
 def test_the_same_start_with_other_batches_and_the_other_way_round():

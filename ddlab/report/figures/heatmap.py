@@ -47,7 +47,7 @@ class Heatmap(Recipe):
             rows.append(means.reset_index().assign(**{self.y: size}))
         frame = pd.concat(rows, ignore_index=True)
         frame["loss"] = loss_name(trials)
-        return frame[frame["step"] > 0].sort_values([self.y, "step"], ignore_index=True)
+        return frame[(frame["step"] > 0) & frame[self.metric].notna()].sort_values([self.y, "step"], ignore_index=True)
 
     def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
         axes = figure.subplots()
