@@ -13,10 +13,11 @@ import numpy as np
 from hydra import compose, initialize_config_dir
 
 from ddlab.compose.hydra import version_base
+from ddlab.compose.schema import register
 from ddlab.compose.sweep import Composer, compose_sweep
 from ddlab.compose.typed import resolved, typed
 from ddlab.config import catalog
-from ddlab.config.schema import PackSettings, register
+from ddlab.config.schema import PackSettings
 from ddlab.config.trial import Leaves, build, load_leaves, train_settings, width_key
 from ddlab.data.loader import Loader
 from ddlab.measures.points import eval_steps

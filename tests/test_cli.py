@@ -20,7 +20,7 @@ from ddlab.commands import hydra as application
 from ddlab.compose.explain import explain
 from ddlab.compose.hydra import quoted, unquoted, version_base
 from ddlab.config import catalog
-from ddlab.run.pack import pack as run
+from ddlab.run import pack as run
 from tests.support import ddlab
 from tests.test_sweep_command import TINY
 

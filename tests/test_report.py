@@ -80,7 +80,7 @@ def measured_rarely(results):
     stopped = results.trials["model.width"] == 4
     trials = results.trials.assign(status=np.where(stopped, "stopped", "completed"), last_step=np.where(stopped, 10, 100))
     curves = results.curves.assign(norm=results.curves["step"].map({0: 1.0, 1: np.nan, 10: 2.0, 100: 3.0}))
-    return Results(trials, curves[(curves["step"] < 100) | ~curves["trial_id"].isin(set(trials.loc[stopped, "trial_id"]))], {})
+    return Results(trials, curves[(curves["step"] < 100) | ~curves["trial_id"].isin(set(trials.loc[stopped, "trial_id"]))], SWEEP)
 
 
 def test_lines_are_drawn_through_measured_points_only(measured_rarely):
@@ -96,7 +96,7 @@ def test_lines_are_drawn_through_measured_points_only(measured_rarely):
 
 def test_a_trial_that_stopped_where_a_metric_was_not_measured_has_no_final_value(measured_rarely):
     rare = measured_rarely.curves.assign(norm=measured_rarely.curves["norm"].where(measured_rarely.curves["step"] != 10))
-    results = Results(measured_rarely.trials, rare, {})
+    results = Results(measured_rarely.trials, rare, SWEEP)
     said = r"metric=norm: was not measured where 2 trials stopped early"
     with pytest.raises(ConfigError, match=said):
         make_recipe("f", {"recipe": "risk_curve", "metric": "norm", "x": "model.width"}).frame(results)

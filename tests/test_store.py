@@ -148,8 +148,8 @@ def test_two_commands_may_not_write_at_once(store):
 
 CLAIM = """
 import sys, time
-from ddlab.lease import claim
-from ddlab.store import Store
+from ddlab.store.lease import claim
+from ddlab.store.store import Store
 with claim(Store(sys.argv[1])):
     print("claimed", flush=True)
     time.sleep(60)

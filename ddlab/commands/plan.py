@@ -13,8 +13,7 @@ from ddlab.commands.names import name_first
 from ddlab.commands.planning import plan_sweep
 from ddlab.compose.sweep import Composer, compose_sweep
 from ddlab.plan.machine import Machine
-from ddlab.plan.packs import Pack, pack_trials
-from ddlab.plan.table import say_over_budget
+from ddlab.plan.packs import Pack, pack_trials, say_over_budget
 from ddlab.run.speed import machine_file
 
 

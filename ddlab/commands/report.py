@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from ddlab.commands.names import name_first
 from ddlab.config import catalog
-from ddlab.report import make_report
+from ddlab.report.page import make_report
 
 
 def run(arguments: Sequence[str]) -> int:

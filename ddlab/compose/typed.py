@@ -9,9 +9,10 @@ from types import MappingProxyType
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from ddlab.compose.schema import writable
 from ddlab.config.components import TARGET, component_class
 from ddlab.config.declare import declared
-from ddlab.config.schema import MOST_DEVICES_A_MACHINE, Config, PackSettings, Science, Train, writable
+from ddlab.config.schema import MOST_DEVICES_A_MACHINE, Config, PackSettings, Science, Train
 from ddlab.config.trial import Leaves, flatten
 from ddlab.errors import ConfigError, one_line, suggest
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -93,6 +94,12 @@ def over_budget(packs: Sequence[Pack], settings: PackSettings, machine: Machine)
         f"pack.memory_gib={settings.memory_gib:g}: {len(over):,} of {len(packs):,} packs {take} more,"
         f" up to {most:,.0f} MiB ({beyond:,.0f} MiB too much), with as little at once as can be"
     )
+
+
+def say_over_budget(packs: Sequence[Pack], settings: PackSettings, machine: Machine) -> None:
+    """Say on stderr which packs take more memory than they may."""
+    if words := over_budget(packs, settings, machine):
+        print(f"ddlab: {words}", file=sys.stderr)
 
 
 def _cut(buckets: Sequence[_Bucket], settings: PackSettings, machine: Machine) -> list[tuple[int, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -14,7 +13,7 @@ from ddlab.config.schema import PackSettings
 from ddlab.errors import StoreError
 from ddlab.files import DamagedPart
 from ddlab.plan.machine import Machine
-from ddlab.plan.packs import Pack, over_budget, pack_trials
+from ddlab.plan.packs import Pack, pack_trials, say_over_budget
 from ddlab.plan.trials import Trial
 from ddlab.store.lease import Held, Lease
 from ddlab.store.store import PlanLost, Store
@@ -104,12 +103,6 @@ def check_same_trials(store: Store, trials: Sequence[Trial]) -> None:
 
 def _commands(store: Store) -> list[str]:
     return sorted({run["command"] for run in store.read_provenance()})
-
-
-def say_over_budget(packs: Sequence[Pack], settings: PackSettings, machine: Machine) -> None:
-    """Say on stderr which packs take more memory than they may."""
-    if words := over_budget(packs, settings, machine):
-        print(f"ddlab: {words}", file=sys.stderr)
 
 
 def _packs_of_lost_plan(

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtr, ndtri, stdtrit
 
 from ddlab.report.claims.sample import Numbers, Sample
 
@@ -83,6 +82,8 @@ def bca(measured: float, resampled: np.ndarray, left_out: Sequence[np.ndarray], 
     same = np.isclose(found, measured, rtol=ROUNDING, atol=0.0)
     if same.all():
         return Interval(measured, measured, missing or "all resamples")
+    from scipy.special import ndtr, ndtri, stdtrit  # takes a while; a claim of few seeds needs none
+
     below = float((found < measured)[~same].sum() + same.sum() / 2) / len(found)
     bias = ndtri(below)
     acceleration, without = _acceleration(left_out)

@@ -5,22 +5,19 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.cbook import is_math_text
-from matplotlib.figure import Figure
-from matplotlib.mathtext import MathTextParser
-from matplotlib.text import Text
-from matplotlib.ticker import FuncFormatter, NullFormatter, PercentFormatter
 
 from ddlab.errors import ConfigError
 from ddlab.report.frames import check_selection
 from ddlab.report.options import shown
 from ddlab.store.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito: told apart with any colour vision, and in grey.
 TRAIN, TEST, MARK = "#0072B2", "#D55E00", "#595959"
@@ -73,6 +70,8 @@ def check_mathematics(option: str, text: str) -> None:
 
 def show_literally(figure: Figure) -> None:
     """Let a figure show text whose mathematics cannot be drawn, such as a name that holds dollar signs, as it is."""
+    from matplotlib.text import Text
+
     for text in figure.findobj(Text):
         if _mathematics_fault(text.get_text()):
             text.set_parse_math(False)
@@ -80,6 +79,9 @@ def show_literally(figure: Figure) -> None:
 
 def _mathematics_fault(text: str) -> str:
     """Return why the mathematics of a text cannot be drawn; empty where it can, or where there is none."""
+    from matplotlib.cbook import is_math_text
+    from matplotlib.mathtext import MathTextParser
+
     for line in filter(is_math_text, text.split("\n")):
         try:
             MathTextParser("path").parse(line)
@@ -90,15 +92,20 @@ def _mathematics_fault(text: str) -> str:
 
 def percent(axes: Axes, which: str = "y") -> None:
     """Show an axis of fractions 0..1 in percent."""
+    from matplotlib.ticker import PercentFormatter
+
     getattr(axes, f"{which}axis").set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
 def plain_log_ticks(axes: Axes, which: str) -> None:
     """Label a log axis with plain numbers: 0.1, 1, 10, 1000."""
+    from matplotlib.ticker import FuncFormatter
+
     axis = getattr(axes, f"{which}axis")
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}" if value >= 1 else f"{value:g}"))
 
     def minor(value: float, _: int) -> str:
+
         low, high = axis.get_view_interval()
         decades, digit = np.log10(high / low), round(value / 10 ** np.floor(np.log10(value)))
         shown = (2, 3, 5, 7) if decades < 1.2 else (2, 5) if decades < 2 else ()
@@ -109,6 +116,8 @@ def plain_log_ticks(axes: Axes, which: str) -> None:
 
 def step_axis(axes: Axes) -> None:
     """Give an axes log steps with room for step 0."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter
+
     axes.set_xscale("symlog", linthresh=1, linscale=0.5)
     axes.set_xlim(left=0)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
@@ -117,5 +126,7 @@ def step_axis(axes: Axes) -> None:
 
 def ordered_colors(number: int) -> Sequence[Any]:
     """Return colours for ordered groups, dark to light, from a colour-blind-safe map."""
+    import matplotlib as mpl
+
     scale = mpl.colormaps["viridis"]
     return [scale(0.88 * k / max(1, number - 1)) for k in range(number)]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
 
 from ddlab.report.ensembles import COMPONENTS, components
 from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, plain_log_ticks
 from ddlab.report.frames import final_metrics, label
 from ddlab.store.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7")  # in the order of `COMPONENTS`
 NAMES = ("bias²", "variance over data", "over features", "over both jointly")  # in the order of `COMPONENTS`

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from ddlab.errors import ConfigError
 from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, percent, plain_log_ticks
 from ddlab.report.frames import final_metrics, label, loss_name, over_seeds, require
 from ddlab.store.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # On a log scale, train loss below this share of the least test loss is not shown: it falls to rounding errors.
 LEAST_LOSS = 1e-3

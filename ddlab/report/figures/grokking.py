@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, ordered_colors, percent, step_axis
 from ddlab.report.frames import curves_over_seeds, label, learning_steps, loss_name, require, require_seeds_only, selected, text
 from ddlab.store.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 METRICS = ("train_error", "test_error", "train_loss", "test_loss")
 MARKS: dict[str, Any] = {"memorised": (0, (1, 1.5)), "generalised": (0, (5, 2))}
@@ -84,6 +85,8 @@ class Grokking(Recipe):
             yield color, styles, frame[frame["group"] == value]
 
     def _legend(self, frame: pd.DataFrame, figure: Figure) -> None:
+        from matplotlib.lines import Line2D
+
         tints = (MARK, MARK) if self.group else (TEST, TRAIN)
         handles = [Line2D([], [], color=tints[0]), Line2D([], [], color=tints[1], linestyle="--")]
         handles += [Line2D([], [], color=MARK, linestyle=dashes, linewidth=0.9) for dashes in MARKS.values()]

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from ddlab.report.figures.base import TEST, TRAIN, Recipe, plain_log_ticks
 from ddlab.report.frames import label, learning_steps, require, require_seeds_only, selected
 from ddlab.store.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,8 @@ class GrokkingDelay(Recipe):
         return steps[[self.x, "seed", "memorised", "generalised"]].sort_values([self.x, "seed"], ignore_index=True)
 
     def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
+        from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
         axes = figure.subplots()
         for name, color, marker in (("generalised", TEST, "o"), ("memorised", TRAIN, "s")):
             median = frame.fillna({name: np.inf}).groupby(self.x)[name].median()

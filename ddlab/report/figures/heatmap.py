@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from ddlab.errors import ConfigError
 from ddlab.report.figures.base import Recipe, plain_log_ticks
 from ddlab.report.frames import label, loss_name, metric_table, require, require_seeds_only, selected
 from ddlab.store.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,9 @@ class Heatmap(Recipe):
         return frame[(frame["step"] > 0) & frame[self.metric].notna()].sort_values([self.y, "step"], ignore_index=True)
 
     def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
+        from matplotlib.colors import LogNorm
+        from matplotlib.ticker import FuncFormatter, PercentFormatter
+
         axes = figure.subplots()
         values = frame.pivot_table(index=self.y, columns="step", values=self.metric)
         steps, sizes = values.columns.to_numpy(float), values.index.to_numpy(float)

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from ddlab.errors import ConfigError
 from ddlab.report.figures.base import CATEGORIES, MARK, Recipe, ordered_colors, percent, plain_log_ticks
@@ -20,6 +16,10 @@ from ddlab.report.metric_rows import metric_rows
 from ddlab.report.options import check_options
 from ddlab.report.theories import THEORIES, check_theory, deviation, predicted
 from ddlab.store.results import Results
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 POINTS = 400
 MOST_CURVES = 8
@@ -141,6 +141,8 @@ class RiskCurve(Recipe):
         return pd.DataFrame({**others, **{column: np.interp(fine, x, numeric[column].to_numpy(float)) for column in numeric}})
 
     def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
+        from matplotlib.lines import Line2D
+
         axes = figure.subplots()
         names = list(dict.fromkeys(frame["curve"]))
         numeric = self.group is not None and all(_numeric(name) for name in names)
@@ -174,6 +176,8 @@ class RiskCurve(Recipe):
             figure.legend(title=title, loc="outside lower center", ncols=len(names) if numeric and len(names) < 6 else 2, **row)
 
     def _draw_curve(self, axes: Axes, rows: pd.DataFrame, color: Any, name: str) -> None:
+        from matplotlib.colors import to_rgb
+
         simulation, line = (rows[rows["kind"] == kind] for kind in ("simulation", "theory"))
         x = simulation[self.x]
         if simulation["seeds"].max() > 1:
