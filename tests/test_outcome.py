@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ddlab.config.trial import train_settings
 from ddlab.errors import ConfigError
 from ddlab.job.outcomes import Outcomes
 from ddlab.losses import LOSSES, untrained_loss
@@ -18,14 +17,14 @@ NAN = float("nan")
 
 
 def settings(**changes):
-    return train_settings(leaves_of(*(f"train.{key}={value}" for key, value in changes.items())))
+    return leaves_of(*(f"train.{key}={value}" for key, value in changes.items()))
 
 
-def run(train, losses, errors=None, untrained=1.0):
+def run(leaves, losses, errors=None, untrained=1.0):
     """Feed [evals, T] losses; return (outcomes, rows recorded [evals, T])."""
     losses = np.array(losses, float)
     errors = np.zeros_like(losses) if errors is None else np.array(errors, float)
-    outcomes = Outcomes(train, [untrained] * losses.shape[1])
+    outcomes = Outcomes([leaves] * losses.shape[1], [untrained] * losses.shape[1])
     metrics = [{"train_loss": loss, "test_loss": loss, "test_error": error} for loss, error in zip(losses, errors, strict=True)]
     return outcomes, np.array([outcomes.update(10 * k, metric) for k, metric in enumerate(metrics)])
 
@@ -101,7 +100,7 @@ def test_replaying_the_stored_rows_gives_the_same_state():
         }
         for k, t in zip(*np.nonzero(recorded), strict=True)
     ]
-    again = Outcomes(train, [1.0] * 6)
+    again = Outcomes([train] * 6, [1.0] * 6)
     index = {f"t{t}": t for t in range(6)}
     again.replay(index, pd.DataFrame(rows))
     assert again.status.tolist() == outcomes.status.tolist()
@@ -112,12 +111,26 @@ def test_replaying_the_stored_rows_gives_the_same_state():
 
 def test_a_metric_that_just_reaches_the_threshold_holds_live_and_when_it_is_read_again():
     train = settings(stop_metric="test_error", stop_below=0.07, stop_patience=1)
-    outcomes = Outcomes(train, [1.0])
+    outcomes = Outcomes([train], [1.0])
     one, exact = np.ones(1, np.float32), np.full(1, 0.07, np.float32)
     rows = []
     for step, error in ((0, one), (10, exact)):
         assert outcomes.update(step, {"train_loss": one, "test_loss": one, "test_error": error}).all()
         rows.append({"trial_id": "a", "step": step, "train_loss": one[0], "test_loss": one[0], "test_error": error[0]})
-    again = Outcomes(train, [1.0])
+    again = Outcomes([train], [1.0])
     again.replay({"a": 0}, pd.DataFrame(rows))
     assert outcomes.status.tolist() == again.status.tolist() == ["stopped"]
+
+
+def test_trials_of_a_pack_may_end_at_other_thresholds():
+    limits = ((0.1, 1), (0.5, 1), (0.5, 2))
+    trials = [settings(stop_metric="test_error", stop_below=below, stop_patience=patience) for below, patience in limits]
+    factors = [settings(divergence_factor=factor) for factor in (2.0, 100.0)]
+    outcomes, ones = Outcomes(trials, [1.0] * 3), np.ones(3)
+    for step in (0, 10):
+        outcomes.update(step, {"train_loss": ones, "test_loss": ones, "test_error": 0.4 * ones})
+    assert outcomes.status.tolist() == ["completed", "stopped", "stopped"]
+    assert outcomes.last_step.tolist() == [10, 0, 10]
+    outcomes = Outcomes(factors, [1.0] * 2)
+    outcomes.update(10, {"train_loss": np.full(2, 50.0), "test_loss": np.ones(2)})
+    assert outcomes.status.tolist() == ["diverged", "completed"]

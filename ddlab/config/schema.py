@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
-from ddlab.config.declare import leaf, seed_leaf
+from ddlab.config.declare import Mark, leaf, seed_leaf
 
 DTYPES = ("bfloat16", "float32", "float64")
 
@@ -22,11 +22,12 @@ class Train:
     dtype: str = leaf("type of the network's arithmetic; bfloat16 keeps parameters in float32", choices=DTYPES)
     matmul_precision: str = leaf("precision of matrix products on accelerators", choices=("default", "high", "highest"))
     stop_metric: str | None = leaf("metric that may end a trial early; null: never", records=True, off=None)
-    stop_below: float = leaf("the trial ends once stop_metric has held at or below this ...", records=True)
-    stop_patience: int = leaf("... for this many eval points in a row", low=1, records=True)
+    stop_below: float = leaf("the trial ends once stop_metric has held at or below this ...", Mark.HOST, records=True)
+    stop_patience: int = leaf("... for this many eval points in a row", Mark.HOST, low=1, records=True)
     divergence_factor: float = leaf(
         "a trial has diverged when train_loss exceeds this many times that of an untrained model: of one that outputs zeros"
         " (log K; mean square of the targets), or its own at step 0 where that is larger",
+        Mark.HOST,
         above=1,
         records=True,
     )

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ddlab.config.schema import Train
+from ddlab.config.trial import Leaves
 from ddlab.data import Dataset
 from ddlab.errors import ConfigError, suggest
 from ddlab.losses import untrained_loss
@@ -25,14 +26,17 @@ class Outcomes:
     that begins at another's weights begins at a tiny loss.
     """
 
-    def __init__(self, train: Train, untrained_losses: Sequence[float]):
+    def __init__(self, trials: Sequence[Leaves], untrained_losses: Sequence[float]):
         """
         Args:
-            train: settings of the pack.
+            trials: leaves of each trial, [T]; all stop by the same metric.
             untrained_losses: of each trial, [T], as `ddlab.losses.untrained_loss`.
         """
-        num_trials = len(untrained_losses)
-        self._train = train
+        num_trials = len(trials)
+        self._stop_metric = trials[0]["train.stop_metric"]
+        self._stop_below = np.array([leaves["train.stop_below"] for leaves in trials], float)
+        self._stop_patience = np.array([leaves["train.stop_patience"] for leaves in trials])
+        self._divergence_factor = np.array([leaves["train.divergence_factor"] for leaves in trials], float)
         self._untrained_loss = np.array(untrained_losses, float)
         self._held = np.zeros(num_trials, int)
         self.alive = np.ones(num_trials, bool)
@@ -47,13 +51,14 @@ class Outcomes:
         if step == 0:
             self._untrained_loss = np.fmax(self._untrained_loss, loss.astype(float))
         finite = np.isfinite(loss) & np.isfinite(metrics["test_loss"])
-        diverged = self.alive & ~(finite & (loss <= self._train.divergence_factor * self._untrained_loss))
+        diverged = self.alive & ~(finite & (loss <= self._divergence_factor * self._untrained_loss))
         self._leave(diverged, DIVERGED)
-        if self._train.stop_metric is not None:
-            values = stop_values(self._train, metrics)
-            held = np.where(values <= self._train.stop_below, self._held + 1, 0)
+        if self._stop_metric is not None:
+            values = stop_values(self._stop_metric, metrics)
+            # In the type of the metric, so that one that just reaches the threshold holds.
+            held = np.where(values <= self._stop_below.astype(values.dtype), self._held + 1, 0)
             self._held = np.where(np.isnan(values), self._held, held)  # not measured: neither counts nor begins anew
-            self._leave(self.alive & (self._held >= self._train.stop_patience), STOPPED)
+            self._leave(self.alive & (self._held >= self._stop_patience), STOPPED)
         return recorded
 
     def _leave(self, chosen: np.ndarray, status: str) -> None:
@@ -73,13 +78,12 @@ class Outcomes:
             self.update(int(step), metrics)
 
 
-def stop_values(train: Train, metrics: Mapping[str, Any]) -> Any:
-    """Return the metric [T] of `train.stop_metric`.
+def stop_values(name: str, metrics: Mapping[str, Any]) -> Any:
+    """Return the metric [T] that `train.stop_metric` names.
 
     Raises:
         ConfigError: there is none of that name, or it is a vector.
     """
-    name = str(train.stop_metric)
     if name not in metrics or metrics[name].ndim != 1:
         numbers = [known for known, array in metrics.items() if array.ndim == 1]
         raise ConfigError(f"train.stop_metric={name}: no such metric. {suggest(name, numbers)}".rstrip())

@@ -29,7 +29,7 @@ def rehearse(trials: Sequence[Trial]) -> None:
         with precision(train):
             metrics = method_of(leaves).metrics(leaves, describe(build(leaves, "data")))
         if train.stop_metric is not None:
-            stop_values(train, metrics)
+            stop_values(train.stop_metric, metrics)
 
 
 def _components(leaves: Leaves) -> tuple[tuple[str, Any], ...]:

@@ -32,7 +32,7 @@ class Prepared:
     Attributes:
         trial_ids: [T].
         trials: leaves of each trial.
-        train: training settings, the same for all trials.
+        train: training settings, the same for all trials but for when they end.
         portion: what a device solves at once.
         problems: [problems, W, L], the trials of each by their index, widths ascending, some repeated so that all have as many;
             problems with the same data side by side.

@@ -115,7 +115,7 @@ class SolvingRun:
         new = ~self._solved[trials]  # ... hold some that are stored, where other devices dealt them otherwise
         trials, places = trials[new], places[new]
         metrics = chunk.take(places)
-        outcomes = Outcomes(self._prepared.train, self._untrained_losses[trials])
+        outcomes = Outcomes([self._prepared.trials[trial] for trial in trials], self._untrained_losses[trials])
         at_steps = {name: np.moveaxis(array, 1, 0) for name, array in metrics.items()}  # [E, T], or [E, T, n]
         recorded = np.empty((len(self._steps), len(trials)), bool)
         for k, step in enumerate(self._steps):
@@ -148,7 +148,7 @@ class SolvingRun:
             for place in trials:  # one after the other: the data of all need not fit into memory
                 dataset = loader.load([self._prepared.trials[place]])
                 self._untrained_losses[place] = untrained_losses(self._prepared.train, dataset)[0]
-            outcomes = Outcomes(self._prepared.train, self._untrained_losses[trials])
+            outcomes = Outcomes([self._prepared.trials[trial] for trial in trials], self._untrained_losses[trials])
             outcomes.replay({trial_id: place for place, trial_id in enumerate(ids)}, rows)
             self._take(trials, outcomes)
             num_parts += 1

@@ -25,7 +25,8 @@ class Prepared:
 
     Attributes:
         trial_ids: [T].
-        train: training settings, the same for all trials.
+        trials: leaves of each trial.
+        train: training settings, the same for all trials but for when they end.
         portion: what a device trains at once.
         checksums: of each trial's data.
         untrained_losses: of each trial, as `ddlab.job.outcomes.Outcomes` takes them.
@@ -33,6 +34,7 @@ class Prepared:
     """
 
     trial_ids: np.ndarray
+    trials: Sequence[Leaves]
     train: Train
     portion: Tiles
     checksums: Sequence[str]
@@ -63,4 +65,4 @@ def prepare(trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float, port
         program = make_program(padded, datasets[0], wanted.examples)
         compiled = compile_pack(program, make_inputs(trials, datasets), len(trials), wanted.trials)
     checksums = [dataset.checksum for dataset in datasets]
-    return Prepared(trial_ids, train, portion, checksums, untrained_losses(train, datasets), compiled)
+    return Prepared(trial_ids, trials, train, portion, checksums, untrained_losses(train, datasets), compiled)

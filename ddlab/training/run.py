@@ -58,7 +58,7 @@ class TrainingRun:
         self._job, self._writer = job, job.writer
         self._prepared, self._placed = prepared, prepared.compiled.place()
         self._checkpoints = Checkpoints(job.store.checkpoint_directory(job.pack), list(prepared.trial_ids))
-        self._outcomes = Outcomes(prepared.train, prepared.untrained_losses)
+        self._outcomes = Outcomes(prepared.trials, prepared.untrained_losses)
         self._steps = [int(step) for step in eval_steps(prepared.train)]
         self._num_evals = 0
         self._timing = Timing()
@@ -183,7 +183,7 @@ class TrainingRun:
 
     def _replayed(self, num_parts: int) -> Outcomes | None:
         """Return what became of the trials by the first parts of the curves, one part after the other; None: one is damaged."""
-        outcomes = Outcomes(self._prepared.train, self._prepared.untrained_losses)
+        outcomes = Outcomes(self._prepared.trials, self._prepared.untrained_losses)
         index = MappingProxyType({trial_id: k for k, trial_id in enumerate(self._prepared.trial_ids)})
         try:
             for part in range(num_parts):
