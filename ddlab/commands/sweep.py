@@ -13,7 +13,7 @@ from ddlab.commands.hydra import run_application
 from ddlab.commands.launch import Launch, as_command, in_this_process, jobs_of, launch_packs, submitted_jobs, tell_what_goes_on
 from ddlab.commands.names import name_first
 from ddlab.commands.planning import Planned, plan_sweep
-from ddlab.compose.stored import check_same_base, describe
+from ddlab.compose.stored import check_same_base, describe_sweep
 from ddlab.compose.sweep import Composer, compose_sweep
 from ddlab.errors import StoreError
 from ddlab.files import DamagedPart
@@ -83,7 +83,7 @@ def _store_plan(store: Store, planned: Planned, run: Mapping[str, Any]) -> list[
     wanted = plan[plan["trial_id"].isin({trial.id for trial in trials})]
     pending = sorted(set(wanted["pack"]) - store.finished_packs())
     store.write_plan(plan)
-    store.write_sweep({**describe(planned.name, sweep, stored_parts), "packing": packing})
+    store.write_sweep({**describe_sweep(planned.name, sweep, stored_parts), "packing": packing})
     add_provenance(store.provenance_file, run)
     done = len(wanted) - int(wanted["pack"].isin(pending).sum())
     if done:

@@ -16,7 +16,7 @@ from ddlab.store.store import Store
 HEAD = ("title", "paper", "shows", "minutes")
 
 
-def describe(name: str, sweep: Sweep, stored_parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def describe_sweep(name: str, sweep: Sweep, stored_parts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the content of sweep.yaml: the sweep, with the parts that the store holds already."""
     parts = [_describe_part(part) for part in sweep.parts]
     ours = [(part["structural"], part["base"]) for part in parts]

@@ -174,9 +174,3 @@ def blank(spec: Spec) -> Dataset:
         noise_variance=0.0 if spec.regression else None,
         test_nodes=spec.test_nodes,
     )
-
-
-def generator(seed: int, stream: str) -> np.random.Generator:
-    """Return the random generator of a named stream of `data.seed`: streams are independent, and equal in every process."""
-    name = int.from_bytes(hashlib.sha256(stream.encode()).digest()[:8], "big")
-    return np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, name])))

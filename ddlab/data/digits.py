@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddlab.config import leaf, seed_leaf
-from ddlab.data.base import Dataset, Spec, generator
+from ddlab.data.base import Dataset, Spec
 from ddlab.data.noise import NoisyLabels
+from ddlab.streams import generator
 
 NUM_EXAMPLES = 1797
 NUM_CLASSES = 10

@@ -13,6 +13,7 @@ from ddlab.config import leaf, seed_leaf
 from ddlab.data.base import Dataset, Spec
 from ddlab.data.noise import NoisyLabels
 from ddlab.files import cache_directory, write_atomically
+from ddlab.streams import seed_of
 
 BLOCK = 4000
 NUM_CLASSES = 10
@@ -60,7 +61,7 @@ def _block(split: str, seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:
             return inputs, targets
     except Exception:
         pass
-    inputs, targets = _generate(int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big"))
+    inputs, targets = _generate(seed_of(name))
     file = io.BytesIO()
     np.savez(file, inputs=inputs, targets=targets, checksum=np.array(_checksum(inputs, targets)))
     with contextlib.suppress(OSError):  # without a cache directory it is generated each time

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddlab.config import leaf, seed_leaf
-from ddlab.data.base import Dataset, DataSource, Spec, generator
+from ddlab.data.base import Dataset, DataSource, Spec
 from ddlab.errors import ConfigError
+from ddlab.streams import generator
 
 
 def _divide(a: np.ndarray, b: np.ndarray, p: int) -> np.ndarray:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddlab.config import Mark, leaf, seed_leaf
-from ddlab.data.base import DataSource, generator
+from ddlab.data.base import DataSource
+from ddlab.streams import generator
 
 CONVENTIONS = ("any", "wrong")
 

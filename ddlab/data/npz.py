@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 
 from ddlab.config import Mark, leaf, seed_leaf
-from ddlab.data.base import Dataset, generator
+from ddlab.data.base import Dataset
 from ddlab.data.noise import NoisyLabels
 from ddlab.errors import ConfigError
+from ddlab.streams import generator
 
 MOST_CLASSES = 10_000
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddlab.config import Mark, leaf, seed_leaf
-from ddlab.data.base import Dataset, DataSource, Spec, generator
+from ddlab.data.base import Dataset, DataSource, Spec
 from ddlab.errors import ConfigError
+from ddlab.streams import generator
 
 Target = Callable[[np.ndarray], np.ndarray]
 
