@@ -42,7 +42,6 @@ MACHINE = Machine(
 
 SETTINGS = PackSettings(
     index=None,
-    next=None,
     max_trials=None,
     memory_gib=4.0,
     cpu_devices=None,

@@ -15,12 +15,11 @@ from hydra.errors import MissingConfigException
 
 import ddlab as package
 from ddlab.cli import main
-from ddlab.commands import COMMANDS, help_of
+from ddlab.commands import COMMANDS, help_of, launch
 from ddlab.commands import hydra as application
 from ddlab.compose.explain import explain
 from ddlab.compose.hydra import quoted, unquoted, version_base
 from ddlab.config import catalog
-from ddlab.run import pack as run
 from tests.support import ddlab
 from tests.test_sweep_command import TINY
 
@@ -308,7 +307,7 @@ def test_an_error_of_jax_that_speaks_of_plugins_is_not_taken_for_one_of_the_swee
 
 
 def test_a_broken_pipe_of_a_job_is_no_success(tiny, monkeypatch, capfd):
-    monkeypatch.setattr(run, "run_pack", raising(BrokenPipeError(errno.EPIPE, "Broken pipe")))
+    monkeypatch.setattr(launch, "run_pack", raising(BrokenPipeError(errno.EPIPE, "Broken pipe")))
     assert main(["sweep", tiny]) == 2
     assert capfd.readouterr().err.splitlines()[-1] == "ddlab: Broken pipe"
 

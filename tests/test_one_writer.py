@@ -240,7 +240,7 @@ def test_what_goes_on_after_an_interruption_is_named(tiny, capsys, monkeypatch):
         raise Interrupted("SIGINT")
 
     tiny.clear_pack(0)
-    monkeypatch.setattr(ddlab.commands.sweep, "launch_packs", lambda *_: stop(_))
+    monkeypatch.setattr(ddlab.commands.sweep, "run_packs", stop)
     with Lease(tiny.pack_lease_file(0)):
         assert main(["sweep", "trained.yaml", "train.steps=20", "train.num_evals=4", "out=twins"]) == 130
     said = capsys.readouterr().err

@@ -14,7 +14,7 @@ from typing import Any
 
 from ddlab.commands import HYDRA_FLAGS
 from ddlab.config import catalog
-from ddlab.errors import ComponentError, ConfigError, DdlabError, PackFailed
+from ddlab.errors import ConfigError
 
 
 def run_application(action: str, name: str, overrides: Sequence[str]) -> None:
@@ -143,21 +143,8 @@ def _run_hydra(path: Path, words: Sequence[str]) -> None:
 
 
 def train_pack(config: Any) -> None:
-    """Train one pack: the job that Hydra launches.
-
-    Raises:
-        DdlabError, OSError: a mistake of the user, or something amiss with the machine.
-        PackFailed: any other error, and one inside a component.
-    """
+    """Train one pack: the job that Hydra's launchers run, often in another process."""
+    from ddlab.commands.launch import run_job
     from ddlab.compose.typed import pack_settings
-    from ddlab.run.pack import run_pack
 
-    try:
-        run_pack(config.out, config.pack.index, pack_settings(config))
-    except ComponentError as error:
-        raise PackFailed(str(error), traceback.format_exc()) from None  # as text: it may come from another process
-    except (DdlabError, OSError):
-        raise
-    except Exception as error:
-        text = " ".join(str(error).split())
-        raise PackFailed(f"{type(error).__name__}: {text}".removesuffix(": "), traceback.format_exc()) from None
+    run_job(config.out, config.pack.index, pack_settings(config))

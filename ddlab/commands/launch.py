@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from pathlib import Path
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import HydraException
@@ -14,9 +16,11 @@ from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from ddlab.compose.hydra import quoted
-from ddlab.errors import DdlabError, LaunchError, PackFailed
+from ddlab.config.schema import PackSettings
+from ddlab.errors import ComponentError, DdlabError, LaunchError, PackFailed
 from ddlab.files import first_line
 from ddlab.job.job import COMMAND
+from ddlab.run.pack import run_pack
 from ddlab.store.lease import Lease
 from ddlab.store.store import Store
 
@@ -41,25 +45,55 @@ def as_command() -> Iterator[None]:
 
 
 def _pack_overrides(config: DictConfig) -> list[str]:
-    fixed = {key: value for key, value in config.pack.items() if key not in ("index", "next")}
+    fixed = {key: value for key, value in config.pack.items() if key != "index"}
     return [f"pack.{key}={'null' if value is None else value}" for key, value in fixed.items()]
 
 
 def jobs_of(packs: Sequence[int], store: Store, config: DictConfig) -> list[list[str]]:
-    """Return the overrides of the job of each pack; in one process, each knows which pack comes after it."""
+    """Return the overrides of the job of each pack."""
     fixed = [f"out={quoted(str(store.root))}", *_pack_overrides(config)]
-    jobs = [[*fixed, f"pack.index={pack}"] for pack in packs]
-    if in_this_process(config):
-        jobs = [[*job, f"pack.next={after}"] for job, after in zip(jobs, [*packs[1:], "null"], strict=True)]
-    return jobs
+    return [[*fixed, f"pack.index={pack}"] for pack in packs]
+
+
+def run_job(root: str | Path, index: int, settings: PackSettings, following: int | None = None) -> None:
+    """Run one pack; its errors can be sent from one process to another.
+
+    Raises:
+        DdlabError, OSError: a mistake of the user, or something amiss with the machine.
+        PackFailed: any other error, and one inside a component.
+    """
+    try:
+        run_pack(root, index, settings, following)
+    except ComponentError as error:
+        raise PackFailed(str(error), traceback.format_exc()) from None
+    except (DdlabError, OSError):
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split())
+        raise PackFailed(f"{type(error).__name__}: {text}".removesuffix(": "), traceback.format_exc()) from None
+
+
+def run_packs(packs: Sequence[int], store: Store, settings: PackSettings) -> None:
+    """Run packs one after the other in this process, each compiled while the one before it runs.
+
+    Raises:
+        DdlabError, OSError: as `run_job`, where all packs that failed met the same.
+        LaunchError: packs failed otherwise; the others are stored.
+    """
+    failed: dict[int, Exception] = {}
+    for pack, following in zip(packs, [*packs[1:], None], strict=True):
+        try:
+            run_job(store.root, pack, settings, following)
+        except (DdlabError, OSError, PackFailed) as error:
+            failed[pack] = error
+    _raise_failures(failed)
 
 
 def launch_packs(launch: Launch, packs: Sequence[int], jobs: list[list[str]]) -> None:
     """Launch the jobs of some packs and wait for them.
 
     Raises:
-        DdlabError, OSError: a job found a mistake of the user, or something amiss with the machine.
-        LaunchError: packs failed otherwise (the others are stored), or the launcher itself did.
+        DdlabError, OSError, LaunchError: as `run_packs`; or the launcher itself failed.
     """
     try:
         returns = launch(jobs)
@@ -70,7 +104,12 @@ def launch_packs(launch: Launch, packs: Sequence[int], jobs: list[list[str]]) ->
     except Exception as error:
         text = f"{type(error).__name__}: {first_line(error)}"
         raise LaunchError(f"the launcher failed: {text} ({SHOW_TRACEBACK}); {GO_ON}") from error
-    failed = {pack: job._return_value for pack, job in zip(packs, returns, strict=True) if job.status is not JobStatus.COMPLETED}
+    ended = zip(packs, returns, strict=True)
+    _raise_failures({pack: job._return_value for pack, job in ended if job.status is not JobStatus.COMPLETED})
+
+
+def _raise_failures(failed: Mapping[int, Exception]) -> None:
+    """Raise what made packs fail, by their number: once where that is the same mistake for all, else a line for each."""
     told = {pack: _failure(failure) for pack, failure in failed.items()}
     if len(set(told.values())) == 1 and isinstance(failure := next(iter(failed.values())), DdlabError | OSError):
         raise failure

@@ -10,7 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from ddlab.commands.hydra import run_application
-from ddlab.commands.launch import Launch, as_command, in_this_process, jobs_of, launch_packs, submitted_jobs, tell_what_goes_on
+from ddlab.commands.launch import (
+    Launch,
+    as_command,
+    in_this_process,
+    jobs_of,
+    launch_packs,
+    run_packs,
+    submitted_jobs,
+    tell_what_goes_on,
+)
 from ddlab.commands.names import name_first
 from ddlab.commands.planning import Planned, plan_sweep
 from ddlab.compose.stored import check_same_base, describe_sweep
@@ -45,7 +54,8 @@ def train_sweep(name: str, composer: Composer, overrides: Sequence[str], command
         StoreError: other processes are at work on some of it.
     """
     sweep = compose_sweep(composer, overrides)
-    planned = plan_sweep(name, sweep, alone=in_this_process(sweep.config))
+    alone = in_this_process(sweep.config)
+    planned = plan_sweep(name, sweep, alone)
     store = Store(Path(sweep.config.out))
     with claim(store):
         pending = _store_plan(store, planned, this_run(command, overrides))
@@ -53,8 +63,11 @@ def train_sweep(name: str, composer: Composer, overrides: Sequence[str], command
             signals.check()
             submitted = submitted_jobs(store)
             try:
-                with as_command():
-                    launch_packs(launch, pending, jobs_of(pending, store, sweep.config))
+                if alone:
+                    run_packs(pending, store, planned.settings)
+                else:
+                    with as_command():
+                        launch_packs(launch, pending, jobs_of(pending, store, sweep.config))
             except KeyboardInterrupt:
                 tell_what_goes_on(store, pending, submitted_jobs(store) - submitted)
                 raise

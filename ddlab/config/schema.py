@@ -57,7 +57,6 @@ class PackSettings:
     """How trials are packed and run; no part of a trial's identity."""
 
     index: int | None = leaf("the one pack that this job runs (set by the sweeper)", low=0)
-    next: int | None = leaf("the pack that this process runs after it, compiled meanwhile (set by the sweeper)", low=0)
     max_trials: int | None = leaf("most trials in a pack; null: as many as memory allows", low=1)
     memory_gib: float = leaf("memory that one pack may take", above=0, high=2**20)
     cpu_devices: int | None = leaf("CPU cores used as devices; null: all", low=1)

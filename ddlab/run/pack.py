@@ -36,10 +36,16 @@ LESS_MEMORY = (
 _ahead = Ahead()
 
 
-def run_pack(root: str | Path, index: int, settings: PackSettings) -> None:
-    """Train pack `index` of the sweep stored at `root`, going on from its checkpoint where there is one.
+def run_pack(root: str | Path, index: int, settings: PackSettings, following: int | None = None) -> None:
+    """Run pack `index` of the sweep stored at `root`, going on from its checkpoint where there is one.
 
     A pack at which another process is at work is left to it, and a finished one is left as it is.
+
+    Args:
+        root: the results directory.
+        index: the pack's number.
+        settings: of the run.
+        following: the pack that this process runs after it; it is made ready meanwhile.
 
     Raises:
         Interrupted: SIGINT or SIGTERM came; the pack is committed at the eval point it had reached.
@@ -54,38 +60,39 @@ def run_pack(root: str | Path, index: int, settings: PackSettings) -> None:
         try:
             with Lease(store.pack_lease_file(index), _stop, lambda: signals.received is not None) as lease:
                 if not store.is_finished(index):
-                    _run(store, index, settings, signals, lease)
+                    _run(store, index, settings, signals, lease, following)
         except Held as holder:
             print(f"ddlab: pack {index} is left to {holder}", file=sys.stderr)
 
 
-def _run(store: Store, index: int, settings: PackSettings, signals: Signals, lease: Lease) -> None:
+def _run(store: Store, index: int, settings: PackSettings, signals: Signals, lease: Lease, following: int | None) -> None:
     use_cpu_cores(settings.cpu_devices)
     use_compile_cache(settings.compile_cache_mib)
     rows = _planned(store, index)
     with Progress(_outline(store, rows)) as progress:
         job = Job(store, index, PackWriter(store, index, lease), settings, 0.0, signals, progress)
-        portion = _attempt(job, rows, None)
+        portion = _attempt(job, rows, None, following)
         while portion is not None:
-            portion = _attempt(job, rows, portion)
+            portion = _attempt(job, rows, portion, following)
 
 
-def _attempt(job: Job, rows: pd.DataFrame, portion: Divisible | None) -> Divisible | None:
+def _attempt(job: Job, rows: pd.DataFrame, portion: Divisible | None, following: int | None) -> Divisible | None:
     """Run a pack from what is stored of it; return what to give a device at once instead where its memory does not do.
 
     Args:
         job: the pack to be run.
         rows: its planned trials.
         portion: what a device is given at once; None: what suits it.
+        following: the pack to make ready meanwhile.
     """
     start, memory = time.monotonic(), job.settings.memory
     prepare = partial(_prepare, rows, memory)
     try:
         prepared = _ahead.take(_key(job.store, rows), prepare) if portion is None else prepare(portion)
         job = job._replace(waited=time.monotonic() - start)
-        if job.settings.next is not None and not job.signals.received:
-            following = _planned(job.store, job.settings.next)
-            _ahead.start(_key(job.store, following), partial(_prepare, following, memory))
+        if following is not None and not job.signals.received:
+            after = _planned(job.store, following)
+            _ahead.start(_key(job.store, after), partial(_prepare, after, memory))
         with precision(prepared.train), fitting(prepared.portion):
             method_of(load_leaves(rows["config"].iloc[0])).run(job, prepared)
     except DoesNotFit as error:
