@@ -6,7 +6,7 @@ import abc
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -92,7 +92,13 @@ class DataSource(abc.ABC):
     """Base of data components. A user's own needs `load` only; `describe` where loading is slow.
 
     A subclass may also define `check()`, which raises `ConfigError` where its fields are at odds with each other.
+
+    Class attributes:
+        NESTED_BY: the field that says how large the training set is, where the inputs of a smaller one are the first of a
+            larger one; None: they need not be.
     """
+
+    NESTED_BY: ClassVar[str | None] = None
 
     @abc.abstractmethod
     def load(self) -> Dataset:

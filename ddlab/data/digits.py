@@ -22,6 +22,8 @@ class Digits(NoisyLabels):
     num_train: int = leaf("training examples N; the rest is the test set", low=1, high=NUM_EXAMPLES - 1)
     seed: int = seed_leaf("seed of the split")
 
+    NESTED_BY = "num_train"
+
     def describe(self) -> Spec:
         return Spec(self.num_train, NUM_EXAMPLES - self.num_train, (64,), NUM_CLASSES)
 

@@ -31,6 +31,8 @@ class MNIST1D(NoisyLabels):
     num_test: int = leaf("test examples", low=1)
     seed: int = seed_leaf("seed of the examples drawn", below=2**31)
 
+    NESTED_BY = "num_train"
+
     def describe(self) -> Spec:
         return Spec(self.num_train, self.num_test, (40,), NUM_CLASSES)
 

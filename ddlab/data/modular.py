@@ -39,6 +39,8 @@ class ModularArithmetic(DataSource):
     train_fraction: float = leaf("fraction of all pairs that is trained on", above=0, high=1)
     seed: int = seed_leaf("seed of the split")
 
+    NESTED_BY = "train_fraction"
+
     def check(self) -> None:
         spec = self.describe()
         if spec.num_train < 1 or spec.num_test < 1:

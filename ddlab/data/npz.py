@@ -42,6 +42,8 @@ class Npz(NoisyLabels):
     num_train: int = leaf("training examples N", low=1)
     seed: int = seed_leaf("seed of the split")
 
+    NESTED_BY = "num_train"
+
     def resolve(self) -> dict[str, Any]:
         """Fill in the checksum and make the path absolute; refuse a file that is not the one the checksum names."""
         path, file = self._file()

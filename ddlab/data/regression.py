@@ -31,6 +31,8 @@ class Regression(DataSource):
     noise_seed: int = seed_leaf("seed of the noise", targets=True)
     target_seed: int = seed_leaf("seed of the target function and of the test inputs")
 
+    NESTED_BY = "num_train"
+
     @property
     @abc.abstractmethod
     def num_inputs(self) -> int:

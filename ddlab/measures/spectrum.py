@@ -26,6 +26,10 @@ class Conditioning(Measure):
         smallest = jnp.min(jnp.where(values > 0, values, jnp.where(values[0] > 0, jnp.inf, jnp.nan)))
         return {"smallest_singular_value": smallest, "condition_number": values.max() / smallest}
 
+    def num_values(self, num_outputs: int) -> int:
+        del num_outputs
+        return 2
+
 
 @dataclass(frozen=True)
 class DegreesOfFreedom(Measure):

@@ -1,0 +1,229 @@
+"""From what a user names, a class or an option of a config group, to a tiny trial around it.
+
+The rest of the trial is chosen here: small shipped components, the first with which the trial can be planned.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any, get_type_hints
+
+from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from ddlab import catalog
+from ddlab.composition import explain, quoted, version_base
+from ddlab.config import Leaf, Leaves, build, check, component_class, declarations, offer, register, resolved, typed
+from ddlab.config_files import read_checked
+from ddlab.contracts.subject import CLOSED_FORM, DATA, FEATURE_MODEL, MEASURE, MODEL, OPTIMIZER, SOLVER_MEASURE, Subject
+from ddlab.contracts.values import shrunk, small_value
+from ddlab.data import DataSource, describe
+from ddlab.errors import ComponentError, ConfigError, DdlabError, suggest
+from ddlab.filters import SpectralFilter
+from ddlab.measures import Measure
+from ddlab.models import FeatureModel, Model
+from ddlab.optimizers import Optimizer
+from ddlab.sweeper import settle
+
+# The base class of each kind of component, and the config group that it stands in.
+KINDS: dict[str, tuple[Any, str]] = {
+    DATA: (DataSource, "data"),
+    FEATURE_MODEL: (FeatureModel, "model"),
+    MODEL: (Model, "model"),
+    OPTIMIZER: (Optimizer, "optimizer"),
+    CLOSED_FORM: (SpectralFilter, "optimizer"),
+    MEASURE: (Measure, "measures"),
+}
+BASES = tuple(base for base, _ in KINDS.values())
+
+# What a measure of a user's own is called among the measures of its trial.
+OWN_MEASURE = "checked"
+
+# The rest of the trial: how it is trained, or solved; what it is trained on, and what solves it, where it is not about that.
+STEPS = 24
+TRAINED = ("measures=none", f"train.steps={STEPS}", "train.num_evals=2", "train.batch_size=null", "train.dtype=float64")
+SOLVED = ("measures=none", "train=exact", f"train.steps={STEPS}", "train.num_evals=3")
+SGD = ("optimizer=sgd", "optimizer.learning_rate=0.1")
+FLOW = ("optimizer=gradient_flow", "optimizer.learning_rate=0.1")
+NETWORK = ("data=digits", "model=mlp")
+FEATURES = ("data=sphere", "model=random_features", "model.init_scale=0.5")
+REAL = "train.loss=mse"
+SETS = (("data=digits",), ("data=modular",), ("data=sphere", REAL), ("data=interval", REAL), ("data=mnist1d",))
+
+# What a component is tried with, the first choice first: overrides of a trial that is trained, and of one that is solved.
+PARTNERS: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
+    MODEL: [((*TRAINED, *data, *SGD), ()) for data in SETS],
+    FEATURE_MODEL: [((*TRAINED, *data, *SGD), (*SOLVED, *data, *FLOW)) for data in SETS],
+    OPTIMIZER: [((*TRAINED, *NETWORK), ())],
+    CLOSED_FORM: [((), (*SOLVED, *FEATURES))],
+    MEASURE: [((*TRAINED, *NETWORK, *SGD), ())],
+    SOLVER_MEASURE: [((), (*SOLVED, *FEATURES, *FLOW))],
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """What is checked.
+
+    Attributes:
+        name: as the user gave it.
+        classes: of its components: one, or those of an option that holds several measures.
+        key: where it stands in the config.
+        choice: the overrides that put it there.
+    """
+
+    name: str
+    classes: tuple[type, ...]
+    key: str
+    choice: tuple[str, ...]
+
+    @property
+    def kind(self) -> str:
+        """What it is."""
+        reads_spectrum = any(getattr(cls, "needs_spectrum", False) for cls in self.classes)
+        return SOLVER_MEASURE if reads_spectrum else _kind(self.name, self.classes[0])
+
+
+def compose_subject(name: str, words: Sequence[str] = ()) -> Subject:
+    """Return the tiny trial around a component.
+
+    Args:
+        name: dotted name of its class, or an option of a config group such as "model=mlp".
+        words: `field=value` for its own fields, and overrides of the rest of the trial, such as "data=modular".
+
+    Raises:
+        ConfigError: there is no such component, or a field whose value cannot be guessed has none.
+        ComponentError: it can be tried with nothing; the line is of the first attempt.
+    """
+    target = _option(name) if "=" in name else _class(name)
+    given = tuple(_whole(target, word) for word in words)
+    if target.kind == DATA:
+        leaves = _compose(target, TRAINED, given)
+        check(leaves)
+        with suppress(ComponentError):  # what is wrong in its own code is for the rules to say
+            describe(build(leaves, "data"))
+        return Subject(name, DATA, "data", leaves)
+    errors = []
+    for trained, solved in PARTNERS[target.kind]:
+        try:
+            ways = [settle(_compose(target, words, given))[0] if words else None for words in (trained, solved)]
+        except DdlabError as error:
+            errors.append(error)
+            continue
+        leaves = ways[0] or ways[1]
+        assert leaves is not None
+        return Subject(name, target.kind, target.key, leaves, ways[1])
+    first = errors[0]
+    if isinstance(first, ComponentError) and len(errors) > 1:
+        tried = ", ".join(sorted({name for words in PARTNERS[target.kind] for name in words[0] if name.startswith("data=")}))
+        raise ComponentError(f"{first} (tried with {tried}; data=OPTION names another)") from first
+    raise first
+
+
+def _option(name: str) -> Target:
+    """Return the target that an option such as "model=mlp" names."""
+    group, _, option = name.partition("=")
+    if group not in catalog.COMPONENT_GROUPS:
+        raise ConfigError(f"{name}: no config group of components. {suggest(group, catalog.COMPONENT_GROUPS)}")
+    if name not in catalog.component_options():
+        known = catalog.config_groups(catalog.search_path())[group]
+        raise ConfigError(f"{name}: no such option with a component. {suggest(option, known)}")
+    node = OmegaConf.select(_composed((name,)), group)
+    nodes = [node] if "_target_" in node else list(node.values())
+    classes = tuple(component_class(group, each["_target_"]) for each in nodes)
+    return Target(name, classes, group, (name,))
+
+
+def _class(name: str) -> Target:
+    """Return the target that a class such as "mine.MyModel" names."""
+    if "." not in name:
+        raise ConfigError(
+            f"{name}: name a class as module.Class, or an option as group=option. {suggest(name, catalog.component_options())}"
+        )
+    try:
+        cls = component_class("", name)
+    except ConfigError as error:
+        raise ConfigError(str(error).removeprefix("._target_=")) from error
+    group = KINDS[_kind(name, cls)][1]
+    if group == "measures":
+        key = f"measures.{OWN_MEASURE}"
+        return Target(name, (cls,), key, (f"+{key}._target_={name}",))
+    return Target(name, (cls,), group, (f"~{group}", f"+{group}._target_={name}"))
+
+
+def _kind(name: str, cls: type) -> str:
+    for kind, (base, _) in KINDS.items():
+        if issubclass(cls, base):
+            return kind
+    bases = ", ".join(f"{base.__module__}.{base.__name__}" for base, _ in KINDS.values())
+    raise ConfigError(f"{name}: is no component; derive it from one of {bases}")
+
+
+def _whole(target: Target, word: str) -> str:
+    """Return an override of the user by its whole key: a bare field is one of the target."""
+    name, equals, value = word.partition("=")
+    if not equals:
+        raise ConfigError(f"{word}: must be field=value, or an override of the trial that it is tried in, such as data=modular")
+    if "." in name or name in (*catalog.COMPONENT_GROUPS, "train", "seed"):
+        return word
+    cls = target.classes[0]
+    known = [field.name for field in dataclasses.fields(cls)]
+    if name not in known:
+        raise ConfigError(f"{word}: {cls.__name__} has no field '{name}'. {suggest(name, known)}".rstrip())
+    return f"++{target.key}.{name}={value}"
+
+
+def _compose(target: Target, partners: Sequence[str], given: Sequence[str]) -> Leaves:
+    """Return the leaves of a trial: the target and its partners, small where the user has not said how large."""
+    chosen = [*target.choice, *given]
+    keys = {word.partition("=")[0].lstrip("+") for word in chosen}
+    config = _composed((*(word for word in partners if not {word.partition("=")[0], word.partition(".")[0]} & keys), *chosen))
+    if target.name not in target.choice:
+        _complete(config, target)
+    leaves = resolved(typed(config))
+    if leaves["train.dtype"] != "float64":
+        raise ConfigError(f"train.dtype={leaves['train.dtype']}: must be float64 in a check, which tells rounding from mistakes")
+    declared = declarations(leaves)
+    return {
+        key: value if key in keys or key.startswith("train.") else shrunk(declared[key], value) for key, value in leaves.items()
+    }
+
+
+def _complete(config: DictConfig, target: Target) -> None:
+    """Give the fields of a class that have no value one."""
+    (cls,), node = target.classes, OmegaConf.select(config, target.key)
+    OmegaConf.set_struct(config, False)
+    hints = get_type_hints(cls)
+    for field in dataclasses.fields(cls):
+        if field.name not in node and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
+            declared = field.metadata.get("leaf", Leaf(""))
+            node[field.name] = small_value(f"{target.name}.{field.name}", declared, hints[field.name])
+
+
+def _composed(overrides: Sequence[str]) -> DictConfig:
+    """Return the config of a trial; config groups of the working directory count.
+
+    Raises:
+        ConfigError: a mistake in the overrides.
+    """
+    register()
+    offer("contract", {"defaults": ["ddlab", "_self_"]})
+    base = catalog.shipped("configs") / "ddlab.yaml"
+    read_checked(base, overrides)
+    directories = catalog.search_path()
+    search = ",".join(quoted(f"file://{directory}") for directory in directories)
+    GlobalHydra.instance().clear()
+    try:
+        for override in OverridesParser.create().parse_overrides(list(overrides)):
+            if override.is_sweep_override():
+                raise ConfigError(f"{str(override.input_line).lstrip('+')}: is a sweep; a component is checked at one value")
+        with initialize_config_dir(str(directories[0]), **version_base()):
+            return compose("contract", overrides=[f"hydra.searchpath=[{search}]", *overrides])
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(explain(error, base, overrides)) from error

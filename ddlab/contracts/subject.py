@@ -1,0 +1,120 @@
+"""A component under test, and the trials that try it: alone, and together with others."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+from ddlab.config import Leaves, build, build_measures, declarations, hyper_keys, width_key
+from ddlab.contracts.engine import Solved, Trained
+from ddlab.contracts.values import other_values
+from ddlab.plan import Size
+from ddlab.sweeper import settle
+
+# Kinds of components. A feature model is linear in its parameters, so that it can be solved, too; a measure of the solver reads
+# what only that knows.
+DATA, MODEL, FEATURE_MODEL, OPTIMIZER = "data set", "model", "feature model", "optimizer"
+CLOSED_FORM, MEASURE, SOLVER_MEASURE = "closed form", "measure", "measure of the solver"
+
+
+@dataclasses.dataclass(frozen=True)
+class Subject:
+    """A component and the trials that try it.
+
+    Attributes:
+        name: as the user gave it.
+        kind: what it is.
+        key: where it stands in the config.
+        leaves: of the trial around it.
+        solved: of that trial solved in closed form; None where it cannot be.
+    """
+
+    name: str
+    kind: str
+    key: str
+    leaves: Leaves
+    solved: Leaves | None = None
+
+    @cached_property
+    def component(self) -> Any:
+        """The data set, model or optimizer."""
+        return build(self.leaves, self.key)
+
+    @cached_property
+    def num_values(self) -> int:
+        """How many numbers its measures say that they give at an eval point."""
+        return sum(measure.num_values(self.size.num_outputs) for measure in build_measures(self.leaves))
+
+    @cached_property
+    def size(self) -> Size:
+        """What the planner counts."""
+        return settle(self.leaves)[1]
+
+    @cached_property
+    def trials(self) -> list[Leaves]:
+        """Trials of one pack: that of the subject, one of another learning rate, and wider ones whose every number is another."""
+        leaves = self.leaves
+        keys = (*hyper_keys(leaves), "seed")
+        return [leaves, _others(leaves, ["optimizer.learning_rate"]), _others(leaves, keys), _others(leaves, keys, 1)]
+
+    @cached_property
+    def pack(self) -> Trained:
+        """All trials in one program."""
+        return Trained(self.trials)
+
+    @cached_property
+    def alone(self) -> Trained:
+        """The subject's trial by itself."""
+        return Trained(self.trials[:1])
+
+    @cached_property
+    def padded(self) -> dict[int, Trained]:
+        """The trials of the pack that are narrower than its widest, by their index, each by itself."""
+        width = width_key(self.leaves)
+        widest = max(trial[width] for trial in self.trials) if width else 0
+        narrow = [index for index, trial in enumerate(self.trials) if width and trial[width] < widest]
+        return {index: Trained([self.trials[index]]) if index else self.alone for index in narrow}
+
+    @cached_property
+    def pack_of_other_values(self) -> Trained:
+        """Trials as wide as those of the pack, whose other numbers are different."""
+        return Trained([_others(trial, _numbers(trial)) for trial in self.trials])
+
+    @cached_property
+    def problem(self) -> Solved:
+        """The subject's trial solved together with wider ones, and with others of each width."""
+        return Solved(self._problem)
+
+    @cached_property
+    def problem_alone(self) -> Solved:
+        """The subject's trial solved by itself."""
+        return Solved([self._problem[0][:1]])
+
+    @cached_property
+    def problem_of_other_values(self) -> Solved:
+        """Trials as wide as those of the problem, whose other numbers are different."""
+        return Solved([[_others(trial, _numbers(trial)) for trial in at_width] for at_width in self._problem])
+
+    @cached_property
+    def _problem(self) -> list[list[Leaves]]:
+        """Leaves of the trials of a problem, [W][L]; those of one problem have the same draws of the model."""
+        assert self.solved is not None
+        width = width_key(self.solved)
+        assert width is not None
+        own = [key for key in _numbers(self.solved) if not key.startswith("model.")]
+        widths = [self.solved[width], *other_values(declarations(self.solved)[width], self.solved[width])]
+        return [[{**trial, width: value} for trial in (self.solved, _others(self.solved, own))] for value in widths]
+
+
+def _numbers(leaves: Leaves) -> list[str]:
+    """Return the traced leaves beside the width."""
+    return [key for key in hyper_keys(leaves) if key != width_key(leaves)]
+
+
+def _others(leaves: Leaves, keys: Sequence[str], which: int = 0) -> Leaves:
+    """Return leaves with other values of some keys, where those may have others."""
+    declared = declarations(leaves)
+    found = {key: other_values(declared[key], leaves[key]) for key in keys if key in leaves}
+    return {**leaves, **{key: values[min(which, len(values) - 1)] for key, values in found.items() if values}}

@@ -1,0 +1,79 @@
+"""Data sets of a user's own: a sound one, and others that break one rule each. A docstring says how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ddlab.config import Mark, leaf
+from ddlab.data import Dataset, DataSource, Spec
+
+
+@dataclass(frozen=True)
+class SoundData(DataSource):
+    """It keeps every rule."""
+
+    num_train: int = leaf("training examples", low=1)
+    noise: float = leaf("size of the noise of the targets", Mark.TRACED, low=0)
+
+    OF_TARGETS = frozenset({"noise"})
+    NESTED_BY = "num_train"
+
+    def load(self):
+        inputs, test_inputs = self.inputs(self.num_train), self.inputs(self.num_test)
+        targets = np.sin(inputs) + self.noise
+        return Dataset(inputs, targets, test_inputs, np.sin(test_inputs), 1, noise_variance=0.0)
+
+    num_test = 5
+
+    def inputs(self, num):
+        return np.arange(num, dtype=float)[:, None]
+
+
+class SaysOtherwise(SoundData):
+    """describe() is wrong."""
+
+    def describe(self):
+        return Spec(self.num_train + 1, self.num_test, (1,), 1, regression=True)
+
+
+class OtherEachTime(SoundData):
+    """It counts how often it is loaded."""
+
+    loads = [0]
+
+    def inputs(self, num):
+        self.loads[0] += 1
+        return super().inputs(num) + self.loads[0]
+
+
+class OtherInEachProcess(SoundData):
+    """It draws from Python's hash, which is salted."""
+
+    def inputs(self, num):
+        return super().inputs(num) + hash("inputs") % 1000
+
+
+class ShapedByNoise(SoundData):
+    """A traced field decides how many test examples there are."""
+
+    OF_TARGETS = frozenset()
+
+    @property
+    def num_test(self):
+        return 3 + int(10 * self.noise)
+
+
+class NoiseInInputs(SoundData):
+    """A field of OF_TARGETS changes the inputs."""
+
+    def inputs(self, num):
+        return super().inputs(num) * (1 + self.noise)
+
+
+class NotNested(SoundData):
+    """Smaller training sets are the last examples of larger ones."""
+
+    def inputs(self, num):
+        return super().inputs(num)[::-1]

@@ -1,0 +1,67 @@
+"""A component that breaks a rule is found to break that rule, and no other."""
+
+from __future__ import annotations
+
+import pytest
+
+from ddlab.contracts import RULES, Status, check, compose_subject
+from tests.contracts import broken, broken_data
+
+pytestmark = pytest.mark.numeric
+
+# What draws numbers on the host breaks all that needs one run to be like another.
+BREAKS = {
+    "CountsOtherwise": {"training.has_the_parameters_that_are_planned"},
+    "BeginsOtherwise": {"training.begins_alike"},
+    "Wakes": {"training.stays_dead_where_padded"},
+    "CountsPadding": {"training.is_the_same_in_a_pack"},
+    "WrongGradient": {"training.follows_its_gradient"},
+    "CompilesAnew": {"training.compiles_once"},
+    "NeedsTheCPU": {"training.lowers"},
+    "NotFinite": {"training.begins_finite"},
+    "AsksTheHost": {"training.is_the_same_in_a_pack", "training.follows_its_gradient", "training.resumes", "training.lowers"},
+    "FeaturesOfTheirNumber": {"training.is_the_same_in_a_pack", "solving.is_the_same_in_a_problem"},
+    "KeepsItsRate": {"optimizers.has_a_state_of_any_learning_rate"},
+    "CountsEntries": {"training.is_the_same_in_a_pack"},
+    "ChangesItsState": {"training.begins_finite"},
+    "CountsModes": {"solving.is_the_same_in_a_problem"},
+    "NoFiniteSolution": {"solving.is_finite"},
+    "CompiledAnew": {"solving.compiles_once"},
+    "FilterOfTheCPU": {"solving.lowers"},
+    "Miscounts": {"measures.counts_its_values"},
+    "AveragesPadding": {"measures.is_the_same_in_a_pack"},
+    "UndefinedAtFirst": {"measures.begins_finite"},
+    "MeasuresTheHost": {"measures.is_the_same_in_a_pack", "measures.is_the_same_again", "training.lowers"},
+    "SaysOtherwise": {"data.is_described_as_it_is"},
+    "OtherEachTime": {
+        "data.is_the_same_each_time",
+        "data.is_the_same_in_another_process",
+        "data.has_targets_apart",
+        "data.is_nested",
+    },
+    "OtherInEachProcess": {"data.is_the_same_in_another_process"},
+    "ShapedByNoise": {"data.has_one_shape"},
+    "NoiseInInputs": {"data.has_targets_apart"},
+    "NotNested": {"data.is_nested"},
+}
+# Of one input and one output, which compile fastest.
+SMALL = ("data=interval", "train.loss=mse")
+
+
+def name_of(rule):
+    return f"{rule.__module__.rpartition('.')[2]}.{rule.__name__}"
+
+
+@pytest.mark.parametrize("name", BREAKS)
+def test_a_component_breaks_exactly_the_rules_that_it_is_made_to_break(name):
+    cls = getattr(broken, name, None) or getattr(broken_data, name)
+    subject = compose_subject(f"{cls.__module__}.{name}", SMALL if cls.__module__ == broken.__name__ else ())
+    found = list(check(subject))
+    reasons = {name_of(rule): verdict.reason for rule, verdict in found if verdict.status is Status.BROKEN}
+    assert reasons.keys() == BREAKS[name], reasons
+    assert all(verdict.reason for _, verdict in found if verdict.status is not Status.KEPT)
+
+
+def test_every_rule_is_broken_by_one():
+    every = {name_of(rule) for rules in RULES.values() for rule in rules}
+    assert every == set().union(*BREAKS.values())

@@ -1,0 +1,40 @@
+"""The number of parameters of each shipped model is that of its formula."""
+
+from __future__ import annotations
+
+import pytest
+
+from ddlab import catalog
+from ddlab.config import build
+from ddlab.contracts import compose_subject
+from ddlab.data import describe
+from ddlab.models.inputs import num_features
+
+
+def of_readout(model, _d, k):
+    return model.width * k
+
+
+def of_mlp(model, d, k):
+    inner = (model.depth - 1) * (model.width + model.bias) * model.width
+    return (d + model.bias) * model.width + inner + (model.width + model.bias) * k
+
+
+# Parameters of a model with K outputs on inputs of d features.
+FORMULAS = {
+    "legendre": of_readout,
+    "linear": of_readout,
+    "mlp": of_mlp,
+    "quadratic_mlp": lambda model, d, k: model.width * (d + k),
+    "random_features": of_readout,
+}
+# Fields that decide how many there are.
+CASES = {"mlp": [("depth=1", "width=1"), ("depth=4", "width=33"), ("depth=3", "bias=false"), ("depth=2", "data=modular")]}
+MODELS = [name.partition("=")[2] for name in catalog.component_options() if name.startswith("model=")]
+
+
+@pytest.mark.parametrize(("name", "words"), [(name, words) for name in MODELS for words in CASES.get(name, [("width=7",)])])
+def test_a_model_has_the_parameters_of_its_formula(name, words):
+    subject = compose_subject(f"model={name}", words)
+    spec = describe(build(subject.leaves, "data"))
+    assert subject.size.num_params == FORMULAS[name](subject.component, num_features(spec), spec.num_outputs)

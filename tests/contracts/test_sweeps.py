@@ -1,0 +1,53 @@
+"""The programs of every shipped sweep lower for CUDA and TPU, and call nothing that only a CPU has."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from ddlab import catalog
+from ddlab.composition import quoted, version_base
+from ddlab.config import declarations, register, traced_keys
+from ddlab.contracts.engine import Solved, Trained
+from ddlab.contracts.values import MOST, shrunk
+from ddlab.plan import is_exact
+from ddlab.sweeper import Composer, compose_sweep
+
+SWEEPS = {path.stem: path for path in sorted(catalog.shipped("sweeps").glob("*.yaml"))}
+
+
+def programs_of(name):
+    """Return the leaves of one small trial for each program of a sweep, whatever its sizes and traced numbers are."""
+    register()
+    directory = quoted(f"file://{catalog.shipped('configs')}")
+    search = f"hydra.searchpath=[{directory}]"
+    with initialize_config_dir(str(SWEEPS[name].parent), **version_base()):
+        composed = partial(compose, name, return_hydra_config=True)
+        groups = catalog.config_groups([catalog.shipped("configs"), catalog.shipped("sweeps")])
+        sweep = compose_sweep(Composer(lambda words: composed(overrides=[search, *words]), groups), [])
+    found = {}
+    for part in sweep.parts:
+        for key, values in {"seed": [part.base["seed"]], **part.axes}.items():
+            for value in values:
+                point = part.followed({key: value})
+                leaves = small(part.at(point) if part.at else {**part.base, **point})
+                traced = traced_keys(leaves)
+                found[repr(sorted((key, value) for key, value in leaves.items() if key not in traced))] = leaves
+    return list(found.values())
+
+
+def small(leaves):
+    declared = declarations(leaves)
+    cut = {key: value if key.startswith("train.") else shrunk(declared[key], value) for key, value in leaves.items()}
+    batch = leaves["train.batch_size"]
+    return {**cut, "train.batch_size": batch and min(batch, MOST // 2)}
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_programs_of_a_sweep_lower_for_accelerators(name):
+    programs = programs_of(name)
+    assert programs
+    for leaves in programs:
+        assert "stablehlo" in (Solved([[leaves]]) if is_exact(leaves) else Trained([leaves])).text
