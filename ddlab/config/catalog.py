@@ -8,6 +8,9 @@ from pathlib import Path
 
 from ddlab.errors import ConfigError, suggest
 
+# The config groups whose options are components, or several of them.
+COMPONENT_GROUPS = ("data", "model", "optimizer", "measures")
+
 
 def shipped(kind: str) -> Path:
     """Return the directory of shipped "configs" or "sweeps": inside the package of a wheel, else beside it in a checkout."""
@@ -36,6 +39,12 @@ def config_groups(directories: Iterable[Path]) -> dict[str, list[str]]:
         for file in directory.glob("*/*.yaml"):
             found.setdefault(file.parent.name, set()).add(file.stem)
     return {group: sorted(options) for group, options in sorted(found.items())}
+
+
+def component_options() -> list[str]:
+    """Return every option of a config group that holds a component, such as "model=mlp"."""
+    groups = config_groups(search_path())
+    return [f"{group}={option}" for group in COMPONENT_GROUPS for option in groups.get(group, ()) if option != "none"]
 
 
 def find_sweep(name: str) -> Path:

@@ -17,19 +17,23 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from ddlab import catalog
-from ddlab.composition import explain, quoted, version_base
-from ddlab.config import Leaf, Leaves, build, check, component_class, declarations, offer, register, resolved, typed
-from ddlab.config_files import read_checked
+from ddlab.compose.explain import explain
+from ddlab.compose.files import read_checked
+from ddlab.compose.hydra import quoted, version_base
+from ddlab.compose.schema import offer, register
+from ddlab.compose.typed import resolved, typed
+from ddlab.config import catalog
+from ddlab.config.components import TARGET, component_class, public_name
+from ddlab.config.declare import declared
+from ddlab.config.trial import Leaves, build, check, declarations
 from ddlab.contracts.subject import CLOSED_FORM, DATA, FEATURE_MODEL, MEASURE, MODEL, OPTIMIZER, SOLVER_MEASURE, Subject
 from ddlab.contracts.values import shrunk, small_value
 from ddlab.data import DataSource, describe
 from ddlab.errors import ComponentError, ConfigError, DdlabError, suggest
-from ddlab.filters import SpectralFilter
 from ddlab.measures import Measure
 from ddlab.models import FeatureModel, Model
-from ddlab.optimizers import Optimizer
-from ddlab.sweeper import settle
+from ddlab.optimizers import Optimizer, SpectralFilter
+from ddlab.run.settle import settle
 
 # The base class of each kind of component, and the config group that it stands in.
 KINDS: dict[str, tuple[Any, str]] = {
@@ -86,7 +90,7 @@ class Target:
     @property
     def kind(self) -> str:
         """What it is."""
-        reads_spectrum = any(getattr(cls, "needs_spectrum", False) for cls in self.classes)
+        reads_spectrum = any(issubclass(cls, Measure) and cls.needs_spectrum for cls in self.classes)
         return SOLVER_MEASURE if reads_spectrum else _kind(self.name, self.classes[0])
 
 
@@ -104,15 +108,15 @@ def compose_subject(name: str, words: Sequence[str] = ()) -> Subject:
     target = _option(name) if "=" in name else _class(name)
     given = tuple(_whole(target, word) for word in words)
     if target.kind == DATA:
-        leaves = _compose(target, TRAINED, given)
-        check(leaves)
+        source = _compose(target, TRAINED, given)
+        check(source)
         with suppress(ComponentError):  # what is wrong in its own code is for the rules to say
-            describe(build(leaves, "data"))
-        return Subject(name, DATA, "data", leaves)
+            describe(build(source, "data"))
+        return Subject(name, DATA, "data", source)
     errors = []
     for trained, solved in PARTNERS[target.kind]:
         try:
-            ways = [settle(_compose(target, words, given))[0] if words else None for words in (trained, solved)]
+            ways = [settle(_compose(target, words, given)).leaves if words else None for words in (trained, solved)]
         except DdlabError as error:
             errors.append(error)
             continue
@@ -135,8 +139,8 @@ def _option(name: str) -> Target:
         known = catalog.config_groups(catalog.search_path())[group]
         raise ConfigError(f"{name}: no such option with a component. {suggest(option, known)}")
     node = OmegaConf.select(_composed((name,)), group)
-    nodes = [node] if "_target_" in node else list(node.values())
-    classes = tuple(component_class(group, each["_target_"]) for each in nodes)
+    nodes = [node] if TARGET in node else list(node.values())
+    classes = tuple(component_class(group, each[TARGET]) for each in nodes)
     return Target(name, classes, group, (name,))
 
 
@@ -149,19 +153,19 @@ def _class(name: str) -> Target:
     try:
         cls = component_class("", name)
     except ConfigError as error:
-        raise ConfigError(str(error).removeprefix("._target_=")) from error
+        raise ConfigError(str(error).removeprefix(f".{TARGET}=")) from error
     group = KINDS[_kind(name, cls)][1]
     if group == "measures":
         key = f"measures.{OWN_MEASURE}"
-        return Target(name, (cls,), key, (f"+{key}._target_={name}",))
-    return Target(name, (cls,), group, (f"~{group}", f"+{group}._target_={name}"))
+        return Target(name, (cls,), key, (f"+{key}.{TARGET}={name}",))
+    return Target(name, (cls,), group, (f"~{group}", f"+{group}.{TARGET}={name}"))
 
 
 def _kind(name: str, cls: type) -> str:
     for kind, (base, _) in KINDS.items():
         if issubclass(cls, base):
             return kind
-    bases = ", ".join(f"{base.__module__}.{base.__name__}" for base, _ in KINDS.values())
+    bases = ", ".join(map(public_name, BASES))
     raise ConfigError(f"{name}: is no component; derive it from one of {bases}")
 
 
@@ -189,10 +193,8 @@ def _compose(target: Target, partners: Sequence[str], given: Sequence[str]) -> L
     leaves = resolved(typed(config))
     if leaves["train.dtype"] != "float64":
         raise ConfigError(f"train.dtype={leaves['train.dtype']}: must be float64 in a check, which tells rounding from mistakes")
-    declared = declarations(leaves)
-    return {
-        key: value if key in keys or key.startswith("train.") else shrunk(declared[key], value) for key, value in leaves.items()
-    }
+    kept = {key for key in leaves if key in keys or key.startswith("train.")}
+    return {key: value if key in kept else shrunk(declarations(leaves)[key], value) for key, value in leaves.items()}
 
 
 def _complete(config: DictConfig, target: Target) -> None:
@@ -202,8 +204,7 @@ def _complete(config: DictConfig, target: Target) -> None:
     hints = get_type_hints(cls)
     for field in dataclasses.fields(cls):
         if field.name not in node and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            declared = field.metadata.get("leaf", Leaf(""))
-            node[field.name] = small_value(f"{target.name}.{field.name}", declared, hints[field.name])
+            node[field.name] = small_value(f"{target.name}.{field.name}", declared(cls)[field.name], hints[field.name])
 
 
 def _composed(overrides: Sequence[str]) -> DictConfig:

@@ -15,11 +15,13 @@ from typing import Any
 import jax
 import numpy as np
 
-from ddlab.config import Leaves, build, hyper_keys, train_settings, width_key
-from ddlab.exact import make_problem, make_solver
+from ddlab.config.trial import Leaves, build, hyper_keys, train_settings, widest
+from ddlab.data.loader import Loader
+from ddlab.devices.local import precision
 from ddlab.optimizers import SGD
-from ddlab.prepare import Loader, precision
-from ddlab.train import State, make_inputs, make_program
+from ddlab.solving.problem import make_problem
+from ddlab.solving.solver import make_solver
+from ddlab.training.program import State, make_inputs, make_program
 
 PLATFORMS = ("cuda", "tpu")
 # Four fifths of the time of compiling go into making programs fast; these run for a moment.
@@ -61,13 +63,11 @@ class Trained:
     """
 
     def __init__(self, trials: Sequence[Leaves]):
-        width = width_key(trials[0])
         datasets = Loader().load(trials)
         self.traces = {"init": 0, "advance": 0, "evaluate": 0}
         self._first_trial, self._settings = trials[0], train_settings(trials[0])
         with precision(self._settings):
-            widest = max(trials, key=lambda leaves: leaves[width]) if width else trials[0]
-            self._program = make_program(widest, datasets[0])
+            self._program = make_program(widest(trials), datasets[0])
             self._inputs = make_inputs(trials, datasets)
 
     @cached_property

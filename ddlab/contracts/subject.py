@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from ddlab.config import Leaves, build, build_measures, declarations, hyper_keys, width_key
+from ddlab.config.trial import Leaves, build, build_measures, declarations, hyper_keys, seeds, widest, width_key
 from ddlab.contracts.engine import Solved, Trained
 from ddlab.contracts.values import other_values
-from ddlab.plan import Size
-from ddlab.sweeper import settle
+from ddlab.plan.shapes import Size
+from ddlab.run.settle import settle
 
 # Kinds of components. A feature model is linear in its parameters, so that it can be solved, too; a measure of the solver reads
 # what only that knows.
@@ -50,13 +50,13 @@ class Subject:
     @cached_property
     def size(self) -> Size:
         """What the planner counts."""
-        return settle(self.leaves)[1]
+        return settle(self.leaves).size
 
     @cached_property
     def trials(self) -> list[Leaves]:
         """Trials of one pack: that of the subject, one of another learning rate, and wider ones whose every number is another."""
         leaves = self.leaves
-        keys = (*hyper_keys(leaves), "seed")
+        keys = [*hyper_keys(leaves), *(key for key in seeds(leaves) if not key.startswith("data."))]
         return [leaves, _others(leaves, ["optimizer.learning_rate"]), _others(leaves, keys), _others(leaves, keys, 1)]
 
     @cached_property
@@ -72,9 +72,8 @@ class Subject:
     @cached_property
     def padded(self) -> dict[int, Trained]:
         """The trials of the pack that are narrower than its widest, by their index, each by itself."""
-        width = width_key(self.leaves)
-        widest = max(trial[width] for trial in self.trials) if width else 0
-        narrow = [index for index, trial in enumerate(self.trials) if width and trial[width] < widest]
+        width, most = width_key(self.leaves), widest(self.trials)
+        narrow = [index for index, trial in enumerate(self.trials) if width and trial[width] < most[width]]
         return {index: Trained([self.trials[index]]) if index else self.alone for index in narrow}
 
     @cached_property

@@ -7,7 +7,7 @@ import types
 from collections.abc import Iterator
 from typing import Any, Union, get_args, get_origin
 
-from ddlab.config import Leaf, Mark
+from ddlab.config.declare import Leaf, Mark
 from ddlab.errors import ConfigError
 
 # The units of the trial that is tried, how much wider each of its neighbours in the pack is, and the most of any other size.
@@ -51,14 +51,14 @@ def _guesses(declared: Leaf, kind: Any) -> Iterator[Any]:
 
 def shrunk(declared: Leaf, value: Any) -> Any:
     """Return a value that keeps arrays and loops small: whole numbers that decide shapes or code are cut."""
-    if declared.mark is Mark.TRACED or not isinstance(value, int) or isinstance(value, bool):
+    if declared.mark not in (Mark.STATIC, Mark.WIDTH) or not isinstance(value, int) or isinstance(value, bool):
         return value
     small = min(value, WIDTH if declared.mark is Mark.WIDTH else MOST)
     return small if _allowed(declared, small) else value
 
 
 def other_values(declared: Leaf, value: Any) -> list[Any]:
-    """Return two other values that a leaf of mark TRACED or WIDTH may have in the same pack; fewer where there are none."""
+    """Return two other values that a leaf of mark TRACED, WIDTH or HOST may have in the same pack; fewer where there are none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return []
     guesses: list[Any]

@@ -12,10 +12,9 @@ import optax
 from flax import nnx
 
 from ddlab.config import Mark, leaf
-from ddlab.filters import SpectralFilter
 from ddlab.measures import Measure
 from ddlab.models import Columns, FeatureModel, Init, Model, matmul
-from ddlab.optimizers import Optimizer
+from ddlab.optimizers import Optimizer, SpectralFilter
 
 
 def cpu_only(numbers):

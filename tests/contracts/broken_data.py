@@ -15,9 +15,8 @@ class SoundData(DataSource):
     """It keeps every rule."""
 
     num_train: int = leaf("training examples", low=1)
-    noise: float = leaf("size of the noise of the targets", Mark.TRACED, low=0)
+    noise: float = leaf("size of the noise of the targets", Mark.HOST, low=0, targets=True)
 
-    OF_TARGETS = frozenset({"noise"})
     NESTED_BY = "num_train"
 
     def load(self):
@@ -55,10 +54,11 @@ class OtherInEachProcess(SoundData):
         return super().inputs(num) + hash("inputs") % 1000
 
 
+@dataclass(frozen=True)
 class ShapedByNoise(SoundData):
-    """A traced field decides how many test examples there are."""
+    """A field of mark HOST decides how many test examples there are."""
 
-    OF_TARGETS = frozenset()
+    noise: float = leaf("also the number of test examples", Mark.HOST, low=0)
 
     @property
     def num_test(self):
@@ -66,7 +66,7 @@ class ShapedByNoise(SoundData):
 
 
 class NoiseInInputs(SoundData):
-    """A field of OF_TARGETS changes the inputs."""
+    """A field of the targets changes the inputs."""
 
     def inputs(self, num):
         return super().inputs(num) * (1 + self.noise)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,25 +9,24 @@ import optax
 import pytest
 from sklearn.datasets import load_digits
 
-from ddlab.config import ALWAYS, build
+from ddlab.config.declare import ALWAYS, declared
+from ddlab.config.trial import build
+from ddlab.contracts import compose_subject
+from ddlab.contracts.engine import Solved
 from ddlab.data import load
-from ddlab.data.base import generator
+from ddlab.data.noise import corrupt
+from ddlab.run.settle import settle
+from ddlab.streams import generator
 from tests.contracts.shipped import components
 from tests.support import leaves_of
 
 pytestmark = pytest.mark.numeric
 
 STEPS = 20
+EIGENVALUES = jnp.array([2.0, 0.5, 0.0])
 
 
-def rates(optimizer):
-    return np.array([optimizer.learning_rate_at(jnp.int32(step), STEPS) for step in range(STEPS)])
-
-
-def without_warmup(optimizer):
-    """The cosine from 1 to 0, without a factor before it."""
-    cosine = jax.vmap(lambda step: optimizer.learning_rate * (0.5 * (1 + jnp.cos(jnp.pi * step / STEPS))))
-    return np.asarray(cosine(jnp.arange(STEPS, dtype=jnp.float32)))
+# --- optimizers ---------------------------------------------------------------------------------------------------------
 
 
 def trajectory(rule):
@@ -44,15 +41,57 @@ def trajectory(rule):
     start = jnp.array([1.0, -2.0, 0.5])
     gradients = jnp.asarray(np.random.default_rng(0).normal(size=(STEPS, 3)), jnp.float32)
     with jax.numpy_dtype_promotion("standard"):
-        return np.asarray(jax.jit(lambda: jax.lax.scan(step, (start, rule.init(start)), gradients))()[1][1])
+        return jax.jit(lambda: jax.lax.scan(step, (start, rule.init(start)), gradients))()[1][1]
 
 
 def steps(optimizer):
     return trajectory(optimizer.make(0.1))
 
 
+def sgd(optimizer):
+    return trajectory(optax.sgd(0.1, optimizer.momentum or None))
+
+
 def adam(optimizer):
     return trajectory(optax.adam(0.1, optimizer.b1, optimizer.b2, optimizer.eps))
+
+
+def rates(optimizer):
+    return [optimizer.learning_rate_at(jnp.int32(step), STEPS) for step in range(STEPS)]
+
+
+def cosine(optimizer):
+    """The cosine from 1 to 0, with nothing before it."""
+    factors = [0.5 * (1 + jnp.cos(jnp.pi * jnp.float32(step) / STEPS)) for step in range(STEPS)]
+    return [optimizer.learning_rate * factor for factor in factors]
+
+
+# --- closed forms: learned and kept share of modes of given eigenvalues, after STEPS steps, of one output ---------------
+
+
+def shares(optimizer):
+    return optimizer.learned_and_kept(EIGENVALUES, 1, jnp.int32(STEPS))
+
+
+def least_squares(_optimizer):
+    return jnp.where(EIGENVALUES > 0, 1.0, 0.0), jnp.where(EIGENVALUES > 0, 0.0, 1.0)
+
+
+def flow(optimizer):
+    kept = jnp.exp(-optimizer.learning_rate * jnp.float32(STEPS) * (2 * EIGENVALUES))
+    return jnp.where(EIGENVALUES > 0, 1 - kept, 0), kept
+
+
+def descent(optimizer):
+    kept = jnp.power(1 - optimizer.learning_rate * (2 * EIGENVALUES), jnp.float32(STEPS))
+    return jnp.where(EIGENVALUES > 0, 1 - kept, 0), kept
+
+
+# --- data and models ----------------------------------------------------------------------------------------------------
+
+
+def train_targets(data):
+    return load(data).train_targets
 
 
 def labels(digits):
@@ -60,29 +99,96 @@ def labels(digits):
     return load_digits(return_X_y=True)[1][generator(digits.seed, "split").permutation(1797)][: digits.num_train]
 
 
+def train_inputs(data):
+    return load(data).train_inputs
+
+
+def standard_normal(data):
+    return generator(data.seed, "inputs").standard_normal((data.num_train, data.num_features))
+
+
+def inputs_of_the_test(data):
+    return load(data).test_inputs
+
+
+def nodes(data):
+    return np.diag(np.full(data.num_features, data.num_features**0.5))
+
+
+def targets_of_the_test(data):
+    return load(data).test_targets[:, 0]
+
+
+def of_every_feature(data):
+    beta = generator(data.target_seed, "target").standard_normal(data.num_features)
+    beta *= data.signal**0.5 / np.linalg.norm(beta)
+    return nodes(data) @ beta
+
+
 # Class and field -> overrides that set the field to `off`, what the component does, and what one without the field does.
 CASES = {
-    ("SGD", "momentum"): ("optimizer=sgd optimizer.momentum=0", steps, lambda _: trajectory(optax.sgd(0.1))),
-    ("SGD", "weight_decay"): ("optimizer=sgd", steps, lambda sgd: trajectory(optax.sgd(0.1, sgd.momentum))),
+    ("SGD", "momentum"): ("optimizer=sgd optimizer.momentum=0", steps, sgd),
+    ("SGD", "nesterov"): ("optimizer=sgd", steps, sgd),
+    ("SGD", "weight_decay"): ("optimizer=sgd", steps, sgd),
     ("Adam", "weight_decay"): ("optimizer=adam", steps, adam),
     ("AdamW", "weight_decay"): ("optimizer=adamw optimizer.weight_decay=0", steps, adam),
-    **{
-        (name, "warmup_steps"): (f"optimizer={name.lower()} optimizer.schedule=cosine", rates, without_warmup)
-        for name in ("SGD", "Adam", "AdamW")
-    },
-    ("Digits", "label_noise"): ("data=digits", lambda data: load(data).train_targets, labels),
+    ("SGD", "warmup_steps"): ("optimizer=sgd optimizer.schedule=cosine", rates, cosine),
+    ("Adam", "warmup_steps"): ("optimizer=adam optimizer.schedule=cosine", rates, cosine),
+    ("AdamW", "warmup_steps"): ("optimizer=adamw optimizer.schedule=cosine", rates, cosine),
+    ("Ridge", "weight_decay"): ("optimizer=ridge", shares, least_squares),
+    ("GradientFlow", "weight_decay"): ("optimizer=gradient_flow", shares, flow),
+    ("GradientDescent", "weight_decay"): ("optimizer=gradient_descent", shares, descent),
+    ("Digits", "label_noise"): ("data=digits", train_targets, labels),
+    ("Gaussian", "eigenvalues"): ("data=gaussian", train_inputs, standard_normal),
+    ("Gaussian", "test_cutoff"): ("data=gaussian", inputs_of_the_test, nodes),
+    ("Gaussian", "num_relevant"): ("data=gaussian", targets_of_the_test, of_every_feature),
+}
+# Fields of which something else says that they do nothing.
+ELSEWHERE = {
+    ("Ridge", "cutoff"): "test_without_a_cutoff_every_mode_is_learned",
+    ("GradientFlow", "cutoff"): "test_without_a_cutoff_every_mode_is_learned",
+    ("GradientDescent", "cutoff"): "test_without_a_cutoff_every_mode_is_learned",
+    ("MNIST1D", "label_noise"): "test_labels_without_noise_stay_as_they_are",
+    ("Npz", "label_noise"): "test_labels_without_noise_stay_as_they_are",
+    ("MLP", "num_params"): "test_without_a_wanted_parameter_count_the_width_stays",
+    ("QuadraticMLP", "num_params"): "test_without_a_wanted_parameter_count_the_width_stays",
 }
 
 
 @pytest.mark.parametrize("case", CASES, ids=".".join)
 def test_a_field_that_is_off_does_nothing(case):
     words, of_component, without_field = CASES[case]
-    leaves = leaves_of(*words.split())
-    component = build(leaves, words.partition("=")[0])
-    assert (type(component).__name__, getattr(component, case[1])) == (case[0], 0)
-    np.testing.assert_array_equal(of_component(component), without_field(component))
+    component = build(leaves_of(*words.split()), words.partition("=")[0])
+    assert type(component).__name__ == case[0]
+    assert declared(type(component))[case[1]].is_off(getattr(component, case[1]))
+    for found, expected in zip(of_component(component), without_field(component), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("convention", ["any", "wrong"])
+def test_labels_without_noise_stay_as_they_are(convention):
+    clean = np.arange(50) % 7
+    np.testing.assert_array_equal(corrupt(clean, 0.0, 7, convention, seed=3), clean)
+
+
+@pytest.mark.parametrize("optimizer", ["ridge", "gradient_flow", "gradient_descent"])
+def test_without_a_cutoff_every_mode_is_learned(optimizer):
+    """As with one that is below every mode."""
+    leaves = compose_subject(f"optimizer={optimizer}").leaves
+    metrics = Solved([[{**leaves, "optimizer.cutoff": cutoff} for cutoff in (0.0, 1e-12)]]).metrics
+    assert metrics.keys() > {"train_loss", "test_loss"}
+    for name, values in metrics.items():
+        np.testing.assert_array_equal(values[0, 0], values[0, 1], err_msg=name)
+
+
+@pytest.mark.parametrize("model", ["mlp", "quadratic_mlp"])
+def test_without_a_wanted_parameter_count_the_width_stays(model):
+    assert (
+        settle(leaves_of("data=modular", "train.batch_size=null", f"model={model}", "model.width=33")).leaves["model.width"] == 33
+    )
 
 
 def test_every_field_that_can_be_off_is_among_them():
-    fields = [(cls, field) for cls in components() for field in dataclasses.fields(cls) if "leaf" in field.metadata]
-    assert {(cls.__name__, field.name) for cls, field in fields if field.metadata["leaf"].off is not ALWAYS} <= CASES.keys()
+    fields = {(cls.__name__, name) for cls in components() for name, leaf in declared(cls).items() if leaf.off is not ALWAYS}
+    assert fields == CASES.keys() | ELSEWHERE.keys()
+    assert set(ELSEWHERE.values()) <= globals().keys()

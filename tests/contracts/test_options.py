@@ -7,23 +7,19 @@ import re
 import numpy as np
 import pytest
 
-from ddlab import catalog
+from ddlab.config import catalog
+from ddlab.config.components import public_name
 from ddlab.contracts import Status, check, compose_subject
 from tests.contracts.shipped import components
 
 pytestmark = pytest.mark.numeric
 
 # Components that ddlab ships and no option names.
-OTHERS = ("ddlab.measures.predictions.Predictions", "ddlab.measures.spectrum.NoiseVariance")
+OTHERS = ("ddlab.measures.Predictions", "ddlab.measures.NoiseVariance")
 # Config groups that hold settings, not components.
 SETTINGS = {"pack", "train"}
 # Rules that say nothing of a component. All others must be kept, not left out.
-SKIPPED = {
-    "data=digits": {"has_targets_apart"},
-    "data=mnist1d": {"has_targets_apart"},
-    "data=modular": {"has_targets_apart"},
-    "data=npz": {"has_targets_apart"},
-}
+SKIPPED = {"data=modular": {"has_targets_apart"}}
 
 
 @pytest.fixture(scope="module")
@@ -47,4 +43,4 @@ def test_every_group_and_every_component_is_among_them():
     assert set(groups) - SETTINGS == set(catalog.COMPONENT_GROUPS)
     texts = [path.read_text() for path in catalog.shipped("configs").glob("*/*.yaml")]
     named = {*OTHERS, *re.findall(r"_target_: ([\w.]+)", " ".join(texts))}
-    assert {f"{cls.__module__}.{cls.__name__}" for cls in components()} == named
+    assert {public_name(cls) for cls in components()} == named

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ddlab import catalog
-from ddlab.config import build
+from ddlab.config import catalog
+from ddlab.config.trial import build
 from ddlab.contracts import compose_subject
 from ddlab.data import describe
 from ddlab.models.inputs import num_features

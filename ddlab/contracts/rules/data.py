@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ddlab.config import Mark
+from ddlab.config.declare import Mark, declared
 from ddlab.contracts.rules.arrays import difference
 from ddlab.contracts.subject import Subject
 from ddlab.contracts.values import other_values
@@ -25,7 +25,7 @@ INPUTS = ("train_inputs", "test_inputs")
 LOADS = """\
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
-from ddlab.config import build
+from ddlab.config.trial import build
 from ddlab.data import load
 print(load(build(json.loads(sys.argv[2]), "data")).checksum)
 """
@@ -56,21 +56,22 @@ def is_the_same_in_another_process(subject: Subject) -> Verdict:
 
 
 def has_one_shape(subject: Subject) -> Verdict:
-    """Traced fields, which may differ within a pack, change no shape."""
-    traced = [field.name for field in dataclasses.fields(subject.component) if _mark(field) is Mark.TRACED]
+    """Fields of mark HOST, which may differ within a pack, change no shape."""
+    host = [name for name, leaf in declared(type(subject.component)).items() if leaf.mark is Mark.HOST]
     spec = load(subject.component).spec
-    for words, dataset in _varied(subject.component, traced):
+    for words, dataset in _varied(subject.component, host):
         if dataset.spec != spec:
             return broken(f"{words}: gives {dataset.spec}, not {spec}")
     return KEPT
 
 
 def has_targets_apart(subject: Subject) -> Verdict:
-    """Fields named in OF_TARGETS leave the inputs alone."""
-    if not subject.component.OF_TARGETS:
-        return skipped("its OF_TARGETS is empty")
+    """Fields that are declared to change targets only leave the inputs alone."""
+    of_targets = [name for name, leaf in declared(type(subject.component)).items() if leaf.targets]
+    if not of_targets:
+        return skipped("it has no field declared with targets=True")
     inputs = _inputs(load(subject.component))
-    for words, dataset in _varied(subject.component, sorted(subject.component.OF_TARGETS)):
+    for words, dataset in _varied(subject.component, of_targets):
         if problem := difference(inputs, _inputs(dataset), ("before", "after"), rounding=0):
             return broken(f"{words}: {problem}")
     return KEPT
@@ -89,9 +90,8 @@ def is_nested(subject: Subject) -> Verdict:
 
 def _varied(source: Any, names: Iterable[str]) -> Iterator[tuple[str, Dataset]]:
     """Yield the data sets that another value of each of some fields gives, and what was changed, in words."""
-    fields = {field.name: field for field in dataclasses.fields(source)}
     for name in names:
-        for value in other_values(fields[name].metadata["leaf"], getattr(source, name))[:1] if name in fields else ():
+        for value in other_values(declared(type(source))[name], getattr(source, name))[:1]:
             try:
                 changed = _with(source, name, value)
             except ConfigError:  # at odds with another field
@@ -105,10 +105,6 @@ def _with(source: Any, name: str, value: Any) -> Any:
     if hasattr(changed, "check"):
         changed.check()
     return changed
-
-
-def _mark(field: dataclasses.Field[Any]) -> Mark | None:
-    return field.metadata["leaf"].mark if "leaf" in field.metadata else None
 
 
 def _inputs(dataset: Dataset) -> dict[str, np.ndarray]:
