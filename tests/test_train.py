@@ -105,16 +105,6 @@ def test_padded_units_are_exactly_zero_at_the_end(packed_and_alone):
             assert not rest.any(), name
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-def test_quadratic_mlp_packed_equals_alone(optimizer, float64):
-    shared = (*MODULAR, *OPTIMIZERS[optimizer], "train.steps=200", "train.num_evals=8", FLOAT64)
-    trials = [leaves_of(*shared, f"model.width={width}") for width in WIDTHS]
-    packed = run_trials(trials)[1]
-    for index, trial in enumerate(trials):
-        for name, values in run_trials([trial])[1].items():
-            np.testing.assert_allclose(packed[name][:, index], values[:, 0], rtol=ROUNDING, err_msg=name)
-
-
 def test_hyper_parameters_of_one_pack_differ_between_its_trials(float64):
     shared = (*SMALL_MNIST, "optimizer=sgd", "model.width=8", "train.steps=20", "train.num_evals=3", FLOAT64)
     varied = ("optimizer.learning_rate=0.5", "optimizer.momentum=0", "model.init_scale=2", "data.label_noise=0.8", "seed=1")
