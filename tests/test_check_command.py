@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ddlab import catalog
 from ddlab.cli import main
-from ddlab.completion import complete
+from ddlab.commands.completion import complete
+from ddlab.config import catalog
 
 BROKEN = "tests.contracts.broken"
 
@@ -27,7 +27,7 @@ def test_a_broken_rule_is_named_with_its_reason(monkeypatch, capfd):
 def test_an_option_that_keeps_every_rule_is_no_failure(capfd):
     assert main(["check", "optimizer=ridge", "model.width=3"]) == 0
     lines = capfd.readouterr().out.splitlines()
-    assert lines[0] == "optimizer=ridge (closed form), tried with data.sphere.Sphere, models.random_features.RandomFeatures"
+    assert lines[0] == "optimizer=ridge (closed form), tried with data.Sphere, models.RandomFeatures"
     assert lines[-1] == "4 kept"
 
 
@@ -51,7 +51,8 @@ def test_without_a_target_every_option_has_a_line(workplace, monkeypatch, capfd)
         (["mine.MyModel"], "mine.MyModel: cannot be imported (No module named 'mine')"),
         ([f"{BROKEN}.Nothing"], f"{BROKEN}.Nothing: cannot be imported (module '{BROKEN}' has no attribute 'Nothing')"),
         ([f"{BROKEN}.Network"], f"{BROKEN}.Network: must be a dataclass; its fields are the component's config"),
-        (["ddlab.data.Spec"], "ddlab.data.Spec: is no component; derive it from one of ddlab.data.base.DataSource,"),
+        (["ddlab.data.Spec"], "ddlab.data.Spec: is no component; derive it from one of ddlab.data.DataSource,"),
+        (["ddlab.data.npz.Npz"], "ddlab.data.npz.Npz: goes by its public name, ddlab.data.Npz"),
         (["mlp"], "mlp: name a class as module.Class, or an option as group=option. did you mean 'model=mlp'?"),
         (["model=mpl"], "model=mpl: no such option with a component. did you mean 'mlp'?"),
         (["train=exact"], "train=exact: no config group of components. known: data, measures, model, optimizer"),
@@ -68,7 +69,7 @@ def test_without_a_target_every_option_has_a_line(workplace, monkeypatch, capfd)
         (["data=digits", "num_train=5000"], "data.num_train=5000: must be at least 1 and at most 1796"),
         (["data=npz", "path=/nothing"], "data.path=/nothing: No such file or directory"),
         (["data=npz"], "data.path: has no value; give data.path=VALUE"),
-        (["ddlab.data.npz.Npz"], "ddlab.data.npz.Npz.path: has no value; give path=VALUE (str: the .npz file)"),
+        (["ddlab.data.Npz"], "ddlab.data.Npz.path: has no value; give path=VALUE (str: the .npz file)"),
     ],
 )
 def test_a_mistake_is_one_line(words, expected, capfd):

@@ -12,6 +12,7 @@ COMMANDS = {
     "status": ("[NAME]", "how far a sweep is; without a name, what is stored"),
     "report": ("NAME [key=value ...]", "figures, tables and a page from the stored metrics"),
     "verify": ("NAME", "the paper's claims, each checked against the stored metrics"),
+    "check": ("[TARGET]", "the rules that components keep, tried out: on yours, or on all that ddlab ships"),
     "completion": ("bash|zsh|fish", 'shell completion:  eval "$(ddlab completion bash)"'),
 }
 

@@ -88,7 +88,7 @@ def _candidates(words: Sequence[str], current: str) -> list[str]:
     command, *rest = words
     if current.startswith("-"):
         return _flags(command)
-    if not rest:
+    if not rest or command == "check":
         return _names(command)
     if command in ("plan", "sweep"):
         return _overrides(rest[0], rest[1:], current)
@@ -104,6 +104,8 @@ def _names(command: str) -> list[str]:
         return list(catalog.sweep_files())
     if command in ("status", "report", "verify"):
         return list(catalog.stored_sweeps())
+    if command == "check":
+        return catalog.component_options()
     return list(SCRIPTS) if command == "completion" else []
 
 
