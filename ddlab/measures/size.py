@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ddlab.config.trial import Leaves, build_measures, train_settings
 
-# Metrics that every trial has.
+# Losses and errors that every trial has, at most: real targets have no error, but their excess risk.
 NUM_LOSSES = 4
 
 
