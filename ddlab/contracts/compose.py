@@ -51,8 +51,10 @@ OWN_MEASURE = "checked"
 
 # The rest of the trial: how it is trained, or solved; what it is trained on, and what solves it, where it is not about that.
 STEPS = 24
-TRAINED = ("measures=none", f"train.steps={STEPS}", "train.num_evals=2", "train.batch_size=null", "train.dtype=float64")
-SOLVED = ("measures=none", "train=exact", f"train.steps={STEPS}", "train.num_evals=3")
+# Eval points at the start, half-way and at the end.
+EVALS = ("train.num_evals=3", "train.eval_spacing=linear")
+TRAINED = ("measures=none", f"train.steps={STEPS}", *EVALS, "train.batch_size=null", "train.dtype=float64")
+SOLVED = ("measures=none", "train=exact", f"train.steps={STEPS}", *EVALS)
 SGD = ("optimizer=sgd", "optimizer.learning_rate=0.1")
 FLOW = ("optimizer=gradient_flow", "optimizer.learning_rate=0.1")
 NETWORK = ("data=digits", "model=mlp")

@@ -21,7 +21,7 @@ from ddlab.devices.local import precision
 from ddlab.optimizers import SGD
 from ddlab.solving.problem import make_problem
 from ddlab.solving.solver import make_solver
-from ddlab.training.program import State, make_inputs, make_program
+from ddlab.training.program import State, TrialState, make_inputs, make_program
 
 PLATFORMS = ("cuda", "tpu")
 # Four fifths of the time of compiling go into making programs fast; these run for a moment.
@@ -71,36 +71,37 @@ class Trained:
             self._inputs = make_inputs(trials, datasets)
 
     @cached_property
-    def begun(self) -> State:
+    def begun(self) -> TrialState:
         """The shapes of the state before training; nothing is computed."""
         with precision(self._settings):
-            return jax.eval_shape(self._traced["init"], self._inputs)
+            state: State = jax.eval_shape(self._traced["init"], self._inputs)
+        return state.trial
 
-    @cached_property
-    def first(self) -> State:
+    @property
+    def first(self) -> TrialState:
         """The state before training."""
-        return self._call("init", self._inputs)
+        return self._first.trial
 
-    @cached_property
-    def last(self) -> State:
+    @property
+    def last(self) -> TrialState:
         """The state after training without a stop."""
-        return self._advanced(self.first, self._settings.steps)
+        return self._last.trial
 
     @cached_property
-    def resumed(self) -> State:
+    def resumed(self) -> TrialState:
         """The state after training that was stopped half-way."""
-        return self._advanced(self._middle, self._settings.steps)
+        return self._advanced(self._middle, self._settings.steps).trial
 
     @cached_property
     def metrics(self) -> Metrics:
         """Name -> [E, T] (or [E, T, n]), before training, half-way and at the end."""
-        found = [self._evaluated(state) for state in (self.first, self._middle, self.last)]
+        found = [self._evaluated(state) for state in (self._first, self._middle, self._last)]
         return {name: np.stack([metrics[name] for metrics in found]) for name in found[0]}
 
     @property
     def last_metrics(self) -> Metrics:
         """Name -> [T] (or [T, n]), at the end, computed anew."""
-        return self._evaluated(self.last)
+        return self._evaluated(self._last)
 
     @cached_property
     def gradient(self) -> Any | None:
@@ -109,12 +110,13 @@ class Trained:
         plain = isinstance(optimizer, SGD) and optimizer.weight_decay == optimizer.warmup_steps == 0
         if not plain or self._settings.batch_size is not None:
             return None
-        moved = self._advanced(self.first, 1).params
+        moved = self._advanced(self._first, 1).trial.params
         return jax.tree.map(lambda before, after: (before - after) / optimizer.learning_rate, self.first.params, moved)
 
     def loss(self, params: Any) -> float:
         """Return the training loss of the first trial with other parameters than it starts from."""
-        return float(self._evaluated(self.first._replace(params=params))["train_loss"][0])
+        state = self._first._replace(trial=self.first._replace(params=params))
+        return float(self._evaluated(state)["train_loss"][0])
 
     @cached_property
     def text(self) -> str:
@@ -128,14 +130,25 @@ class Trained:
             return lowered(whole, self._inputs, np.int32(0))
 
     @cached_property
+    def _first(self) -> State:
+        state: State = self._call("init", self._inputs)
+        return state
+
+    @cached_property
+    def _last(self) -> State:
+        return self._advanced(self._first, self._settings.steps)
+
+    @cached_property
     def _middle(self) -> State:
-        return self._advanced(self.first, self._settings.steps // 2)
+        return self._advanced(self._first, self._settings.steps // 2)
 
     def _advanced(self, state: State, step: int) -> State:
-        return self._call("advance", state, self._inputs, np.int32(step))
+        advanced: State = self._call("advance", state, self._inputs, np.int32(step))
+        return advanced
 
     def _evaluated(self, state: State) -> Metrics:
-        return self._call("evaluate", state, self._inputs)
+        metrics: Metrics = self._call("evaluate", state, self._inputs)
+        return metrics
 
     @cached_property
     def _traced(self) -> dict[str, Any]:

@@ -77,6 +77,13 @@ class Subject:
         return {index: Trained([self.trials[index]]) if index else self.alone for index in narrow}
 
     @cached_property
+    def seldom(self) -> Trained:
+        """The subject's trial by itself, with measures that are due at the first and the last of three eval points."""
+        return Trained(
+            [{**self.leaves, **{key: 2 for key in self.leaves if key.startswith("measures.") and key.endswith(".every")}}]
+        )
+
+    @cached_property
     def pack_of_other_values(self) -> Trained:
         """Trials as wide as those of the pack, whose other numbers are different."""
         return Trained([_others(trial, _numbers(trial)) for trial in self.trials])

@@ -289,6 +289,13 @@ class UndefinedAtFirst(SoundMeasure):
         return {"squares": 1 / (0 * super().__call__(snapshot)["squares"])}
 
 
+class Impatient(SoundMeasure):
+    """It gives something else where it is not always due."""
+
+    def __call__(self, snapshot):
+        return {"squares": super().__call__(snapshot)["squares"] + self.every}
+
+
 class MeasuresTheHost(SoundMeasure):
     """It adds numbers drawn on the host."""
 

@@ -31,7 +31,13 @@ BREAKS = {
     "Miscounts": {"measures.counts_its_values"},
     "AveragesPadding": {"measures.is_the_same_in_a_pack"},
     "UndefinedAtFirst": {"measures.begins_finite"},
-    "MeasuresTheHost": {"measures.is_the_same_in_a_pack", "measures.is_the_same_again", "training.lowers"},
+    "Impatient": {"measures.is_nothing_where_it_is_not_due"},
+    "MeasuresTheHost": {
+        "measures.is_the_same_in_a_pack",
+        "measures.is_the_same_again",
+        "measures.is_nothing_where_it_is_not_due",
+        "training.lowers",
+    },
     "SaysOtherwise": {"data.is_described_as_it_is"},
     "OtherEachTime": {
         "data.is_the_same_each_time",

@@ -10,11 +10,13 @@ import pytest
 from sklearn.datasets import load_digits
 
 from ddlab.config.declare import ALWAYS, declared
-from ddlab.config.trial import build
+from ddlab.config.trial import build, train_settings
 from ddlab.contracts import compose_subject
 from ddlab.contracts.engine import Solved
 from ddlab.data import load
 from ddlab.data.noise import corrupt
+from ddlab.measures import Measure
+from ddlab.measures.points import due_steps, eval_steps
 from ddlab.run.settle import settle
 from ddlab.streams import generator
 from tests.contracts.shipped import components
@@ -148,6 +150,11 @@ ELSEWHERE = {
     ("Ridge", "cutoff"): "test_without_a_cutoff_every_mode_is_learned",
     ("GradientFlow", "cutoff"): "test_without_a_cutoff_every_mode_is_learned",
     ("GradientDescent", "cutoff"): "test_without_a_cutoff_every_mode_is_learned",
+    **{
+        (cls.__name__, "every"): "test_a_measure_of_every_eval_point_is_due_at_all"
+        for cls in components()
+        if issubclass(cls, Measure)
+    },
     ("MNIST1D", "label_noise"): "test_labels_without_noise_stay_as_they_are",
     ("Npz", "label_noise"): "test_labels_without_noise_stay_as_they_are",
     ("MLP", "num_params"): "test_without_a_wanted_parameter_count_the_width_stays",
@@ -163,6 +170,11 @@ def test_a_field_that_is_off_does_nothing(case):
     assert declared(type(component))[case[1]].is_off(getattr(component, case[1]))
     for found, expected in zip(of_component(component), without_field(component), strict=True):
         np.testing.assert_array_equal(found, expected)
+
+
+def test_a_measure_of_every_eval_point_is_due_at_all():
+    train = train_settings(leaves_of())
+    np.testing.assert_array_equal(due_steps(train, 1), eval_steps(train))
 
 
 @pytest.mark.parametrize("convention", ["any", "wrong"])

@@ -50,6 +50,12 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         training.lowers,
     ),
     CLOSED_FORM: (solving.is_finite, *OF_SOLVERS),
-    MEASURE: (*OF_MEASURES, measures.is_the_same_again, training.compiles_once, training.lowers),
+    MEASURE: (
+        *OF_MEASURES,
+        measures.is_the_same_again,
+        measures.is_nothing_where_it_is_not_due,
+        training.compiles_once,
+        training.lowers,
+    ),
     SOLVER_MEASURE: (*OF_MEASURES, solving.compiles_once, solving.lowers),
 }

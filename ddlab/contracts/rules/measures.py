@@ -6,7 +6,7 @@ import numpy as np
 
 from ddlab.contracts.rules.arrays import Arrays, difference, not_finite
 from ddlab.contracts.subject import MEASURE, Subject
-from ddlab.contracts.verdict import Verdict, verdict_of
+from ddlab.contracts.verdict import Verdict, broken, verdict_of
 
 # What every trial records.
 LOSSES = ("train_loss", "test_loss", "train_error", "test_error", "excess_risk")
@@ -50,3 +50,13 @@ def is_the_same_again(subject: Subject) -> Verdict:
     """Called twice on one state it gives the same, bit for bit."""
     before = {name: array[-1] for name, array in subject.alone.metrics.items()}
     return verdict_of(difference(_own(before), _own(subject.alone.last_metrics), ("at first", "again"), rounding=0))
+
+
+def is_nothing_where_it_is_not_due(subject: Subject) -> Verdict:
+    """Where `every` leaves an eval point out it gives nan, and at the others what it gives without."""
+    seldom = _own(subject.seldom.metrics)
+    given = [name for name, array in seldom.items() if not np.isnan(array[1]).all()]
+    if given:
+        return broken(f"{given[0]} is given half-way with every=2, which leaves that eval point out")
+    ends = [{name: array[[0, -1], 0] for name, array in _own(run.metrics).items()} for run in (subject.alone, subject.seldom)]
+    return verdict_of(difference(ends[0], ends[1], ("with every=1", "with every=2")))
