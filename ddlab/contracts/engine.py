@@ -21,7 +21,7 @@ from ddlab.devices.local import precision
 from ddlab.optimizers import SGD
 from ddlab.solving.problem import make_problem
 from ddlab.solving.solver import make_solver
-from ddlab.training.program import State, TrialState, make_inputs, make_program
+from ddlab.training.program import NOT_BEGUN, State, TrialState, make_inputs, make_program
 
 PLATFORMS = ("cuda", "tpu")
 # Four fifths of the time of compiling go into making programs fast; these run for a moment.
@@ -40,7 +40,7 @@ def lowered(function: Callable[..., Any], *arguments: Any) -> str:
     Raises:
         NotLowered: it cannot be, or it calls what only a CPU has.
     """
-    shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(np.shape(array), np.asarray(array).dtype), arguments)
+    shapes = jax.tree.map(lambda array: jax.ShapeDtypeStruct(array.shape, array.dtype), arguments)
     try:
         text = jax.export.export(jax.jit(function), platforms=PLATFORMS)(*shapes).mlir_module()
     except (NotImplementedError, ValueError) as error:
@@ -64,7 +64,7 @@ class Trained:
 
     def __init__(self, trials: Sequence[Leaves]):
         datasets = Loader().load(trials)
-        self.traces = {"init": 0, "advance": 0, "evaluate": 0}
+        self.traces = {"advance": 0, "evaluate": 0}
         self._first_trial, self._settings = trials[0], train_settings(trials[0])
         with precision(self._settings):
             self._program = make_program(widest(trials), datasets[0])
@@ -73,9 +73,7 @@ class Trained:
     @cached_property
     def begun(self) -> TrialState:
         """The shapes of the state before training; nothing is computed."""
-        with precision(self._settings):
-            state: State = jax.eval_shape(self._traced["init"], self._inputs)
-        return state.trial
+        return self._shapes.trial
 
     @property
     def first(self) -> TrialState:
@@ -122,17 +120,22 @@ class Trained:
     def text(self) -> str:
         """The program lowered for accelerators, from the start to the last metrics; see `lowered` for what it raises."""
 
-        def whole(inputs: Any, step: Any) -> Any:
-            state = self._traced["advance"](self._traced["init"](inputs), inputs, step)
+        def whole(state: Any, inputs: Any, step: Any) -> Any:
+            state = self._traced["advance"](state, inputs, step)
             return state, self._traced["evaluate"](state, inputs)
 
         with precision(self._settings):
-            return lowered(whole, self._inputs, np.int32(0))
+            return lowered(whole, self._shapes, self._inputs, np.int32(0))
+
+    @cached_property
+    def _shapes(self) -> State:
+        with precision(self._settings):
+            return jax.eval_shape(self._program.init, self._inputs)
 
     @cached_property
     def _first(self) -> State:
-        state: State = self._call("init", self._inputs)
-        return state
+        zeros = jax.tree.map(lambda shape: np.zeros(shape.shape, shape.dtype), self._shapes)
+        return self._advanced(zeros._replace(step=np.int32(NOT_BEGUN)), 0)
 
     @cached_property
     def _last(self) -> State:
