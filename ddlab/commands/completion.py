@@ -88,7 +88,9 @@ def _candidates(words: Sequence[str], current: str) -> list[str]:
     command, *rest = words
     if current.startswith("-"):
         return _flags(command)
-    if not rest or command == "check":
+    if command == "check":
+        return [*catalog.component_options(), *(_fields(rest[0]) if rest else ())]
+    if not rest:
         return _names(command)
     if command in ("plan", "sweep"):
         return _overrides(rest[0], rest[1:], current)
@@ -104,9 +106,16 @@ def _names(command: str) -> list[str]:
         return list(catalog.sweep_files())
     if command in ("status", "report", "verify"):
         return list(catalog.stored_sweeps())
-    if command == "check":
-        return catalog.component_options()
     return list(SCRIPTS) if command == "completion" else []
+
+
+def _fields(option: str) -> list[str]:
+    """Return the fields of an option such as "model=mlp"; none of a class, which would have to be imported."""
+    from ddlab.yaml_files import read_yaml
+
+    files = [directory / f"{option.replace('=', '/', 1)}.yaml" for directory in catalog.search_path()]
+    found: dict[str, Any] = next((read_yaml(file) for file in files if file.is_file()), {})
+    return [f"{name}=" for name in found if name != "_target_"]
 
 
 def _overrides(name: str, chosen: Sequence[str], current: str) -> list[str]:
