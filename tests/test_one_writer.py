@@ -235,7 +235,7 @@ def test_a_lease_that_cannot_be_read_for_a_moment_is_kept(workplace):
 
 
 def test_what_goes_on_after_an_interruption_is_named(tiny, capsys, monkeypatch):
-    def stop(_):
+    def stop(*_):
         (tiny.root / ".submitit" / "123_0").mkdir(parents=True)
         raise Interrupted("SIGINT")
 

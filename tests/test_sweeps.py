@@ -84,3 +84,10 @@ def test_the_twenty_widths_of_mnist1d_width_share_at_most_six_programs(workplace
     main(["plan", "mnist1d_width"])
     first = capsys.readouterr().out.splitlines()[0]
     assert int(first.split(" trials in ")[1].split(" packs")[0]) <= 6
+
+
+def test_the_reference_results_are_small():
+    """They lie in every clone: 6 MB in all."""
+    files = [path for path in catalog.shipped("sweeps").parent.glob("results/reference/**/*") if path.is_file()]
+    assert {path.relative_to(catalog.shipped("sweeps").parent).parts[2] for path in files} == set(SWEEPS)
+    assert sum(path.stat().st_size for path in files if "report" not in path.parts) <= 6e6

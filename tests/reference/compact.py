@@ -1,0 +1,69 @@
+"""Copies a finished sweep into a small results directory: one file a table, and what its figures and claims need.
+
+    python tests/reference/compact.py results/NAME results/reference/NAME
+
+Numbers are rounded to float32. Where nothing runs along the steps, only the last eval point of each trial is kept.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ddlab.report.ensembles import ENSEMBLE_METRICS
+from ddlab.store.results import load
+from ddlab.store.store import Store
+
+# Recipes and claims that go along the steps, and what each trial is always known by.
+ALONG_STEPS = {"grokking", "grokking_delay", "heatmap", "first_crossing", "step", "time"}
+KEYS, LOSSES = ["trial_id", "step"], ["train_loss", "test_loss", "train_error", "test_error", "excess_risk"]
+PREDICTIONS = ["predictions", "prediction_targets"]
+
+
+def words_of(spec: Any) -> Iterator[str]:
+    """Yield every text in the options of figures and claims."""
+    if isinstance(spec, dict):
+        for key, value in spec.items():
+            yield from (str(key), *words_of(value))
+    elif isinstance(spec, list):
+        for value in spec:
+            yield from words_of(value)
+    else:
+        yield str(spec)
+
+
+def compact(source: Path, target: Path) -> None:
+    """Write the small copy of a finished sweep; what the target held is removed."""
+    store, small, results = Store(source), Store(target), load(source)
+    words = set(words_of([results.sweep["figures"], results.sweep["claims"]]))
+    curves = results.curves
+    if not words & ALONG_STEPS:
+        last = dict(zip(results.trials["trial_id"], results.trials["last_step"], strict=True))
+        curves = curves[curves["step"] == curves["trial_id"].map(last)]
+    wanted = {*KEYS, *LOSSES, *words, *(PREDICTIONS if words & {"bias_variance", *ENSEMBLE_METRICS} else ())}
+    columns = {str(name): _small(curves[name].to_numpy()) for name in curves if name in wanted}
+    outcomes = results.trials[["trial_id", "status", "last_step", "num_rows", "seconds"]].copy()
+    outcomes["num_rows"] = outcomes["trial_id"].map(curves.groupby("trial_id").size())
+    abouts = store.read_abouts().values()
+    spent = {key: sum(about[key] for about in abouts) for key in next(iter(abouts)) if key.endswith(("_seconds", "_steps"))}
+    shutil.rmtree(target, ignore_errors=True)
+    small.write_sweep(store.read_sweep())
+    small.write_plan(store.read_plan().assign(pack=0))
+    shutil.copy(store.provenance_file, small.provenance_file)
+    small.write_part(0, 0, columns)
+    small.write_outcome(0, {str(name): outcomes[name].to_numpy() for name in outcomes}, {**spent, "num_parts": 1})
+
+
+def _small(values: np.ndarray) -> np.ndarray:
+    if values.dtype == object and not isinstance(values[0], str):
+        return np.stack(values).astype(np.float32)
+    return values.astype(np.float32) if values.dtype.kind == "f" else values
+
+
+if __name__ == "__main__":
+    compact(*map(Path, sys.argv[1:]))
