@@ -14,7 +14,7 @@ import ddlab
 from ddlab.cli import main
 from ddlab.data.mnist1d import _block
 from ddlab.devices.local import use_compile_cache
-from ddlab.run.pack import speed as machine
+from ddlab.run import speed as machine
 from tests.support import MACHINE, SMALL_MNIST
 
 

@@ -52,13 +52,16 @@ def test_ridge_is_the_limit_of_gradient_flow():
 
 
 def test_without_penalty_the_unseen_directions_keep_the_start():
-    for rule in (Ridge(0.0, 0.0), GradientFlow(0.0, 0.0, 1e9)):
+    for rule in (Ridge(), GradientFlow(learning_rate=1e9)):
         learned, kept = rule.learned_and_kept(jnp.asarray(MU), 1, jnp.int32(1))
         np.testing.assert_array_equal(kept, [1, 0, 0, 0])
         np.testing.assert_array_equal(learned, [0, 1, 1, 1])
 
 
-@pytest.mark.parametrize("rule", [Ridge(0.2, 0.0), GradientFlow(0.2, 0.0, 1.0), GradientDescent(0.2, 0.0, 1.0)])
+RULES = ((Ridge, {}), (GradientFlow, {"learning_rate": 1.0}), (GradientDescent, {"learning_rate": 1.0}))
+
+
+@pytest.mark.parametrize("rule", [cls(weight_decay=0.2, **rate) for cls, rate in RULES])
 def test_step_zero_is_the_start(rule):
     learned, kept = rule.learned_and_kept(jnp.asarray(MU), 1, jnp.int32(0))
     np.testing.assert_array_equal(kept, 1)

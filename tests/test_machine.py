@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ddlab.run.pack import speed as module
+from ddlab.run import speed as module
 from ddlab.run.speed import BATCH_SIZE, WIDTHS, machine_file, measure, store_machine, this_machine
 from tests.support import MACHINE
 

@@ -82,6 +82,6 @@ def test_waiting_rows_are_written_before_they_are_many_and_the_curves_are_the_sa
 
 def test_a_sweep_ends_without_reading_its_curves(workplace, monkeypatch, capsys):
     (workplace / "s.yaml").write_text("defaults: [ddlab, _self_]\n")
-    monkeypatch.setattr(Store, "load", lambda _: pytest.fail("read all curves"))
+    monkeypatch.setattr(Store, "curves", lambda _: pytest.fail("read all curves"))
     assert main(["sweep", "s.yaml", *SOLVED, "out=here"]) == 0
     assert "12 trials (12 completed) in here" in capsys.readouterr().out

@@ -14,7 +14,7 @@ import pytest
 from ddlab.cli import main
 from ddlab.config import catalog
 from ddlab.errors import ConfigError, Interrupted
-from ddlab.job.job import signals
+from ddlab.job import signals
 from ddlab.job.signals import listen
 
 HANDLED = (signal.SIGINT, signal.SIGTERM)

@@ -81,7 +81,7 @@ def test_the_same_command_again_trains_nothing_and_more_values_only_the_new_tria
     assert set(results.trials["status"]) == {"completed"}
 
 
-def test_packs_planned_are_programs_compiled(tiny, monkeypatch):
+def test_each_pack_planned_compiles_two_programs_one_that_trains_and_one_that_measures(tiny):
     compiled = []
     jax.monitoring.register_event_duration_secs_listener(
         lambda event, *_, **__: compiled.append(event) if event.endswith("backend_compile_duration") else None
@@ -92,7 +92,7 @@ def test_packs_planned_are_programs_compiled(tiny, monkeypatch):
         jax.monitoring.clear_event_listeners()
     packs = Store("results/tiny").read_plan()["pack"].nunique()
     assert packs == 4
-    assert len(compiled) == packs
+    assert len(compiled) == 2 * packs
 
 
 def test_a_diverged_trial_has_its_status_and_the_others_their_curves(tiny):

@@ -38,7 +38,7 @@ def print_plan(name: str, packs: Sequence[Pack], machine: Machine, memory: float
     for heading in ("pack", "trials", "width", "P", "P/N", "FLOPs", "MiB", "time"):
         table.add_column(heading, justify="right", no_wrap=True)
     num_trials = sum(len(pack.trials) for pack in packs)
-    console.print(f"{name}: {num_trials:,} trials in {len(packs):,} pack{'s' if len(packs) > 1 else ''} (= compiled programs)")
+    console.print(f"{name}: {num_trials:,} trials in {len(packs):,} pack{'s' if len(packs) > 1 else ''} (each compiled once)")
     numbered = list(enumerate(packs))
     for index, pack in numbered if len(packs) <= 40 else [*numbered[:39], numbered[-1]]:
         if len(packs) > 40 and pack is packs[-1]:

@@ -29,7 +29,7 @@ from ddlab.training.cost import training_cost
 from ddlab.training.program import make_inputs, make_program
 from ddlab.yaml_files import read_yaml
 
-VERSION = 5
+VERSION = 6
 WIDTHS = (8, 64, 512)
 NUM_TRAIN, NUM_TEST, NUM_FEATURES, NUM_CLASSES, BATCH_SIZE = 1000, 100, 40, 10, 100
 
