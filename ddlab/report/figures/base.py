@@ -79,6 +79,9 @@ def show_literally(figure: Figure) -> None:
 
 def _mathematics_fault(text: str) -> str:
     """Return why the mathematics of a text cannot be drawn; empty where it can, or where there is none."""
+    if "$" not in text:
+        return ""
+
     from matplotlib.cbook import is_math_text
     from matplotlib.mathtext import MathTextParser
 
