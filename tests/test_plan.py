@@ -27,7 +27,7 @@ def settle(leaves):
 
 
 def machine_seconds(machine, shape, num_trials):
-    return machine.compile_seconds + shape.cost.seconds(Load(num_trials, (1,)), machine)
+    return machine.compile_seconds + shape.cost.seconds(Load(num_trials, (1, 1)), machine)
 
 
 def part(axes, *overrides):
@@ -94,15 +94,24 @@ def test_packs_are_as_large_as_the_memory_budget_allows_and_no_larger(budget, wo
     cost = trials[0].shape.cost
 
     def num_bytes(num_trials):
-        return cost.num_bytes(Load(num_trials, (1,)), machine, math.inf)
+        return cost.num_bytes(Load(num_trials, (1, 1)), machine, math.inf)
 
     memory = budget * num_bytes(4)
     packs = pack_trials(trials, replace(SETTINGS, memory_gib=memory / 2**30), machine)
     assert sorted(trial.id for pack in packs for trial in pack.trials) == sorted(trial.id for trial in trials)
     assert all(pack.num_bytes(machine, memory) <= memory for pack in packs)
-    most = cost.capacity(Load(40, (1,)), machine, memory)
+    most = cost.capacity(Load(40, (1, 1)), machine, memory)
     assert len(packs) == -(-40 // most)
     assert num_bytes(most + 1) > memory
+
+
+def test_targets_of_their_own_take_less_than_data_of_their_own():
+    """40 numbers an input, 1000 + 100 examples, float32, three copies: loaded, slot by slot, on the devices."""
+    cost = make_trials([part({"model.width": (8,)})], settle)[0].shape.cost
+    alike, targets, data = (cost.num_bytes(Load(50, shared), MACHINE, math.inf) for shared in ((1, 1), (1, 50), (50, 50)))
+    examples = 4 * (leaves_of()["data.num_train"] + 100)
+    assert targets - alike == pytest.approx(examples * (50 * 3 - 2))
+    assert data - alike == pytest.approx(41 * examples * (50 * 3 - 2))
 
 
 def test_a_trial_too_large_for_the_budget_is_a_pack_of_its_own():

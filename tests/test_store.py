@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -12,12 +13,14 @@ import pytest
 import yaml
 
 import ddlab
+from ddlab.cli import main
 from ddlab.errors import StoreError
 from ddlab.files import DamagedPart, write_atomically
 from ddlab.store.lease import claim
 from ddlab.store.provenance import add_provenance
 from ddlab.store.results import load
 from ddlab.store.store import Store
+from ddlab.store.sweep_file import SEAL
 
 
 @pytest.fixture
@@ -204,3 +207,12 @@ def test_floats_are_stored_bit_for_bit(store):
     for stored in (back, store.read_part(0, 7)):
         np.testing.assert_array_equal(stored["train_loss"].to_numpy(), values)
         assert stored["train_loss"].dtype == np.float32
+
+
+def test_a_sweep_into_a_store_of_another_schema_says_so_first(workplace, capsys):
+    (workplace / "old").mkdir()
+    text = "schema_version: 2\nname: old\n"
+    (workplace / "old" / "sweep.yaml").write_text(f"{text}{SEAL}{hashlib.sha256(text.encode()).hexdigest()}\n")
+    (workplace / "old" / ".running").touch()
+    assert main(["sweep", "quickstart", "out=old", "seed=0", "model.width=4"]) == 2
+    assert "written by an older ddlab (store schema 2" in capsys.readouterr().err

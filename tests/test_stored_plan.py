@@ -15,14 +15,24 @@ from tests.support import MACHINE, SETTINGS, SIZE, leaves_of
 def test_a_stored_trial_has_a_knob_that_was_added_since_and_stays_in_its_pack(tmp_path):
     leaves = leaves_of("model.width=4")
     trials = make_trials(
-        [Part({}, {}, leaves, {}, {"seed": (0, 1)})], lambda leaves: Settled(leaves, SIZE, training_cost(leaves, SIZE))
+        [Part({}, {}, leaves, {}, {"seed": (0, 1, 2)})], lambda leaves: Settled(leaves, SIZE, training_cost(leaves, SIZE))
     )
     store = Store(tmp_path)
-    before = extended_plan(store, stored_plan(store, as_packed=True), trials[:1], SETTINGS, MACHINE)
-    lacking = json.loads(before["config"][0])
-    del lacking["optimizer.warmup_steps"]
-    stored = before.assign(config=[json.dumps(lacking)])
-    plan = extended_plan(store, stored, trials, SETTINGS, MACHINE)
+    before = extended_plan(store, stored_plan(store, as_packed=True), trials[:2], SETTINGS, MACHINE)
+    configs = [json.loads(config) for config in before["config"]]
+    for lacking in configs:
+        del lacking["optimizer.warmup_steps"]
+    stored = before.assign(config=[json.dumps(lacking) for lacking in configs])
+    plan = extended_plan(store, stored, trials[1:], SETTINGS, MACHINE)  # a command that knows one of the two
     assert list(plan["trial_id"]) == [trial.id for trial in trials]
     assert list(plan["config"]) == [trial.config for trial in trials]
-    assert list(plan["pack"]) == [0, 1]
+    assert list(plan["pack"]) == [0, 0, 1]
+
+
+def test_a_config_that_cannot_be_read_is_kept_as_it_is(tmp_path):
+    store = Store(tmp_path)
+    part = Part({}, {}, leaves_of("model.width=4"), {}, {"seed": (0,)})
+    trials = make_trials([part], lambda leaves: Settled(leaves, SIZE, training_cost(leaves, SIZE)))
+    plan = extended_plan(store, stored_plan(store, as_packed=True), trials, SETTINGS, MACHINE)
+    for config in ("[1]", "{", '{"model._target_":"gone.Model"}'):
+        assert list(extended_plan(store, plan.assign(config=[config]), trials, SETTINGS, MACHINE)["config"]) == [config]

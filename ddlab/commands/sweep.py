@@ -57,6 +57,8 @@ def train_sweep(name: str, composer: Composer, overrides: Sequence[str], command
     alone = in_this_process(sweep.config)
     planned = plan_sweep(name, sweep, alone)
     store = Store(Path(sweep.config.out))
+    if store.sweep_is_whole():
+        store.read_sweep()  # refuses what another version of ddlab has written
     with claim(store):
         pending = _store_plan(store, planned, this_run(command, overrides))
         if pending:

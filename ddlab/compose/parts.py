@@ -85,8 +85,8 @@ def _interpolations(science: DictConfig, base: Leaves, axes: Iterable[str]) -> t
     unresolved = OmegaConf.to_container(science, resolve=False)
     assert isinstance(unresolved, dict)
     flat = flatten({str(key): value for key, value in unresolved.items()})
-    found = {key: value for key, value in flat.items() if key not in axes and isinstance(value, str) and "${" in value}
-    sources = {key: match[1] for key, value in found.items() if (match := re.fullmatch(r"\$\{([\w.]+)\}", value))}
+    found = {key: value for key, value in flat.items() if key not in axes and "${" in str(value)}
+    sources = {key: match[1] for key, value in found.items() if (match := re.fullmatch(r"\$\{([\w.]+)\}", str(value)))}
     roots = {}
     for alias, source in sources.items():
         while source in sources:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ddlab.config.components import TARGET, component_class, make
-from ddlab.config.declare import Leaf, Mark, declared
+from ddlab.config.declare import ALWAYS, Leaf, Mark, declared
 from ddlab.config.schema import Science, Train
 from ddlab.errors import ConfigError, inside
 
@@ -79,8 +79,12 @@ def train_settings(leaves: Leaves) -> Train:
 
 def declarations(leaves: Leaves) -> dict[str, Leaf]:
     """Return the `Leaf` of every key; fields of a user's class that declare none are static."""
-    found = _declarations(tuple((key, value) for key, value in leaves.items() if key.endswith(f".{TARGET}")))
+    found = _declarations(_targets(leaves))
     return {key: found.get(key, STATIC) for key in leaves}
+
+
+def _targets(leaves: Leaves) -> tuple[tuple[str, str], ...]:
+    return tuple((key, value) for key, value in leaves.items() if key.endswith(f".{TARGET}"))
 
 
 STATIC = Leaf("")
@@ -125,6 +129,12 @@ def widest(trials: Sequence[Leaves]) -> Leaves:
 def seeds(leaves: Leaves) -> tuple[str, ...]:
     """Return the leaves that are seeds."""
     return tuple(key for key, declaration in declarations(leaves).items() if declaration.seed)
+
+
+def completed(leaves: Leaves) -> Leaves:
+    """Return stored leaves with the knobs that were added since to their components, at the values at which these are off."""
+    found = _declarations(_targets(leaves))
+    return {**{key: leaf.off for key, leaf in found.items() if leaf.off is not ALWAYS}, **leaves}
 
 
 def effective(leaves: Leaves) -> dict[str, Any]:

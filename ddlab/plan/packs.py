@@ -7,6 +7,7 @@ memory budget.
 
 from __future__ import annotations
 
+import bisect
 import itertools
 import math
 import sys
@@ -104,17 +105,18 @@ def say_over_budget(packs: Sequence[Pack], settings: PackSettings, machine: Mach
 
 def _cut(buckets: Sequence[_Bucket], settings: PackSettings, machine: Machine) -> list[tuple[int, int]]:
     """Cut the sorted widths into runs `(first, last)` of least total seconds (dynamic programming over the last cut)."""
+    again = _places_again(buckets)
     best = [0.0]
     cuts: list[int] = []
     for last in range(len(buckets)):
         cost, first = math.inf, last
         of_last = buckets[last].cost
-        num_trials, groups = 0, [set[int]() for _ in of_last.sharing]
+        num_trials, shared = 0, [0] * len(again)
         for start in range(last, -1, -1):
             num_trials += len(buckets[start].trials)
-            for known, found in zip(groups, buckets[start].groups, strict=True):
-                known |= found
-            load = Load(num_trials, tuple(map(len, groups)))
+            for index, places in enumerate(again):
+                shared[index] += len(places[start]) - bisect.bisect_right(places[start], last)
+            load = Load(num_trials, tuple(shared))
             num_packs = math.ceil(num_trials / _most(of_last, load, settings, machine))
             of_run = num_packs * machine.compile_seconds + of_last.seconds(load, machine)
             if of_run > cost:
@@ -129,6 +131,23 @@ def _cut(buckets: Sequence[_Bucket], settings: PackSettings, machine: Machine) -
         runs.append((cuts[last], last))
         last = cuts[last] - 1
     return runs[::-1]
+
+
+def _places_again(buckets: Sequence[_Bucket]) -> list[list[list[float]]]:
+    """Return for each sharing and each bucket in which later bucket each of its groups comes again, ascending; infinity: in none.
+
+    A run of buckets has as many groups as there are that do not come again within it.
+    """
+    places: list[list[list[float]]] = []
+    for index in range(len(buckets[0].groups)):
+        seen: dict[int, float] = {}
+        of_buckets: list[list[float]] = []
+        for number in range(len(buckets) - 1, -1, -1):
+            groups = buckets[number].groups[index]
+            of_buckets.append(sorted(seen.get(group, math.inf) for group in groups))
+            seen.update(dict.fromkeys(groups, number))
+        places.append(of_buckets[::-1])
+    return places
 
 
 def _most(cost: Cost, load: Load, settings: PackSettings, machine: Machine) -> int:

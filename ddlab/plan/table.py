@@ -9,8 +9,10 @@ from typing import Any
 
 import pandas as pd
 
+from ddlab.config.identity import Naming
 from ddlab.config.schema import PackSettings
-from ddlab.errors import StoreError
+from ddlab.config.trial import completed, load_leaves
+from ddlab.errors import ConfigError, StoreError
 from ddlab.files import DamagedPart
 from ddlab.plan.machine import Machine
 from ddlab.plan.packs import Pack, pack_trials, say_over_budget
@@ -45,10 +47,7 @@ def extended_plan(
 
     Stored packs stay as they are: an unfinished one goes on with the same compiled program.
     """
-    configs = {trial.id: trial.config for trial in trials}
-    # A stored trial whose config lacks a knob that is off by now has it from here on: its id says that it is the same trial.
-    stored = zip(plan["trial_id"], plan["config"], strict=True)
-    plan = plan.assign(config=[configs.get(trial_id, config) for trial_id, config in stored])
+    plan = plan.assign(config=[_completed(config) for config in plan["config"]])
     known = set(plan["trial_id"])
     new = [trial for trial in trials if trial.id not in known]
     unknown = {pack: store.stored_trials(pack) for pack in store.begun_packs() - set(plan["pack"])}
@@ -66,6 +65,16 @@ def extended_plan(
         rows += [{**_plan_row(trial, pack, index), "estimated_seconds": seconds} for trial in pack.trials]
     added = pd.DataFrame(rows)
     return added if plan.empty else pd.concat([plan, added], ignore_index=True) if rows else plan
+
+
+def _completed(config: str) -> str:
+    """Return a stored config with the knobs that were added since: they are off, so that it is that of the same trial."""
+    try:
+        stored = load_leaves(config)
+        leaves = completed(stored)
+    except (ValueError, TypeError, AttributeError, ConfigError):
+        return config  # damaged, or of a component that is gone: that is said where its pack runs
+    return config if leaves.keys() == stored.keys() else Naming(leaves).config({})
 
 
 def _begin_again(store: Store, pack: int) -> None:

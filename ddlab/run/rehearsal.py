@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ddlab.config.trial import Leaves, build, train_settings
+from ddlab.config.declare import Mark
+from ddlab.config.trial import Leaves, build, marked, train_settings
 from ddlab.data import describe
 from ddlab.devices.local import precision
 from ddlab.job.outcomes import stop_values
@@ -34,6 +35,6 @@ def rehearse(trials: Sequence[Trial]) -> None:
 
 def _components(leaves: Leaves) -> tuple[tuple[str, Any], ...]:
     """Return what decides which metrics there are."""
-    return tuple(
-        (key, value) for key, value in leaves.items() if key.endswith("_target_") or key in ("train.loss", "train.stop_metric")
-    )
+    decide = ("train.loss", "train.stop_metric")
+    static = {key for key in marked(leaves, Mark.STATIC) if key.startswith("measures.")}
+    return tuple((key, value) for key, value in leaves.items() if key.endswith("_target_") or key in decide or key in static)

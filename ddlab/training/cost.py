@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+from ddlab.config.declare import Mark
 from ddlab.config.schema import Train
-from ddlab.config.trial import Leaves, train_settings
+from ddlab.config.trial import Leaves, declarations, train_settings
 from ddlab.devices.layout import LEAST_EXAMPLES, MOST_EXAMPLES
 from ddlab.measures.size import row_bytes
 from ddlab.plan.cost import Cost, Load, Sharing
@@ -29,8 +30,10 @@ SEGMENTS = 2
 
 def training_cost(leaves: Leaves, size: Size) -> TrainingCost:
     """Return what trials of a shape cost."""
-    data = tuple(key for key in leaves if key.startswith("data."))
-    return TrainingCost(size, train_settings(leaves), row_bytes(leaves, size.num_outputs), (data,))
+    declared = declarations(leaves)
+    data = tuple(key for key in leaves if key.startswith("data.") and declared[key].mark is not Mark.PLACE)
+    inputs = tuple(key for key in data if not declared[key].targets)
+    return TrainingCost(size, train_settings(leaves), row_bytes(leaves, size.num_outputs), (inputs, data))
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class TrainingCost(Cost):
         size: of the widest.
         train: their training settings.
         row_bytes: of the metrics of a trial at one eval point.
-        sharing: the leaves of the data set.
+        sharing: the leaves of the inputs, and of the whole data set.
     """
 
     size: Size
@@ -106,21 +109,22 @@ class TrainingCost(Cost):
         chunk = int(working_bytes / (2 * tile * self.train.itemsize * self.size.num_units))
         return tile, min(max(chunk, LEAST_EXAMPLES), MOST_EXAMPLES)
 
-    @property
-    def data_bytes(self) -> float:
-        """Bytes of a data set."""
-        return self.train.itemsize * (self.size.num_inputs + 1.0) * (self.size.num_train + self.size.num_test)
+    def _data_bytes(self, load: Load) -> tuple[float, float]:
+        """Return the bytes of the data that all trials share, and of what each has of its own."""
+        numbers = self.size.num_inputs, 1
+        sizes = [self.train.itemsize * number * float(self.size.num_train + self.size.num_test) for number in numbers]
+        own = sum(size for size, groups in zip(sizes, load.shared, strict=True) if groups > 1)
+        return sum(sizes) - own, own
 
     def _shared_bytes(self, load: Load, machine: Machine) -> float:
-        """Return the bytes of the data set that all trials share, which lies on each device."""
-        return machine.num_devices * self.data_bytes if load.shared == (1,) else 0.0
+        """Return the bytes of the data that all trials share, which lie on each device."""
+        return machine.num_devices * self._data_bytes(load)[0]
 
     def _trial_bytes(self, load: Load, machine: Machine) -> float:
         """Return the bytes that each trial keeps while its pack is trained: parameters, two moments, and data of its own."""
         states, data = (STATE_COPIES_OF_CORES, OWN_DATA_COPIES_OF_CORES) if machine.cores else (STATE_COPIES, OWN_DATA_COPIES)
         state_bytes = self.train.itemsize * 3.0 * self.size.num_params
-        own_data_bytes = 0.0 if load.shared == (1,) else self.data_bytes
-        return states * state_bytes + data * own_data_bytes + SEGMENTS * self.row_bytes
+        return states * state_bytes + data * self._data_bytes(load)[1] + SEGMENTS * self.row_bytes
 
     def _most_at_work(self, machine: Machine) -> int:
         """Return how many trials are trained at once, at most: a layout may widen its tiles by a quarter."""

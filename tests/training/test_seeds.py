@@ -47,6 +47,12 @@ def test_seeds_follow_along_an_axis_too():
     assert found == [(5, 5, 0), (6, 6, 0)]
 
 
+def test_what_stands_inside_a_list_follows_its_axis():
+    words = ("data=gaussian", "model=linear", "data.num_test=null", "train.loss=mse", "data.eigenvalues=[1.0,${data.signal}]")
+    found = [(t["data.signal"], t["data.eigenvalues"]) for t in trials_of(*words, "data.signal=1.0,2.0")]
+    assert found == [(1.0, (1.0, 1.0)), (2.0, (1.0, 2.0))]
+
+
 def test_other_wrong_labels_on_the_same_examples():
     base, other = (dataset_of(leaves_of(*TINY, f"data.noise_seed={seed}")) for seed in (0, 1))
     np.testing.assert_array_equal(other.train_inputs, base.train_inputs)
