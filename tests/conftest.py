@@ -9,7 +9,8 @@ import jax
 import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-from ddlab.devices.local import COMPILER_OPTIONS, num_cores
+from ddlab.devices.build import COMPILER_OPTIONS
+from ddlab.devices.local import num_cores
 from ddlab.run.speed import store_machine
 from tests.support import MACHINE
 

@@ -19,11 +19,11 @@ import ddlab
 import ddlab.training.run
 from ddlab.cli import main
 from ddlab.files import DamagedPart
+from ddlab.job.timing import Timing
 from ddlab.store.sealed import Damaged, read_table, write_table
 from ddlab.store.store import Store
 from ddlab.training.checkpoints import Checkpoint, Checkpoints
 from ddlab.training.program import State, TrialState
-from ddlab.training.timing import Timing
 
 SWEEP = """\
 defaults: [ddlab, _self_]

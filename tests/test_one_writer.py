@@ -11,8 +11,10 @@ import sys
 import threading
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -21,7 +23,8 @@ import ddlab.commands.sweep
 import ddlab.store.lease
 from ddlab.cli import main
 from ddlab.errors import Interrupted, StoreError
-from ddlab.job.writer import PackWriter
+from ddlab.job.recorder import Ended, Recorder
+from ddlab.job.timing import Timing
 from ddlab.run.pack import run_pack
 from ddlab.store.lease import Held, Lease
 from ddlab.store.store import DamagedPart, Store
@@ -156,11 +159,13 @@ def test_a_writer_whose_pack_was_taken_over_stores_nothing_more(tiny):
     tiny.clear_pack(0)
     lease = Lease(tiny.pack_lease_file(0))
     with lease:
-        writer = PackWriter(tiny, 0, lease)
+        recorder = Recorder(tiny, 0, lease, SETTINGS)
+        nobody = Ended(np.array([]), np.array([]), np.array([]), [])
         tiny.pack_lease_file(0).unlink()
         with Lease(tiny.pack_lease_file(0)):
-            writer.rows.columns = {"trial_id": [], "step": []}
-            for write in (writer.write_part, lambda: writer.go_on(0), lambda: writer.write_outcome({}, {})):
+            recorder.rows.columns = {"trial_id": [], "step": []}
+            finish = partial(recorder.finish, nobody, np.array([0]), Timing(), {})
+            for write in (recorder.write_part, partial(recorder.go_on, 0), finish):
                 with pytest.raises(StoreError, match="taken over by process"):
                     write()
     assert not tiny.part_file(0, 0).exists()
@@ -171,7 +176,7 @@ def test_a_directory_that_vanishes_is_not_made_again(tiny):
     with lease:
         shutil.rmtree(tiny.root)
         with pytest.raises(StoreError, match="twins was removed meanwhile"):
-            PackWriter(tiny, 0, lease).write_part()
+            Recorder(tiny, 0, lease, SETTINGS).write_part()
     assert not tiny.root.exists()
     with pytest.raises(StoreError, match="no stored sweep here"):
         run_pack("twins", 0, SETTINGS)

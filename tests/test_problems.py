@@ -20,7 +20,7 @@ from ddlab.plan.trials import make_trials
 from ddlab.run.settle import settle
 from ddlab.solving.compiled import compile_solver
 from ddlab.solving.cost import TRIAL_BYTES, Portion, Problems, SolvingMemory, eval_bytes, input_bytes, problem_bytes
-from ddlab.solving.prepare import deal
+from ddlab.solving.deal import deal
 from ddlab.solving.problem import make_problem
 from ddlab.solving.solver import make_solver
 from tests.support import MACHINE, SETTINGS, leaves_of

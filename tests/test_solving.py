@@ -17,7 +17,7 @@ import ddlab.solving.run
 from ddlab.cli import main
 from ddlab.config.trial import build
 from ddlab.data.loader import Loader
-from ddlab.solving.prepare import deal
+from ddlab.solving.deal import deal
 from ddlab.store.store import Store
 from tests.support import leaves_of
 

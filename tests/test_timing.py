@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ddlab.training.timing import Timing
+from ddlab.job.timing import Timing
 
 
 def test_what_is_neither_steps_nor_evaluation_is_the_hosts():

@@ -11,7 +11,7 @@ from rich.console import Console
 from ddlab.commands.names import name_only
 from ddlab.config import catalog
 from ddlab.report.claims import FAIL, NOT_ENOUGH, PASS, verify
-from ddlab.report.frames import require_values
+from ddlab.report.columns import require_values
 from ddlab.store.results import load
 
 STYLES = {PASS: "green", FAIL: "bold red", NOT_ENOUGH: "yellow"}

@@ -1,4 +1,4 @@
-"""The local devices, CPU cores included, and the exact solver compiled for them."""
+"""The local devices, CPU cores included: how many, how large, how precise, and where their programs are kept."""
 
 from __future__ import annotations
 
@@ -24,9 +24,6 @@ ACCELERATOR_BYTES = 2**29
 
 # Room on the disk of the cache directory below which compiled programs are not kept.
 LEAST_FREE_BYTES = 2**26
-
-# LLVM's first level compiles a fifth faster than its second, and what it makes is no slower here (make bench).
-COMPILER_OPTIONS: dict[str, Any] = {"cpu": {"xla_backend_optimization_level": 1}}
 
 
 class Divisible(Protocol):

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from ddlab.config.schema import PackSettings
 from ddlab.job.progress import Progress
+from ddlab.job.recorder import Recorder
 from ddlab.job.signals import Signals
-from ddlab.job.writer import PackWriter
 from ddlab.store.store import Store
 
 # The environment variable in which a command leaves its process's number to those that it launches.
@@ -20,7 +20,7 @@ class Job(NamedTuple):
     Attributes:
         store: where its metrics go.
         pack: its number.
-        writer: of its metrics.
+        recorder: of its metrics.
         settings: of the run.
         waited: seconds spent waiting for its program.
         signals: that have come.
@@ -29,7 +29,7 @@ class Job(NamedTuple):
 
     store: Store
     pack: int
-    writer: PackWriter
+    recorder: Recorder
     settings: PackSettings
     waited: float
     signals: Signals

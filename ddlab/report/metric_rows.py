@@ -8,8 +8,9 @@ from typing import Any
 import pandas as pd
 
 from ddlab.errors import ConfigError
+from ddlab.report.columns import require
 from ddlab.report.ensembles import ENSEMBLE_METRICS, ensemble_rows
-from ddlab.report.frames import ALONG_CURVES, final_metrics, require, require_measured
+from ddlab.report.frames import ALONG_CURVES, final_metrics, require_measured
 from ddlab.store.results import Results
 
 

@@ -21,9 +21,10 @@ from matplotlib.figure import Figure
 from ddlab.errors import ConfigError, StoreError
 from ddlab.files import write_atomically
 from ddlab.report.claims import Verdict, verify
+from ddlab.report.columns import require_values
 from ddlab.report.figures import Recipe, make_recipe
 from ddlab.report.figures.base import show_literally
-from ddlab.report.frames import NotPlanned, require_values
+from ddlab.report.selection import NotPlanned
 from ddlab.report.specs import figure_specs, read_overrides
 from ddlab.store.results import Results, load
 from ddlab.store.store import Store

@@ -22,8 +22,8 @@ from ddlab.errors import DdlabError, Interrupted, StoreError
 from ddlab.files import first_line
 from ddlab.job.job import COMMAND, Job
 from ddlab.job.progress import Outline, Progress
+from ddlab.job.recorder import Recorder
 from ddlab.job.signals import Signals, listen
-from ddlab.job.writer import PackWriter
 from ddlab.run.ahead import Ahead
 from ddlab.run.methods import Prepared, method_of
 from ddlab.store.lease import Held, Lease
@@ -70,7 +70,7 @@ def _run(store: Store, index: int, settings: PackSettings, signals: Signals, lea
     use_compile_cache(settings.compile_cache_mib)
     rows = _planned(store, index)
     with Progress(_outline(store, rows)) as progress:
-        job = Job(store, index, PackWriter(store, index, lease), settings, 0.0, signals, progress)
+        job = Job(store, index, Recorder(store, index, lease, settings), settings, 0.0, signals, progress)
         portion = _attempt(job, rows, None, following)
         while portion is not None:
             portion = _attempt(job, rows, portion, following)

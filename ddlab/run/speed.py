@@ -133,7 +133,7 @@ def _time(width: int, tile: int | None = None) -> _Timed:
     while (stepping := seconds(num_steps) - calling) < LEAST_SECONDS:
         num_steps *= 2
     of_trial = stepping / num_steps / (num_trials / jax.local_device_count())
-    return _Timed(cost.step_flops, tile, of_trial, compiled.trace_seconds + compiled.compile_seconds)
+    return _Timed(cost.step_flops, tile, of_trial, sum(compiled.build))
 
 
 def _standard(width: int) -> Leaves:

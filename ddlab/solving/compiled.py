@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -13,8 +12,9 @@ import jax
 import numpy as np
 from jax.sharding import AxisType, NamedSharding
 
+from ddlab.devices.build import Build, compile_all
 from ddlab.devices.layout import SPLIT
-from ddlab.devices.local import COMPILER_OPTIONS, local_devices, num_cores
+from ddlab.devices.local import local_devices, num_cores
 from ddlab.measures.evaluate import Metrics
 from ddlab.solving.problem import Problem
 
@@ -25,13 +25,11 @@ class CompiledSolver:
 
     Attributes:
         num_problems: solved by one call, the same number on each device.
-        trace_seconds: spent on making the program in JAX.
-        compile_seconds: spent on compiling it with XLA, or on taking it from the cache.
+        build: what it took to make.
     """
 
     num_problems: int
-    trace_seconds: float
-    compile_seconds: float
+    build: Build
     _executable: Any
     _split: NamedSharding
 
@@ -51,7 +49,6 @@ def compile_solver(solve: Callable[[Problem], Metrics], example: Problem, num_pr
         num_problems: of the pack; no more devices are used.
         at_once: problems that each device is handed.
     """
-    start = time.monotonic()
     devices = jax.local_devices()[:num_problems]
     mesh = jax.make_mesh((len(devices),), (SPLIT[0],), axis_types=(AxisType.Auto,), devices=devices)
     split = NamedSharding(mesh, SPLIT)
@@ -60,10 +57,8 @@ def compile_solver(solve: Callable[[Problem], Metrics], example: Problem, num_pr
     on_devices = jax.shard_map(many, mesh=mesh, in_specs=SPLIT, out_specs=SPLIT, check_vma=False)
     total = at_once * len(devices)
     shapes = jax.tree.map(lambda x: jax.ShapeDtypeStruct((total, *np.shape(x)), np.asarray(x).dtype, sharding=split), example)
-    lowered = jax.jit(on_devices).lower(shapes)
-    traced = time.monotonic()
-    executable = lowered.compile(COMPILER_OPTIONS.get(jax.default_backend()))
-    return CompiledSolver(total, traced - start, time.monotonic() - traced, executable, split)
+    (executable,), built = compile_all(lambda: [jax.jit(on_devices).lower(shapes)])
+    return CompiledSolver(total, built, executable, split)
 
 
 @contextlib.contextmanager

@@ -21,13 +21,14 @@ from ddlab.files import DamagedPart
 from ddlab.job.job import Job
 from ddlab.job.outcomes import Outcomes, untrained_losses
 from ddlab.job.profile import Profile
-from ddlab.job.writer import count_rows
+from ddlab.job.recorder import Ended
+from ddlab.job.timing import Timing
 from ddlab.measures.evaluate import Metrics
 from ddlab.measures.points import eval_steps
 from ddlab.solving.compiled import one_thread_a_device
+from ddlab.solving.deal import each_once
 from ddlab.solving.prepare import Prepared
 from ddlab.solving.problem import make_problem
-from ddlab.store.rows import most_waiting
 
 
 class _Chunk(NamedTuple):
@@ -49,7 +50,7 @@ class SolvingRun:
     """One pack from its first problem, or the first that is not stored, to its outcome."""
 
     def __init__(self, job: Job, prepared: Prepared):
-        self._job, self._writer, self._prepared = job, job.writer, prepared
+        self._job, self._recorder, self._prepared = job, job.recorder, prepared
         num_trials = len(prepared.trial_ids)
         self._steps = [int(step) for step in eval_steps(prepared.train)]
         self._solved = np.zeros(num_trials, bool)
@@ -58,21 +59,24 @@ class SolvingRun:
         self._checksums = np.full(num_trials, "", object)
         self._untrained_losses = np.full(num_trials, np.nan)
         self._traced = hyper_keys(prepared.trials[0])
-        self._solving = 0.0
+        self._timing = Timing(trial_steps=num_trials * prepared.train.steps)
 
     def run(self) -> None:
         started = time.monotonic()
         self._restore()
         with one_thread_a_device(), Profile(self._job.store.profile_directory(self._job.pack)) as profile:
             self._solve_all(profile if self._job.settings.profile else None)
-        self._writer.write_part()
+        self._timing.run = time.monotonic() - started
         if self._solved.all():
-            self._finish(time.monotonic() - started)
+            self._finish()
+        else:
+            self._recorder.write_part()
         self._job.signals.check()
 
     def _solve_all(self, profile: Profile | None) -> None:
         problems, at_once = self._prepared.problems, self._prepared.solver.num_problems
-        loader, waiting, written = Loader(), None, time.monotonic()
+        loader, waiting = Loader(), None
+        self._recorder.begin()
         for start in range(0, len(problems), at_once):
             if profile is not None:
                 profile.follow()
@@ -80,10 +84,8 @@ class SolvingRun:
             if waiting is not None:
                 self._record(waiting)
             waiting = chunk
-            is_full = self._writer.rows.num_bytes >= most_waiting(self._job.settings.memory)
-            if is_full or time.monotonic() - written >= self._job.settings.checkpoint_seconds:
-                self._writer.write_part()
-                written = time.monotonic()
+            if self._recorder.part_is_due:
+                self._recorder.write_part()
             if self._job.signals.received:
                 break
         if waiting is not None:
@@ -103,16 +105,16 @@ class SolvingRun:
             return None
         start = time.monotonic()
         chunk = _Chunk(problems[wanted], self._prepared.solver.solve(made))
-        self._solving += time.monotonic() - start  # CPU devices solve before the call returns
+        self._timing.steps += time.monotonic() - start  # CPU devices solve before the call returns
         return chunk
 
     def _record(self, chunk: _Chunk) -> None:
         """Take the metrics of some problems; waits until the devices have them."""
         start = time.monotonic()
         jax.block_until_ready(chunk.metrics)
-        self._solving += time.monotonic() - start
-        trials, places = np.unique(chunk.problems, return_index=True)  # a problem may repeat some of its trials, and ...
-        new = ~self._solved[trials]  # ... hold some that are stored, where other devices dealt them otherwise
+        self._timing.steps += time.monotonic() - start
+        trials, places = each_once(chunk.problems)
+        new = ~self._solved[trials]  # some are stored, where they were dealt otherwise, for other devices
         trials, places = trials[new], places[new]
         metrics = chunk.take(places)
         outcomes = Outcomes([self._prepared.trials[trial] for trial in trials], self._untrained_losses[trials])
@@ -120,7 +122,7 @@ class SolvingRun:
         recorded = np.empty((len(self._steps), len(trials)), bool)
         for k, step in enumerate(self._steps):
             recorded[k] = outcomes.update(step, {name: array[k] for name, array in at_steps.items()})
-        self._writer.rows.add(self._prepared.trial_ids[trials], np.array(self._steps)[:, None], at_steps, recorded)
+        self._recorder.rows.add(self._prepared.trial_ids[trials], np.array(self._steps)[:, None], at_steps, recorded)
         self._take(trials, outcomes)
         losses = metrics["train_loss"][:, -1]
         num_solved = int(self._solved.sum())
@@ -152,28 +154,9 @@ class SolvingRun:
             outcomes.replay({trial_id: place for place, trial_id in enumerate(ids)}, rows)
             self._take(trials, outcomes)
             num_parts += 1
-        self._writer.go_on(num_parts)
+        self._recorder.go_on(num_parts)
 
-    def _finish(self, seconds: float) -> None:
-        num_trials = len(self._prepared.trial_ids)
-        columns = {
-            "trial_id": list(self._prepared.trial_ids),
-            "status": list(self._status),
-            "last_step": self._last_step,
-            "num_rows": count_rows(np.array(self._steps), self._last_step),
-            "seconds": np.full(num_trials, seconds / num_trials),
-            "data_checksum": list(self._checksums),
-        }
-        about = {
-            "devices": [str(device) for device in jax.local_devices()],
-            "jax": jax.__version__,
-            "trace_seconds": self._prepared.solver.trace_seconds,
-            "compile_seconds": self._prepared.solver.compile_seconds,
-            "waited_seconds": self._job.waited,
-            "run_seconds": seconds,
-            "step_seconds": self._solving,
-            "eval_seconds": 0.0,
-            "host_seconds": seconds - self._solving,
-            "trial_steps": num_trials * self._prepared.train.steps,
-        }
-        self._writer.write_outcome(columns, about)
+    def _finish(self) -> None:
+        ended = Ended(self._prepared.trial_ids, self._status, self._last_step, list(self._checksums))
+        about = {**self._prepared.solver.build.about(), "waited_seconds": self._job.waited}
+        self._recorder.finish(ended, np.array(self._steps), self._timing, about)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -11,9 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.stages import Lowered
 
+from ddlab.devices.build import Build, compile_all
 from ddlab.devices.layout import SPLIT, WHOLE, Layout
-from ddlab.devices.local import COMPILER_OPTIONS
 from ddlab.measures.evaluate import Metrics
 from ddlab.training.program import NOT_BEGUN, Inputs, Program, State, TrialState
 
@@ -69,8 +69,7 @@ class Compiled:
         inputs: on the host.
         advance: (step, trial state, target step, inputs, busy) -> (step, trial state); consumes the trial state.
         evaluate: (step, trial state, inputs, busy) -> metrics.
-        trace_seconds: spent on making the program in JAX.
-        compile_seconds: spent on compiling it with XLA, or on taking it from the cache.
+        build: what they took to make.
     """
 
     layout: Layout
@@ -78,8 +77,7 @@ class Compiled:
     inputs: Inputs
     advance: Callable[..., tuple[jax.Array, TrialState]]
     evaluate: Callable[..., Metrics]
-    trace_seconds: float
-    compile_seconds: float
+    build: Build
 
     def place(self, alive: np.ndarray | None = None) -> Placed:
         """Return the program with all trials in their places, or the live ones only; alive: [T] bool.
@@ -91,7 +89,6 @@ class Compiled:
 
 def compile_pack(program: Program, inputs: Inputs, num_trials: int, tile: int) -> Compiled:
     """Compile a pack's program, its trial axis split over the local devices in tiles of about `tile` trials."""
-    start = time.monotonic()
     layout = Layout.of(num_trials, tile)
     tiles = _Tiles(program, layout.tile, len(layout.slots) // len(layout.devices))
     shapes = jax.eval_shape(program.init, inputs)
@@ -100,12 +97,13 @@ def compile_pack(program: Program, inputs: Inputs, num_trials: int, tile: int) -
     on_devices = partial(jax.shard_map, mesh=layout.mesh, check_vma=False)
     advance = on_devices(tiles.advance, in_specs=(WHOLE, SPLIT, WHOLE, layout.split(Inputs), SPLIT), out_specs=(WHOLE, SPLIT))
     evaluate = on_devices(tiles.evaluate, in_specs=(WHOLE, SPLIT, layout.split(Inputs), SPLIT), out_specs=SPLIT)
-    lowered_advance = jax.jit(advance, donate_argnums=1).lower(step, trial, np.int32(0), *rest)
-    lowered_evaluate = jax.jit(evaluate).lower(step, trial, *rest)
-    traced = time.monotonic()
-    options = COMPILER_OPTIONS.get(jax.default_backend())
-    executables = lowered_advance.compile(options), lowered_evaluate.compile(options)
-    return Compiled(layout, shapes, inputs, *executables, traced - start, time.monotonic() - traced)
+
+    def lower() -> tuple[Lowered, Lowered]:
+        advancing = jax.jit(advance, donate_argnums=1).lower(step, trial, np.int32(0), *rest)
+        return advancing, jax.jit(evaluate).lower(step, trial, *rest)
+
+    (advancing, evaluating), built = compile_all(lower)
+    return Compiled(layout, shapes, inputs, advancing, evaluating, built)
 
 
 @dataclass(frozen=True)

@@ -22,14 +22,13 @@ from ddlab.files import DamagedPart
 from ddlab.job.job import Job
 from ddlab.job.outcomes import Outcomes
 from ddlab.job.profile import Profile
-from ddlab.job.writer import count_rows
+from ddlab.job.recorder import Ended
+from ddlab.job.timing import Timing
 from ddlab.measures.evaluate import Metrics
 from ddlab.measures.points import eval_steps
-from ddlab.store.rows import most_waiting
 from ddlab.training.checkpoints import Checkpoint, Checkpoints
 from ddlab.training.prepare import Prepared
 from ddlab.training.program import State
-from ddlab.training.timing import Timing
 
 # Trials that have ended are left out once this share of the tiles, or less, is enough for the others.
 WORTH_MOVING = 0.9
@@ -55,7 +54,7 @@ class TrainingRun:
     """One pack from its start, or its last commit, to its outcome."""
 
     def __init__(self, job: Job, prepared: Prepared):
-        self._job, self._writer = job, job.writer
+        self._job, self._recorder = job, job.recorder
         self._prepared, self._placed = prepared, prepared.compiled.place()
         self._checkpoints = Checkpoints(job.store.checkpoint_directory(job.pack), list(prepared.trial_ids))
         self._outcomes = Outcomes(prepared.trials, prepared.untrained_losses)
@@ -74,12 +73,12 @@ class TrainingRun:
     def _train_from(self, state: State, profile: Profile | None) -> None:
         # What the first call costs beside its arithmetic is no part of a step.
         state = jax.block_until_ready(self._placed.advance(state, max(0, int(state.step))))
-        self._committed = time.monotonic()
+        self._recorder.begin()
         before: _Point | None = None
         for index in range(self._num_evals, len(self._steps)):
             # The devices have measured eval point k-1. They consume a state, so a copy for the commit is taken before they go on
             # to k; while they do, the host records k-1 and commits.
-            snapshot = self._placed.to_host(state) if before is not None and self._commit_is_due() else None
+            snapshot = self._placed.to_host(state) if before is not None and self._recorder.part_is_due else None
             state = self._without_ended(state)
             if profile is not None and before is not None:
                 profile.follow()
@@ -99,10 +98,6 @@ class TrainingRun:
             self._commit(self._placed.to_host(state))
         else:
             self._finish()
-
-    def _commit_is_due(self) -> bool:
-        is_full = self._writer.rows.num_bytes >= most_waiting(self._job.settings.memory)
-        return is_full or time.monotonic() - self._committed >= self._job.settings.checkpoint_seconds
 
     def _without_ended(self, state: State) -> State:
         """Leave out the trials that have ended, where that saves a good part of the tiles; the others are not changed."""
@@ -133,7 +128,7 @@ class TrainingRun:
         host = point.layout.take(point.metrics)
         recorded = self._outcomes.update(point.step, host)
         if recorded.any():
-            self._writer.rows.add(self._prepared.trial_ids, point.step, host, recorded)
+            self._recorder.rows.add(self._prepared.trial_ids, point.step, host, recorded)
         self._num_evals += 1
         losses = host["train_loss"][self._outcomes.alive]
         extremes = (float(losses.min()), float(losses.max())) if len(losses) else None
@@ -142,31 +137,16 @@ class TrainingRun:
 
     def _commit(self, state: State) -> None:
         self._timing.run = time.monotonic() - self._started
-        self._writer.write_part()
-        self._checkpoints.save(Checkpoint(state, self._num_evals, self._writer.num_parts, self._timing))
-        self._committed = time.monotonic()
+        self._recorder.write_part()
+        self._checkpoints.save(Checkpoint(state, self._num_evals, self._recorder.num_parts, self._timing))
+        self._recorder.begin()
 
     def _finish(self) -> None:
         self._timing.run = time.monotonic() - self._started
-        self._writer.write_part()
-        num_trials = len(self._prepared.trial_ids)
-        columns = {
-            "trial_id": list(self._prepared.trial_ids),
-            "status": list(self._outcomes.status),
-            "last_step": self._outcomes.last_step,
-            "num_rows": count_rows(np.array(self._steps), self._outcomes.last_step),
-            "seconds": np.full(num_trials, self._timing.run / num_trials),
-            "data_checksum": list(self._prepared.checksums),
-        }
-        about = {
-            "devices": [str(device) for device in jax.local_devices()],
-            "jax": jax.__version__,
-            "trace_seconds": self._prepared.compiled.trace_seconds,
-            "compile_seconds": self._prepared.compiled.compile_seconds,
-            "waited_seconds": self._job.waited,
-            **self._timing.about(),
-        }
-        self._writer.write_outcome(columns, about)
+        prepared, outcomes = self._prepared, self._outcomes
+        ended = Ended(prepared.trial_ids, outcomes.status, outcomes.last_step, prepared.checksums)
+        about = {**prepared.compiled.build.about(), "waited_seconds": self._job.waited}
+        self._recorder.finish(ended, np.array(self._steps), self._timing, about)
         if not self._job.settings.keep_checkpoints:
             self._checkpoints.remove()
 
@@ -174,7 +154,7 @@ class TrainingRun:
         """Return the state of the last commit, its rows replayed; a fresh one where there is none."""
         found = self._checkpoints.restore(self._prepared.compiled.shapes)
         outcomes = self._replayed(found.num_parts) if found else None
-        self._writer.go_on(found.num_parts if found and outcomes else 0)
+        self._recorder.go_on(found.num_parts if found and outcomes else 0)
         if found is None or outcomes is None:
             return self._placed.begin()
         state, self._num_evals, _, self._timing = found

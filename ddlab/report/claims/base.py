@@ -15,8 +15,9 @@ import pandas as pd
 from ddlab.errors import ConfigError
 from ddlab.report.claims.intervals import Interval, interval_of
 from ddlab.report.claims.sample import Sample, make_sample
-from ddlab.report.frames import NoSuchColumn, check_selection, label, matching, require, text, with_ratios
+from ddlab.report.columns import NoSuchColumn, label, require, text
 from ddlab.report.options import is_number, shown
+from ddlab.report.selection import check_selection, matching, with_ratios
 from ddlab.store.results import DIVERGED, PENDING, Results
 
 PASS, FAIL, NOT_ENOUGH = "pass", "fail", "not enough data"

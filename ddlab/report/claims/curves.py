@@ -12,7 +12,7 @@ import pandas as pd
 from ddlab.errors import ConfigError
 from ddlab.report.claims.base import Claim, NotEnoughData
 from ddlab.report.claims.sample import Sample
-from ddlab.report.frames import label
+from ddlab.report.columns import label
 from ddlab.report.metric_rows import metric_rows
 from ddlab.report.theories import THEORIES, check_theory, predicted
 from ddlab.store.results import Results

@@ -13,9 +13,11 @@ import pandas as pd
 from ddlab.errors import ConfigError
 from ddlab.report.claims.base import Claim, Selection, words
 from ddlab.report.claims.sample import Sample
-from ddlab.report.frames import check_selection, first_step, label, require, require_seeds_only, selected, sustained_step
+from ddlab.report.columns import label, require
+from ddlab.report.frames import first_step, sustained_step
 from ddlab.report.metric_rows import metric_rows
 from ddlab.report.options import shown
+from ddlab.report.selection import check_selection, require_seeds_only, selected
 from ddlab.store.results import Results
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from ddlab.errors import ConfigError
-from ddlab.report.frames import check_selection
 from ddlab.report.options import shown
+from ddlab.report.selection import check_selection
 from ddlab.store.results import Results
 
 if TYPE_CHECKING:

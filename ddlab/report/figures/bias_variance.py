@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ddlab.report.columns import label
 from ddlab.report.ensembles import COMPONENTS, components
 from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, plain_log_ticks
-from ddlab.report.frames import final_metrics, label
+from ddlab.report.frames import final_metrics
 from ddlab.store.results import Results
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from ddlab.errors import ConfigError
+from ddlab.report.columns import label, loss_name, require
 from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, percent, plain_log_ticks
-from ddlab.report.frames import final_metrics, label, loss_name, over_seeds, require
+from ddlab.report.frames import final_metrics, over_seeds
 from ddlab.store.results import Results
 
 if TYPE_CHECKING:

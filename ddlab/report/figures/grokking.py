@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ddlab.report.columns import label, loss_name, require, text
 from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, ordered_colors, percent, step_axis
-from ddlab.report.frames import curves_over_seeds, label, learning_steps, loss_name, require, require_seeds_only, selected, text
+from ddlab.report.frames import curves_over_seeds, learning_steps
+from ddlab.report.selection import require_seeds_only, selected
 from ddlab.store.results import Results
 
 if TYPE_CHECKING:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ddlab.report.columns import label, require
 from ddlab.report.figures.base import TEST, TRAIN, Recipe, plain_log_ticks
-from ddlab.report.frames import label, learning_steps, require, require_seeds_only, selected
+from ddlab.report.frames import learning_steps
+from ddlab.report.selection import require_seeds_only, selected
 from ddlab.store.results import Results
 
 if TYPE_CHECKING:

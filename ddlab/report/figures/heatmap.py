@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 
 from ddlab.errors import ConfigError
+from ddlab.report.columns import label, loss_name, require
 from ddlab.report.figures.base import Recipe, plain_log_ticks
-from ddlab.report.frames import label, loss_name, metric_table, require, require_seeds_only, selected
+from ddlab.report.frames import metric_table
+from ddlab.report.selection import require_seeds_only, selected
 from ddlab.store.results import Results
 
 if TYPE_CHECKING:

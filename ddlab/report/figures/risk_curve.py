@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 
 from ddlab.errors import ConfigError
+from ddlab.report.columns import label, text
 from ddlab.report.figures.base import CATEGORIES, MARK, Recipe, ordered_colors, percent, plain_log_ticks
-from ddlab.report.frames import label, text
 from ddlab.report.metric_rows import metric_rows
 from ddlab.report.options import check_options
 from ddlab.report.theories import THEORIES, check_theory, deviation, predicted
