@@ -12,7 +12,7 @@ from jax.experimental.compilation_cache.compilation_cache import reset_cache
 from ddlab.devices.build import COMPILER_OPTIONS
 from ddlab.devices.local import num_cores
 from ddlab.run.speed import store_machine
-from tests.support import MACHINE
+from tests.support import MACHINE, SOLVED, TINY, write_sweep
 
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
@@ -57,3 +57,24 @@ def workplace(tmp_path, monkeypatch):
     """An empty working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def tiny(workplace):
+    """The name of a sweep that trains six trials, in an empty working directory."""
+    write_sweep(workplace, "tiny", TINY)
+    return "tiny"
+
+
+@pytest.fixture
+def solved(workplace):
+    """The name of a sweep that solves forty-eight trials in closed form, in an empty working directory."""
+    write_sweep(workplace, "solved", SOLVED)
+    return "solved"
+
+
+@pytest.fixture
+def float64():
+    """JAX computes in float64 where it is asked to."""
+    with jax.enable_x64(True):
+        yield

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from functools import cache, partial
@@ -10,8 +11,10 @@ from pathlib import Path
 
 import jax
 import numpy as np
+import pandas as pd
 from hydra import compose, initialize_config_dir
 
+from ddlab.cli import main
 from ddlab.compose.hydra import version_base
 from ddlab.compose.schema import register
 from ddlab.compose.sweep import Composer, compose_sweep
@@ -20,11 +23,13 @@ from ddlab.config import catalog
 from ddlab.config.schema import PackSettings
 from ddlab.config.trial import Leaves, build, load_leaves, train_settings, width_key
 from ddlab.data.loader import Loader
+from ddlab.job.progress import Progress
 from ddlab.measures.points import eval_steps
 from ddlab.models.init import draw_words
 from ddlab.plan.machine import Machine
 from ddlab.plan.shapes import Settled, Size
 from ddlab.plan.trials import make_trials
+from ddlab.store.results import load
 from ddlab.streams import stream
 from ddlab.training.compiled import compile_pack
 from ddlab.training.cost import training_cost
@@ -58,7 +63,39 @@ SIZE = Size(61, 11, 50, 40, 200, 100, 10)
 SEEDS = ("seed", "init_seed", "data.seed")
 SWEEP = {"parts": [{"seeds": list(SEEDS)}]}
 
+# Reference results, as they are stored in the repository.
+REFERENCE = catalog.shipped("sweeps").parent / "results" / "reference"
+
+# A sweep that trains six trials, and one that solves forty-eight in closed form.
+TINY = """\
+defaults:
+  - ddlab
+  - _self_
+axes:
+  model.width: 3,5,8
+  seed: range(2)
+data: {num_train: 200, num_test: 100, label_noise: 0.2}
+train: {steps: 40, batch_size: 20, num_evals: 6}
+figures:
+  curve: {recipe: double_descent, x: model.width}
+"""
+SOLVED = """\
+defaults: [ddlab, override data: gaussian, override model: linear, override optimizer: ridge, override train: exact,
+  override measures: exact, _self_]
+axes: {model.width: "2,8,20,40", optimizer.weight_decay: "0.0,0.1", seed: range(6)}
+data: {num_train: 8, num_features: 40}
+"""
+
+# How far trajectories of one trial may lie apart that round otherwise (packed or alone, in tiles, on any processor), relative.
+# They are compared in float64 because metrics of a ReLU network jump where a preactivation crosses zero, and errors where two
+# outputs tie: of some 1e6 preactivations a float32 rounding (1e-7) takes one across now and then, one of float64 (1e-16) none.
+# Scaling the first weights by 1 + 1e-12 moves no metric of these runs by more than 6e-11, so that a rounding in each of 200
+# steps, grown 60-fold, is 200 * 60 * 2^-53 = 1e-12; sums of tens of products round several times.
+ROUNDING = 1e-11
+FLOAT64 = "train.dtype=float64"
+
 SMALL_MNIST = ("data.num_train=200", "data.num_test=100", "train.batch_size=20", "data.label_noise=0.2")
+TOKENS = ("data=modular", "data.modulus=7", "train.batch_size=null", "model.width=16")
 MODULAR = (
     "data=modular",
     "data.modulus=7",
@@ -99,6 +136,13 @@ def make_pack(trials: list[Leaves]):
     return make_program(widest, datasets[0]), make_inputs(trials, datasets)
 
 
+def weights_of(leaves: Leaves):
+    """Return (program, host inputs, initial weights by name) of a trial alone."""
+    program, inputs = make_pack([leaves])
+    begun = jax.device_get(jax.jit(program.init)(inputs))
+    return program, inputs, {name: np.asarray(array[0], float) for name, array in named_leaves(begun.trial.params).items()}
+
+
 def run_trials(trials: list[Leaves], tile: int = 100):
     """Train a pack through its compiled program; return (steps, metrics name -> [evals, T], first state, last state)."""
     program, inputs = make_pack(trials)
@@ -135,10 +179,60 @@ def named_leaves(tree) -> dict[str, np.ndarray]:
     return {name.removesuffix(".value"): leaf for name, leaf in named.items()}
 
 
-def ddlab(*words: str, cwd: Path, check: bool = True, **options) -> subprocess.CompletedProcess:
+def command(*words: str, cwd: Path, check: bool = True, **options) -> subprocess.CompletedProcess:
     """Run the command as a process of its own."""
-    command = [sys.executable, "-m", "ddlab.cli", *words]
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, env=os.environ, check=False, **options)
+    done = subprocess.run(
+        [sys.executable, "-m", "ddlab.cli", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env=os.environ,
+        check=False,
+        **options,
+    )
     if check:
         assert done.returncode == 0, done.stderr
     return done
+
+
+def write_sweep(directory: Path, name: str, text: str) -> None:
+    """Write a sweep that commands in a directory know by its name."""
+    (directory / "sweeps").mkdir(exist_ok=True)
+    (directory / "sweeps" / f"{name}.yaml").write_text(text)
+
+
+def curves(directory: str | Path = "results/tiny") -> pd.DataFrame:
+    """Return the stored curves in an order that depends on no pack."""
+    return load(directory).curves.sort_values(["trial_id", "step"], ignore_index=True)
+
+
+def refusal(capfd, words: list[str]) -> str:
+    """Return the one line with which `ddlab sweep` refuses; nothing may be stored."""
+    assert main(["sweep", *words]) == 2
+    printed = capfd.readouterr().err
+    assert printed.startswith("ddlab: ")
+    assert printed.count("\n") == 1, printed
+    assert not Path("results").exists()
+    return printed
+
+
+def interrupt_after(monkeypatch, number: int) -> list[int]:
+    """Send this process a SIGINT when progress was told so many times; return the steps, or trials solved, it was told of."""
+    told: list[int] = []
+    update = Progress.update
+
+    def updated(progress, step, trials_done, losses):
+        update(progress, step, trials_done, losses)
+        told.append(step)
+        if len(told) == number:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Progress, "update", updated)
+    return told
+
+
+def flipped(content: bytes, bit: int) -> bytes:
+    """Return bytes one bit of which is another."""
+    changed = bytearray(content)
+    changed[bit // 8] ^= 1 << bit % 8
+    return bytes(changed)

@@ -1,7 +1,7 @@
 """Writes torch_trajectories.npz: 100 full-batch PyTorch steps from given weights, for MLP and quadratic MLP.
 
-Golden values for tests/test_against_torch.py, made with torch 2.13.0 (CPU, float64 weights cast to float32 before the first
-step) by `make golden`. They may be made anew only when this script changes; `make test-torch` checks that they still agree.
+Golden values for tests/science/test_against_torch.py, made with torch 2.13.0 (CPU, float64 weights cast to float32 before the
+first step) by `make golden`. They may be made anew only when this script changes; `make test-torch` checks that they still agree.
 """
 
 from __future__ import annotations

@@ -1,0 +1,39 @@
+"""`ddlab plan`: how many trials overrides make, and nothing trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ddlab.cli import main
+
+
+def test_plan_prints_packs_and_trains_nothing(capsys, workplace):
+    assert main(["plan", "mnist1d_width"]) == 0
+    printed = capsys.readouterr().out
+    assert "60 trials" in printed
+    assert not Path("results").exists()
+
+
+def test_a_pinned_scalar_replaces_an_axis_and_a_list_makes_one(tiny, capsys):
+    main(["plan", tiny, "model.width=4", "optimizer.learning_rate=0.1,0.2", "seed=range(5)"])
+    assert "10 trials" in capsys.readouterr().out
+    main(["plan", tiny, "model.width=choice(2,3)", "optimizer=glob(adam*)", "seed=0"])
+    assert "4 trials" in capsys.readouterr().out
+    main(["plan", tiny, "optimizer=sgd", "measures=none", "+measures.w._target_=ddlab.measures.WeightNorm"])
+    assert "6 trials" in capsys.readouterr().out
+    main(["plan", tiny, "model.width=4", "model.num_params=500,5000", "seed=0"])
+    assert "2 trials" in capsys.readouterr().out
+
+
+def test_a_users_own_configs_and_sweeps_are_found(tiny, capsys):
+    Path("configs/model").mkdir(parents=True)
+    Path("configs/model/mine.yaml").write_text("defaults: [mlp]\ndepth: 3\n")
+    assert main(["plan", tiny, "model=mine", "model.width=4", "seed=0"]) == 0
+    assert f"{41 * 4 + 2 * 20 + 50}" in capsys.readouterr().out
+
+
+def test_the_last_of_two_overrides_of_a_key_counts(tiny, capsys):
+    main(["plan", tiny, "seed=1,2", "seed=3"])
+    assert "3 trials" in capsys.readouterr().out
+    main(["plan", tiny, "seed=3", "seed=1,2"])
+    assert "6 trials" in capsys.readouterr().out

@@ -1,0 +1,84 @@
+"""The cache of compiled programs: taken up by the next process, and kept where there is room."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+from types import SimpleNamespace
+
+import jax
+import pandas as pd
+
+from ddlab.cli import main
+from ddlab.devices.local import use_compile_cache
+from tests.support import curves
+
+COUNT_PROGRAMS = """
+import collections, sys
+import jax
+from ddlab.cli import main
+events = collections.Counter()
+jax.monitoring.register_event_listener(lambda event, **_: events.update([event.rpartition("/")[2]]))
+assert main(sys.argv[1:]) == 0
+print(events["cache_hits"], events["cache_misses"])
+"""
+
+
+def programs_of(*words: str) -> tuple[int, int]:
+    """Run the command as a process of its own; return how many programs it took from the cache, and how many it compiled."""
+    done = subprocess.run([sys.executable, "-c", COUNT_PROGRAMS, *words], capture_output=True, text=True, check=True)
+    hits, misses = done.stdout.split()[-2:]
+    return int(hits), int(misses)
+
+
+def test_the_next_process_takes_programs_from_the_cache(tiny, tmp_path, monkeypatch):
+    shutil.copytree(os.environ["DDLAB_CACHE"], tmp_path / "cache", ignore=shutil.ignore_patterns("programs"))
+    monkeypatch.setenv("DDLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    taken, compiled = programs_of("sweep", tiny, "out=first")
+    assert taken == 0
+    assert compiled > 0
+    assert programs_of("sweep", tiny, "out=second") == (compiled, 0)
+    other_numbers = ("optimizer.learning_rate=0.01", "optimizer.weight_decay=0.1", "data.label_noise=0.5", "seed=7,8")
+    assert programs_of("sweep", tiny, *other_numbers, "out=other") == (compiled, 0)
+    pd.testing.assert_frame_equal(curves(tmp_path / "first"), curves(tmp_path / "second"), check_exact=True)
+    shutil.rmtree(tmp_path / "cache" / "compiled")
+    assert main(["sweep", tiny, "out=third", "pack.compile_cache_mib=0"]) == 0
+    assert not (tmp_path / "cache" / "compiled").exists()
+
+
+def test_a_change_of_measures_compiles_the_evaluation_only(tiny, tmp_path, monkeypatch):
+    shutil.copytree(os.environ["DDLAB_CACHE"], tmp_path / "cache", ignore=shutil.ignore_patterns("programs"))
+    monkeypatch.setenv("DDLAB_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    _, compiled = programs_of("sweep", tiny, "out=first")
+    assert programs_of("sweep", tiny, "measures=none", "out=second") == (compiled - 1, 1)
+
+
+def test_a_users_own_jax_cache_is_respected(tiny, tmp_path):
+    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "own"), "DDLAB_CACHE": str(tmp_path / "cache")}
+    shutil.copytree(os.environ["DDLAB_CACHE"], tmp_path / "cache", ignore=shutil.ignore_patterns("programs"))
+    words = [sys.executable, "-m", "ddlab.cli", "sweep", tiny]
+    subprocess.run(words, env=environment, capture_output=True, check=True)
+    assert not (tmp_path / "cache" / "compiled").exists()
+
+
+def test_no_compiled_program_is_kept_on_a_disk_that_is_nearly_full(tmp_path, monkeypatch):
+    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+    monkeypatch.setenv("DDLAB_CACHE", str(tmp_path))
+    use_compile_cache(8)
+    assert jax.config.jax_compilation_cache_dir == str(tmp_path / "compiled")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**20))
+    use_compile_cache(8)
+    assert jax.config.jax_compilation_cache_dir is None
+
+
+def test_jax_says_once_that_a_program_cannot_be_kept():
+    use_compile_cache(8)
+    with warnings.catch_warnings(record=True) as said:
+        for _ in range(3):
+            warnings.warn("Error writing persistent compilation cache entry for 'x': OSError", stacklevel=1)
+    assert len(said) == 1

@@ -1,0 +1,87 @@
+"""The size of a model: widths solved for, multiply-adds counted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import pytest
+from flax import nnx
+
+from ddlab.config.trial import build
+from ddlab.errors import ConfigError
+from ddlab.models import Model
+from ddlab.models.init import draw_words
+from ddlab.models.size import count, size_of
+from ddlab.run.settle import settle
+from ddlab.streams import stream
+from tests.support import TOKENS, leaves_of
+
+pytestmark = pytest.mark.numeric
+
+
+@pytest.mark.parametrize("wanted", [300, 1000, 4663, 50_000])
+def test_the_width_is_solved_for_a_wanted_parameter_count(wanted):
+    leaves, size, _ = settle(leaves_of("model.depth=2", f"model.num_params={wanted}"))
+    width = leaves["model.width"]
+    neighbours = [settle(leaves_of("model.depth=2", f"model.width={w}"))[1].num_params for w in (width - 1, width, width + 1)]
+    assert neighbours[1] == size.num_params
+    assert abs(size.num_params - wanted) == min(abs(number - wanted) for number in neighbours)
+
+
+def test_too_few_wanted_parameters_are_refused():
+    with pytest.raises(ConfigError, match=r"model\.num_params=10: must be at least 61"):
+        settle(leaves_of("model.num_params=10"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "products"),
+    [
+        (("model.width=30", "model.depth=3"), 40 * 30 + 2 * 30 * 30 + 30 * 10),
+        ((*TOKENS, "model=quadratic_mlp"), 16 * 7),  # tokens are looked up
+        ((*TOKENS, "model.depth=2"), 16 * 16 + 16 * 7),
+    ],
+)
+def test_multiply_adds_of_an_example_are_those_of_the_matrix_products(overrides, products):
+    assert settle(leaves_of(*overrides))[1].num_products == products
+
+
+def test_multiply_adds_in_loops_and_branches_are_counted():
+    class Looped(nnx.Module):
+        def __init__(self, init):
+            self.weight = init.zeros((init.axis("inputs", 40), init.axis("outputs", 40)))
+
+        def __call__(self, x):
+            weight = self.weight[...]
+            x = jax.lax.scan(lambda x, _: (x @ weight, None), x, length=10)[0]
+            return jax.lax.cond(x[0, 0] > 0, lambda x: x @ weight, lambda x: x, x)[:, :10]
+
+    @dataclass(frozen=True)
+    class Loops(Model):
+        def make(self, spec, init):
+            return Looped(init)
+
+    assert size_of(Loops(), build(leaves_of(), "data").describe()).num_products == 11 * 40 * 40
+
+
+def test_a_parameter_may_be_a_single_number_and_a_network_without_products_has_a_size():
+    class Level(nnx.Module):
+        def __init__(self, init):
+            self.level, self.outputs = init.normal("level", (), 1.0), init.zeros((init.axis("outputs", 10),))
+
+        def __call__(self, x):
+            return jnp.broadcast_to(self.outputs[...] + self.level[...], (len(x), 10))
+
+    @dataclass(frozen=True)
+    class Levels(Model):
+        def make(self, spec, init):
+            return Level(init)
+
+    spec = build(leaves_of(), "data").describe()
+    assert size_of(Levels(), spec).num_products == 1
+    assert count(Levels(), spec)[0] == 11
+    draw = jax.jit(lambda key: draw_words(key, {"level": (), "other": (3,)}))
+    drawn = [draw(stream(seed, "init")) for seed in (0, 1)]
+    assert drawn[0]["level"].shape == ()
+    assert drawn[0]["level"] != drawn[1]["level"]

@@ -1,0 +1,62 @@
+"""A mistake in a claim is one line that names it."""
+
+from __future__ import annotations
+
+import pytest
+
+from ddlab.errors import ConfigError
+from ddlab.report.claims import make_claim
+
+OF_CURVE = {"kind": "peak_location", "metric": "m", "x": "a", "between": [0, 1], "source": "s"}
+MISTAKES = {
+    "no kind": ({}, "kind=None"),
+    "unknown kind": ({"kind": "peak_locatoin"}, "did you mean 'peak_location'"),
+    "unknown option": ({"kind": "value", "metrik": "x"}, "did you mean 'metric'"),
+    "missing option": ({"kind": "peak_location", "metric": "m", "between": [0, 1], "source": "s"}, "there is no x"),
+    "no bounds": ({"kind": "value", "metric": "m", "between": [None, None], "source": "s"}, "between"),
+    "one bound": ({"kind": "value", "metric": "m", "between": 3, "source": "s"}, "between=3"),
+    "text bound": ({"kind": "value", "metric": "m", "between": ["a", 1], "source": "s"}, "between"),
+    "bounds the wrong way": ({"kind": "value", "metric": "m", "between": [2, 1], "source": "s"}, "between=[2, 1]"),
+    "no seeds": ({"kind": "value", "metric": "m", "between": [0, 1], "source": "s", "seeds": 0}, "seeds=0"),
+    "where": ({"kind": "value", "metric": "m", "between": [0, 1], "source": "s", "where": "x"}, "where=x"),
+    "order": ({"kind": "ratio", "metric": "m", "between": [0, 1], "source": "s", "order": [{}]}, "two or more"),
+    "trend": ({"kind": "monotone", "metric": "m", "x": "a", "between": [0, 1], "source": "s", "trend": "up"}, "trend=up"),
+    "theory": (
+        {"kind": "matches_theory", "metric": "excess_risk", "x": "a", "between": [0, 1], "source": "s", "theory": "rige"},
+        "did you mean 'ridge'",
+    ),
+    "metric of a theory": (
+        {"kind": "matches_theory", "metric": "train_loss", "x": "a", "between": [0, 1], "source": "s", "theory": "ridge"},
+        "not train_loss",
+    ),
+    "no mapping": ("peak", "must be a mapping"),
+    "kind is no name": ({"kind": ["value"]}, "no such kind"),
+    "x is no name": ({**OF_CURVE, "x": 5}, "x=5: must be text"),
+    "bounds are null": ({**OF_CURVE, "between": None}, "between=None: must be a list"),
+    "x is null": ({**OF_CURVE, "x": None}, "x=None: must be text"),
+    "best over what": ({**OF_CURVE, "best_over": ["a"]}, "must be text or null"),
+    "seeds are no number": ({**OF_CURVE, "seeds": True}, "seeds=True: must be a whole number"),
+    "several values": ({**OF_CURVE, "where": {"model.width": [5, 10]}}, "where.model.width=[5, 10]: must be one value"),
+    "nested selection": (
+        {**OF_CURVE, "where": {"optimizer": {"weight_decay": 0.0}}},
+        "must be one value of the column optimizer",
+    ),
+    "sustained": (
+        {"kind": "first_crossing", "metric": "m", "between": [0, 1], "source": "s", "at_most": 1, "sustained": "no"},
+        "sustained=no: must be true or false",
+    ),
+    "optimum of nothing": (
+        {**OF_CURVE, "kind": "matches_theory", "metric": "excess_risk", "theory": "optimal_ridge"},
+        "needs best_over: optimizer.weight_decay",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_in_a_claim_is_one_line_that_names_it(mistake):
+    options, words = MISTAKES[mistake]
+    with pytest.raises(ConfigError) as caught:
+        make_claim("c", options)
+    assert str(caught.value).startswith("claims.c")
+    assert words in str(caught.value)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,136 @@
+"""Frames of figures, from metrics that are written down."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ddlab.errors import ConfigError
+from ddlab.report.claims import make_claim
+from ddlab.report.figures import RECIPES, make_recipe
+from ddlab.report.figures.double_descent import clear_peak, interpolation_threshold
+from ddlab.report.frames import curves_over_seeds, first_step, sustained_step
+from ddlab.report.metric_rows import metric_rows
+from ddlab.store.results import Results
+from tests.support import SWEEP
+
+
+def test_the_double_descent_frame_is_mean_and_deviation_over_seeds(results):
+    frame = make_recipe("f", {"recipe": "double_descent", "x": "params_per_sample_output"}).frame(results)
+    loss = frame[frame["metric"] == "test_loss"]
+    assert loss["params_per_sample_output"].tolist() == [0.2, 0.4, 0.8, 1.6]
+    assert loss["mean"].tolist() == [1, 3, 9, 5]
+    np.testing.assert_allclose(loss["sd"], np.sqrt(0.5))
+    assert interpolation_threshold(frame, "params_per_sample_output") == 0.8
+    assert loss.loc[clear_peak(loss), "params_per_sample_output"] == 0.8
+
+
+@pytest.mark.parametrize(
+    ("means", "peak"),
+    [([10, 4, 3, 6, 2], 3), ([1, 5, 0.1, 4.5, 1], 1), ([3, 2, 1], None), ([1, 2, 3], None), ([5, 1, 2], None), ([2.0], None)],
+)
+def test_a_peak_is_the_highest_point_that_the_curve_rises_to_and_falls_from(means, peak):
+    assert clear_peak(pd.DataFrame({"mean": [float(mean) for mean in means], "sd": 0.0})) == peak
+
+
+def test_a_bump_within_the_spread_of_the_seeds_is_no_peak():
+    rows = pd.DataFrame({"mean": [0.70, 0.60, 0.62, 0.55], "sd": 0.015})
+    assert clear_peak(rows) is None
+    assert clear_peak(rows.assign(sd=0.005)) == 2
+
+
+def test_no_threshold_is_claimed_where_train_error_never_is_zero(results):
+    frame = make_recipe("f", {"recipe": "double_descent", "where": {"model.width": 2}}).frame(results)
+    assert interpolation_threshold(frame, "params_per_sample") is None
+    assert "never reaches zero" in make_recipe("f", {"recipe": "double_descent"}).caption(frame)
+
+
+@pytest.fixture
+def measured_rarely(results):
+    """The same, `norm` measured at steps 0, 10 and 100 only; two trials of width 4 stopped at step 10."""
+    stopped = results.trials["model.width"] == 4
+    trials = results.trials.assign(status=np.where(stopped, "stopped", "completed"), last_step=np.where(stopped, 10, 100))
+    curves = results.curves.assign(norm=results.curves["step"].map({0: 1.0, 1: np.nan, 10: 2.0, 100: 3.0}))
+    return Results(trials, curves[(curves["step"] < 100) | ~curves["trial_id"].isin(set(trials.loc[stopped, "trial_id"]))], SWEEP)
+
+
+def test_lines_are_drawn_through_measured_points_only(measured_rarely):
+    curves = curves_over_seeds(measured_rarely, measured_rarely.trials, "model.width", ["norm"])
+    assert curves[curves["group"] == 2][["step", "median"]].to_numpy().tolist() == [[0, 1], [10, 2], [100, 3]]
+    assert curves[curves["group"] == 4][["step", "median"]].to_numpy().tolist() == [[0, 1], [10, 2]]
+    rows = metric_rows(measured_rarely, {"model.width": 2}, "norm", ["step"])
+    assert sorted(rows["step"]) == [10, 10, 100, 100]
+    frame = make_recipe("f", {"recipe": "heatmap", "metric": "norm"}).frame(measured_rarely)
+    assert set(frame["step"]) == {10, 100}
+    assert not frame["norm"].isna().any()
+
+
+def test_a_trial_that_stopped_where_a_metric_was_not_measured_has_no_final_value(measured_rarely):
+    rare = measured_rarely.curves.assign(norm=measured_rarely.curves["norm"].where(measured_rarely.curves["step"] != 10))
+    results = Results(measured_rarely.trials, rare, SWEEP)
+    said = r"metric=norm: was not measured where 2 trials stopped early"
+    with pytest.raises(ConfigError, match=said):
+        make_recipe("f", {"recipe": "risk_curve", "metric": "norm", "x": "model.width"}).frame(results)
+    with pytest.raises(ConfigError, match=said):
+        make_recipe("f", {"recipe": "heatmap", "metric": "norm"}).frame(results)
+    claim = {"kind": "value", "metric": "norm", "between": [0, 9], "source": "nobody", "where": {"model.width": 4}}
+    verdict = make_claim("c", claim).verdict("c", results)
+    assert verdict.status == "not enough data"
+    assert "was not measured where 2 trials stopped early" in verdict.reason
+
+
+def test_a_metric_stays_low_where_it_is_measured():
+    curve = pd.DataFrame({"step": [0, 1, 2, 3, 4], "error": [0.9, 0.0, 0.5, np.nan, 0.0]})
+    assert sustained_step(curve, "error", 0.01) == 4
+
+
+def test_steps_to_learn():
+    curve = pd.DataFrame({"step": [0, 1, 2, 3, 4], "error": [0.9, 0.0, 0.5, 0.01, 0.0]})
+    assert first_step(curve, "error", 0.01) == 1
+    assert sustained_step(curve, "error", 0.01) == 3
+    assert np.isnan(sustained_step(curve, "error", -1))
+    assert np.isnan(first_step(curve, "error", -1))
+
+
+def test_the_grokking_frame_marks_memorisation_and_generalisation(results):
+    frame = make_recipe("f", {"recipe": "grokking", "group": "model.width"}).frame(results)
+    marks = frame.groupby("group")[["memorised", "generalised"]].first()
+    assert marks["generalised"].tolist() == [10] * 4
+    assert marks["memorised"].tolist() == [np.inf, np.inf, 100, 100]
+
+
+def test_the_heat_map_frame_is_the_mean_over_seeds(results):
+    frame = make_recipe("f", {"recipe": "heatmap", "metric": "test_loss"}).frame(results)
+    assert sorted(frame["step"].unique()) == [1, 10, 100]
+    assert frame.groupby("model.width")["test_loss"].mean().tolist() == [1, 3, 9, 5]
+
+
+def test_a_trial_that_stopped_early_keeps_its_last_value_and_an_unfinished_one_does_not(results):
+    cut = results.curves["step"] < 100
+    for status, expected in (("stopped", 1.0), ("pending", 1.5)):
+        results.trials.loc[results.trials["trial_id"] == "t00", ["status", "last_step"]] = [status, 10]
+        shorter = Results(results.trials, results.curves[cut | (results.curves["trial_id"] != "t00")], SWEEP)
+        frame = make_recipe("f", {"recipe": "heatmap", "metric": "test_loss"}).frame(shorter)
+        assert frame.query("`model.width` == 2 and step == 100")["test_loss"].tolist() == [expected]
+
+
+def test_a_final_metric_is_never_an_earlier_one(results):
+    damaged = results.curves[(results.curves["trial_id"] != "t00") | (results.curves["step"] < 100)]
+    frame = make_recipe("f", {"recipe": "double_descent"}).frame(Results(results.trials, damaged, SWEEP))
+    assert frame.query("params_per_sample == 2")["trials"].tolist() == [1] * 4
+
+
+def test_trials_that_differ_in_more_than_seeds_are_not_averaged(results):
+    results.trials["optimizer.weight_decay"] = [0.0, 0.1] * 4
+    for recipe in RECIPES:
+        options = {"x": "model.width"} if "x" in RECIPES[recipe].__dataclass_fields__ else {}
+        group = {"group": "model.width"} if recipe == "grokking" else {}
+        with pytest.raises(ConfigError, match=r"where\.optimizer\.weight_decay=VALUE \(0\.0, 0\.1\)"):
+            make_recipe("f", {"recipe": recipe, **options, **group}).frame(results)
+
+
+def test_diverged_trials_are_not_averaged_in(results):
+    results.trials.loc[results.trials["trial_id"] == "t00", "status"] = "diverged"
+    frame = make_recipe("f", {"recipe": "double_descent"}).frame(results)
+    assert frame[frame["params_per_sample"] == 2]["trials"].tolist() == [1] * 4

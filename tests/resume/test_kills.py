@@ -1,0 +1,120 @@
+"""A sweep that is killed or signalled goes on, and ends with the curves of an uninterrupted one."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+import ddlab
+from ddlab.cli import main
+from tests.support import TINY, command, curves, interrupt_after, write_sweep
+
+LONG = (
+    "train.steps=20000",
+    "train.num_evals=200",
+    "train.eval_spacing=linear",
+    "pack.checkpoint_seconds=0.05",
+    "pack.max_trials=3",
+)
+
+WORDS = [sys.executable, "-m", "ddlab.cli", "sweep", "tiny", *LONG]
+
+
+def kill_at(moment: float) -> None:
+    """Start the sweep and kill it after some seconds, wherever it is."""
+    process = subprocess.Popen(WORDS, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    time.sleep(moment)
+    process.kill()
+    process.communicate()
+    assert process.returncode in (-signal.SIGKILL, 0)
+
+
+def kill_in_training(delay: float) -> None:
+    """Start the sweep and kill it some seconds after it has written a checkpoint."""
+    started = time.time()
+    process = subprocess.Popen(WORDS, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    while not [path for path in Path("results").glob("tiny/checkpoints/*/*/about.json") if path.stat().st_mtime > started]:
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(delay)
+    process.kill()
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("whole")
+    write_sweep(directory, "tiny", TINY)
+    started = time.monotonic()
+    command("sweep", "tiny", *LONG, cwd=directory)
+    return curves(directory / "results/tiny"), time.monotonic() - started
+
+
+def check_equal(uninterrupted):
+    command("sweep", "tiny", *LONG, cwd=Path.cwd())
+    trials = ddlab.load("results/tiny").trials
+    assert trials["trial_id"].is_unique
+    assert set(trials["status"]) == {"completed"}
+    pd.testing.assert_frame_equal(curves(), uninterrupted[0], check_exact=True)
+    assert not list(Path("results/tiny/checkpoints").glob("*/*"))
+
+
+def test_a_killed_sweep_goes_on_and_equals_an_uninterrupted_one(tiny, uninterrupted):
+    kill_in_training(0.0)
+    kill_in_training(0.0)
+    check_equal(uninterrupted)
+
+
+@pytest.mark.slow
+def test_a_sweep_killed_at_ten_random_moments_equals_an_uninterrupted_one(tiny, uninterrupted):
+    moments = random.Random(4)
+    for _ in range(5):
+        kill_in_training(moments.uniform(0, 0.1))
+    for _ in range(5):
+        kill_at(moments.uniform(0.2, 1.0) * uninterrupted[1])
+    check_equal(uninterrupted)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_at_an_eval_point_and_the_same_command_goes_on(tiny, uninterrupted, number):
+    words = ("sweep", "tiny", *LONG)
+    process = subprocess.Popen([sys.executable, "-m", "ddlab.cli", *words], stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    while "step" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(number)
+    message = process.communicate()[1]
+    assert process.returncode == 130, message
+    assert "Go on with:\n  ddlab sweep tiny train.steps=20000" in message
+    assert list(Path("results/tiny/checkpoints").glob("*/*"))
+    command(*words, cwd=Path.cwd())
+    pd.testing.assert_frame_equal(curves(), uninterrupted[0], check_exact=True)
+
+
+def test_a_checkpoint_may_be_taken_up_on_another_number_of_devices(tiny, monkeypatch):
+    words = ("sweep", tiny, "seed=0", "pack.checkpoint_seconds=0")
+    with monkeypatch.context() as patched:
+        steps = interrupt_after(patched, 3)
+        assert main(list(words)) == 130
+    assert 0 < steps[-1] < 40
+    assert list(Path("results/tiny/checkpoints").glob("*/*"))
+    command(*words, "pack.cpu_devices=1", cwd=Path.cwd())
+    assert set(ddlab.load("results/tiny").trials["status"]) == {"completed"}
+
+
+@pytest.mark.parametrize("damage", ["about.json", "state.npz"])
+def test_a_damaged_checkpoint_is_reported_and_the_pack_begins_again(tiny, uninterrupted, damage):
+    kill_in_training(0.0)
+    for path in Path("results/tiny/checkpoints").glob(f"*/*/{damage}"):
+        path.write_text("garbage")
+    done = command("sweep", "tiny", *LONG, cwd=Path.cwd())
+    assert "damaged, not used" in done.stderr
+    pd.testing.assert_frame_equal(curves(), uninterrupted[0], check_exact=True)

@@ -1,0 +1,76 @@
+"""Every shipped sweep says how many trials it has, runs tiny from end to end, and is documented."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+import ddlab
+from ddlab.cli import main
+from ddlab.config import catalog
+
+SWEEPS = {path.stem: path for path in sorted(catalog.shipped("sweeps").glob("*.yaml"))}
+TINY = {
+    "quickstart": ["model.width=4", "data.seed=0", "train.steps=6", "seed=0"],
+    "mnist1d_width": ["model.width=4,8", "data.num_train=200", "data.num_test=50", "train.steps=10", "seed=0,1"],
+    "mnist1d_quick": ["model.width=4,8", "data.num_train=200", "data.num_test=50", "train.steps=10", "seed=0,1"],
+    "modular_addition_fraction": [
+        "data.modulus=7",
+        "model.width=8",
+        "data.train_fraction=0.3,0.6",
+        "train.steps=20",
+        "seed=0",
+    ],
+    "belkin2020_misspecified": ["model.width=5,50,100", "seed=0,1"],
+    "hastie2022_ridgeless": ["data.num_train=10", "data.num_features=30", "model.width=5,20,30", "seed=0,1"],
+    "mei2022_random_features": ["data.num_train=20", "data.num_features=10", "model.width=5,20,30", "seed=0,1"],
+    "advani2020_training_time": ["data.num_features=10", "model.width=10", "data.num_train=5,10", "seed=0,1"],
+    "nakkiran2020_more_data_hurts": ["data.num_features=10", "model.width=10", "data.num_train=5,10,20", "seed=0,1"],
+    "nakkiran2021_optimal_ridge": [
+        "data.num_train=10",  # the parts differ in the number of features
+        "model.width=5",
+        "optimizer.weight_decay=0.0,0.5",
+        "seed=0,1",
+    ],
+    "schaeffer2023_three_causes": ["data.num_features=10", "model.width=10", "data.num_train=5,10,20", "seed=0,1"],
+    "belkin2019_random_fourier": ["data.num_train=50", "model.width=20,50,80", "seed=0,1"],
+    "bias_variance": ["data.num_train=20", "model.width=5,20,40", "seed=0,1", "data.seed=0,1", "data.num_test=20"],
+    "modular_addition_weight_decay": ["data.modulus=7", "model.width=8", "train.steps=20", "seed=0"],
+}
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_head_of_a_sweep_says_what_it_is(name):
+    text = SWEEPS[name].read_text()
+    head = yaml.safe_load(text)
+    assert text.startswith("# ")
+    assert f"#   ddlab sweep {name}" in text
+    assert "# Expect:" in text
+    assert all(head[key] for key in ("title", "paper", "shows", "trials", "minutes", "figures"))
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_the_head_of_a_sweep_counts_its_trials(name, capsys, workplace):
+    assert main(["plan", name]) == 0
+    assert f"{name}: {yaml.safe_load(SWEEPS[name].read_text())['trials']:,} trials" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", SWEEPS)
+def test_a_sweep_runs_tiny_from_end_to_end(name, workplace):
+    assert main(["sweep", name, *TINY[name]]) == 0
+    assert set(ddlab.load(f"results/{name}").trials["status"]) <= {"completed", "stopped"}
+    assert main(["report", name]) == 0
+    report = Path("results") / name / "report"
+    page = (report / "index.html").read_text()
+    for figure in yaml.safe_load(SWEEPS[name].read_text())["figures"]:
+        assert f'src="{figure}.png"' in page
+        for form in ("png", "pdf", "csv"):
+            assert (report / f"{figure}.{form}").stat().st_size > 0
+
+
+def test_the_twenty_widths_of_mnist1d_width_share_at_most_six_programs(workplace, capsys):
+    main(["plan", "mnist1d_width"])
+    first = capsys.readouterr().out.splitlines()[0]
+    assert int(first.split(" trials in ")[1].split(" packs")[0]) <= 6
