@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import shlex
 import sys
@@ -16,6 +17,10 @@ from ddlab.commands import COMMANDS, help_of, overview
 from ddlab.errors import ConfigError, DdlabError, Interrupted, suggest
 from ddlab.files import first_line
 from ddlab.job.signals import listen
+
+# New objects until Python looks for garbage. Imports and configs make many that stay; looked through every 700, a seventh of a
+# command's start would go by on that.
+OBJECTS_UNLOOKED = 50_000
 
 
 class OutputClosed(OSError):
@@ -51,6 +56,7 @@ def _reader_may_go() -> Iterator[None]:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    gc.set_threshold(OBJECTS_UNLOOKED)
     try:
         with listen(), warnings.catch_warnings(), redirect_stdout(_Output(sys.stdout)):
             warnings.showwarning = _show_warning  # type: ignore[assignment]

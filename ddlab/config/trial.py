@@ -154,12 +154,17 @@ def check(leaves: Leaves) -> None:
     """Raise `ConfigError` for the first leaf outside its declared range, and for components at odds with themselves."""
     for key, declaration in declarations(leaves).items():
         declaration.check(key, leaves[key])
-    for key in leaves:
-        if key.endswith(f".{TARGET}"):
-            _check_component(leaves, key.removesuffix(f".{TARGET}"))
+    for name in components(leaves):
+        check_component(leaves, name)
 
 
-def _check_component(leaves: Leaves, name: str) -> None:
+def components(leaves: Leaves) -> list[str]:
+    """Return the components of a trial by their dotted names."""
+    return [key.removesuffix(f".{TARGET}") for key in leaves if key.endswith(f".{TARGET}")]
+
+
+def check_component(leaves: Leaves, name: str) -> None:
+    """Raise `ConfigError` where a component is at odds with itself."""
     built = build(leaves, name)
     widths = [field for field, declaration in declared(type(built)).items() if declaration.mark is Mark.WIDTH]
     if len(widths) > 1:

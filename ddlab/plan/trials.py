@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from ddlab.config.declare import Mark
 from ddlab.config.identity import Naming, Piece
-from ddlab.config.trial import Leaves, declarations
+from ddlab.config.trial import Leaves, check_component, components, declarations, seeds
 from ddlab.errors import ConfigError
 from ddlab.plan.shapes import Part, Settled, Shape
 
@@ -86,15 +86,27 @@ def _part_trials(part: Part, settle: Callable[[Leaves], Settled]) -> Iterator[Tr
     shaping = {key: values for key, values in part.axes.items() if not plain[key]}
     first = {key: values[0] for key, values in varying.items()}
     names = Naming(part.base)
-    points = [
-        {key: names.piece(key, value) for key, value in part.followed(dict(zip(varying, values, strict=True))).items()}
-        for values in itertools.product(*varying.values())
-    ]
+    within = [part.followed(dict(zip(varying, values, strict=True))) for values in itertools.product(*varying.values())]
+    owned = _owned(part.base, within)
+    points = [{key: names.piece(key, value) for key, value in point.items()} for point in within]
     for values in itertools.product(*shaping.values()):
         point = part.followed({**first, **dict(zip(shaping, values, strict=True))})
         leaves, size, cost = settle(part.at(point) if part.at else {**part.base, **point})
+        for name, own in owned:
+            check_component({**leaves, **own}, name)
         shape = Shape(part, MappingProxyType(dict(leaves)), size, cost)
         yield from _shape_trials(shape, points)
+
+
+def _owned(base: Leaves, points: Iterable[Leaves]) -> list[tuple[str, Leaves]]:
+    """Return the components with the values, seeds apart, that they have at some points; each of them once."""
+    names, drawn = components(base), seeds(base)
+    found: dict[tuple[str, str], Leaves] = {}
+    for point in points:
+        for name in names:
+            own = {key: value for key, value in point.items() if key.startswith(f"{name}.") and key not in drawn}
+            found.setdefault((name, repr(own)), own)
+    return [(name, own) for (name, _), own in found.items() if own]
 
 
 def _shape_trials(shape: Shape, points: Sequence[Mapping[str, Piece]]) -> Iterator[Trial]:

@@ -153,6 +153,19 @@ class Gives(Measure):
         return {**given, "fine": {"fine": jnp.zeros(())}, "vector": {"v": jnp.zeros(3)}}[self.what]
 
 
+@dataclass(frozen=True)
+class Between(Measure):
+    low: float = leaf("least value", Mark.TRACED)
+    high: float = leaf("greatest value", Mark.TRACED)
+
+    def check(self):
+        if not self.low < self.high:
+            raise ConfigError(f"low={self.low}: must be below high={self.high}")
+
+    def __call__(self, snapshot):
+        return {"between": jnp.asarray(self.high - self.low)}
+
+
 def model(cls, **fields):
     fields = {"units": 6, "num_params": "null", "network": "Network", **fields}
     known = cls.__dataclass_fields__
@@ -272,3 +285,12 @@ def test_what_measures_give_is_known_before_anything_is_stored(workplace, capfd,
         assert expected in printed
         assert printed.count("\n") == 1
         assert not Path("results").exists()
+
+
+def test_a_component_is_checked_at_every_value_that_it_has(workplace, capfd):
+    Path("own.yaml").write_text(SWEEP)
+    measure = "+measures.between={_target_:tests.run.test_users_components.Between,low:0,high:1}"
+    assert main(["plan", "own.yaml", measure, "measures.between.low=0,0.5", "measures.between.high=1,2"]) == 0
+    capfd.readouterr()
+    assert main(["plan", "own.yaml", measure, "measures.between.low=0,1.5", "measures.between.high=1,2"]) == 2
+    assert "low=1.5: must be below high=1.0" in capfd.readouterr().err
