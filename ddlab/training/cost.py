@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ddlab.config.declare import Mark
 from ddlab.config.schema import Train
-from ddlab.config.trial import Leaves, declarations, train_settings
+from ddlab.config.trial import Leaves, build_measures, declarations, train_settings
 from ddlab.devices.layout import LEAST_EXAMPLES, MOST_EXAMPLES
 from ddlab.measures.size import row_bytes
 from ddlab.plan.cost import Cost, Load, Sharing
@@ -33,7 +33,9 @@ def training_cost(leaves: Leaves, size: Size) -> TrainingCost:
     declared = declarations(leaves)
     data = tuple(key for key in leaves if key.startswith("data.") and declared[key].mark is not Mark.PLACE)
     inputs = tuple(key for key in data if not declared[key].targets)
-    return TrainingCost(size, train_settings(leaves), row_bytes(leaves, size.num_outputs), (inputs, data))
+    train = train_settings(leaves)
+    gradients = (math.ceil(train.most_evals / measure.every) for measure in build_measures(leaves) if measure.needs_gradient)
+    return TrainingCost(size, train, max(gradients, default=0), row_bytes(leaves, size.num_outputs), (inputs, data))
 
 
 @dataclass(frozen=True)
@@ -43,12 +45,14 @@ class TrainingCost(Cost):
     Attributes:
         size: of the widest.
         train: their training settings.
+        num_gradients: eval points at which a measure asks for the gradient on the training set.
         row_bytes: of the metrics of a trial at one eval point.
         sharing: the leaves of the inputs, and of the whole data set.
     """
 
     size: Size
     train: Train
+    num_gradients: int
     row_bytes: float
     sharing: tuple[Sharing, ...]
 
@@ -59,9 +63,10 @@ class TrainingCost(Cost):
 
     @property
     def trial_flops(self) -> float:
-        """Operations of one trial: its steps, and evaluation with a gradient on the training set."""
-        eval_flops = self.size.num_products * (6.0 * self.size.num_train + 2.0 * self.size.num_test)
-        return self.train.steps * self.step_flops + self.train.most_evals * eval_flops
+        """Operations of one trial: its steps, evaluation on both sets, and the gradients that measures ask for."""
+        evaluated = 2.0 * self.train.most_evals * (self.size.num_train + self.size.num_test)
+        differentiated = 6.0 * self.num_gradients * self.size.num_train
+        return self.train.steps * self.step_flops + self.size.num_products * (evaluated + differentiated)
 
     def flops(self, load: Load) -> float:
         return load.trials * self.trial_flops
