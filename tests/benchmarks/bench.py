@@ -143,24 +143,22 @@ def say(text: str) -> None:
 
 
 def whole_sweep(workplace: Path) -> dict[str, Any]:
-    """1. The mnist1d_quick sweep, 20 widths x 4 seeds x 5000 steps: wall time of the whole process."""
-    import yaml
-
-    axes = yaml.safe_load((ROOT / "sweeps/mnist1d_quick.yaml").read_text())["axes"]
-    widths = [int(width) for width in axes["model.width"].split(",")]
-    data = ("data.num_train=1000", "data.num_test=4000", "data.label_noise=0.2")
-    leaves = leaves_of(*data, "optimizer.learning_rate=0.003", "train.steps=5000", "train.batch_size=100", "train.num_evals=40")
+    """1. A grid of mnist1d_quick, 20 widths x 4 seeds x 3000 steps: wall time of the whole process; the peers do not evaluate."""
+    widths = [2, 4, 6, 8, 11, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128, 160, 200, 240, 280, 320]
+    data = ("data.num_train=1000", "data.num_test=4000", "data.label_noise=0.2", "measures.gradient_norm=null")
+    leaves = leaves_of(*data, "optimizer.learning_rate=0.003", "train.steps=3000", "train.batch_size=100")
     best = fastest(workplace, "torch_loop", leaves, widths=widths, steps=200, eval_steps=[])
-    path = problem_of(workplace, "quick", leaves, widths=widths, seeds=list(range(4)), **best)
+    path = problem_of(workplace, "quick", leaves, widths=widths, seeds=list(range(4)), eval_steps=[], **best)
+    grid = (f"model.width={','.join(map(str, widths))}", "train.steps=3000")
 
     def cold() -> Run:
         clear_compiled(workplace)
-        return ours(workplace, "mnist1d_quick")
+        return ours(workplace, "mnist1d_quick", *grid)
 
     done = rounds(
         {
             "cold": cold,
-            "warm": partial(ours, workplace, "mnist1d_quick"),
+            "warm": partial(ours, workplace, "mnist1d_quick", *grid),
             "T": partial(peer, "torch_loop", path),
             "J": partial(peer, "jax_loop", path),
         }
@@ -173,6 +171,7 @@ def whole_sweep(workplace: Path) -> dict[str, Any]:
         **{f"{name}_seconds": value for name, value in seconds.items()},
         "T_over_cold": seconds["T"] / seconds["cold"],
         "J_over_cold": seconds["J"] / seconds["cold"],
+        "J_over_warm": seconds["J"] / seconds["warm"],
         "T_over_warm": seconds["T"] / seconds["warm"],
         "compile_seconds_cold": compiling["cold"],
         "compile_seconds_warm": compiling["warm"],
