@@ -2,7 +2,8 @@
 
     python tests/reference/compact.py results/NAME results/reference/NAME
 
-Numbers are rounded to float32. Where nothing runs along the steps, only the last eval point of each trial is kept.
+Numbers are rounded to float32. Where nothing runs along the steps, only the last eval point of each trial is kept; of predictions,
+those at the first few test points.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from ddlab.store.store import Store
 
 # Recipes and claims that go along the steps, and what each trial is always known by.
 ALONG_STEPS = {"grokking", "grokking_delay", "heatmap", "first_crossing", "step", "time"}
-KEYS, LOSSES = ["trial_id", "step"], ["train_loss", "test_loss", "train_error", "test_error", "excess_risk"]
-PREDICTIONS = ["predictions", "prediction_targets"]
+KEYS, LOSSES = ["trial_id", "step"], ["train_loss", "test_loss", "train_error", "test_error"]
+PREDICTIONS, POINTS = ["predictions", "prediction_targets"], 15
 
 
 def words_of(spec: Any) -> Iterator[str]:
@@ -61,7 +62,7 @@ def compact(source: Path, target: Path) -> None:
 
 def _small(values: np.ndarray) -> np.ndarray:
     if values.dtype == object and not isinstance(values[0], str):
-        return np.stack(values).astype(np.float32)
+        return np.stack(values)[:, :POINTS].astype(np.float32)
     return values.astype(np.float32) if values.dtype.kind == "f" else values
 
 
