@@ -2,8 +2,8 @@
 
     python tests/reference/compact.py results/NAME results/reference/NAME
 
-Numbers are rounded to float32. Where nothing runs along the steps, only the last eval point of each trial is kept; of predictions,
-those at the first few test points.
+Numbers are rounded to float32. Where nothing runs along the steps, only the last eval point of each trial is kept; of
+predictions, those at the first few test points.
 """
 
 from __future__ import annotations
