@@ -9,16 +9,30 @@ import jax
 import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
 
-from ddlab.devices.build import COMPILER_OPTIONS
+from ddlab.contracts import engine
+from ddlab.devices import build
 from ddlab.devices.local import num_cores
 from ddlab.run.speed import store_machine
 from tests.support import MACHINE, SOLVED, TINY, write_sweep
 
+
+def use_fast_compiler():
+    """Compile the tests' own programs, which run for a moment, as the contracts do theirs; packs are compiled as they ship.
+
+    XLA reads its flags when JAX looks for devices. Processes that the tests start do not have these flags.
+    """
+    own, given = engine.COMPILER_OPTIONS["cpu"], os.environ.get("XLA_FLAGS", "")
+    as_shipped = {"xla_backend_optimization_level": 3, "xla_cpu_use_fusion_emitters": True, **build.COMPILER_OPTIONS["cpu"]}
+    build.COMPILER_OPTIONS["cpu"] = as_shipped
+    assert as_shipped.keys() == own.keys()
+    os.environ["XLA_FLAGS"] = " ".join([given, *(f"--{name}={value}".lower() for name, value in own.items())])
+    jax.devices()
+    os.environ["XLA_FLAGS"] = given
+
+
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
-# XLA reads this when JAX first computes: the tests' own programs are compiled as those of packs are.
-(level,) = COMPILER_OPTIONS["cpu"].items()
-os.environ["XLA_FLAGS"] = " ".join(dict.fromkeys([*os.environ.get("XLA_FLAGS", "").split(), "--{}={}".format(*level)]))
+use_fast_compiler()
 
 
 @pytest.fixture(scope="session", autouse=True)
