@@ -8,6 +8,7 @@ from dataclasses import replace
 import jax
 import pytest
 from jax.experimental.compilation_cache.compilation_cache import reset_cache
+from threadpoolctl import threadpool_limits
 
 from ddlab.contracts import engine
 from ddlab.devices import build
@@ -33,6 +34,7 @@ def use_fast_compiler():
 jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 use_fast_compiler()
+threadpool_limits(1, "blas")  # the matrices of the tests are small, and two workers share the cores
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -64,6 +66,14 @@ def compile_cache_as_before(session_cache):
         for name, value in before.items():
             jax.config.update(name, value)
         reset_cache()
+
+
+@pytest.fixture(scope="module")
+def fast_packs():
+    """Compile packs fast, too: for tests of what is said and stored of them, not of their numbers."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setitem(build.COMPILER_OPTIONS, "cpu", engine.COMPILER_OPTIONS["cpu"])
+        yield
 
 
 @pytest.fixture

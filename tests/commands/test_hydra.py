@@ -13,6 +13,8 @@ from ddlab.cli import main
 from ddlab.commands import launch
 from tests.support import command
 
+pytestmark = pytest.mark.usefixtures("fast_packs")
+
 
 def raising(error):
     def fail(*_, **__):

@@ -1,15 +1,20 @@
-"""What becomes of packs that fail in other processes, and of launchers that do."""
+"""Packs in other processes, and what becomes of those that fail, and of launchers that do."""
 
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 from hydra.core.utils import JobReturn, JobStatus
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from ddlab.cli import main
 from ddlab.commands.launch import launch_packs
 from ddlab.errors import ConfigError, LaunchError, PackFailed
+from tests.support import command, curves
 
 
 def job(error=None):
@@ -61,3 +66,13 @@ def test_a_launcher_that_fails_is_one_line_that_says_how_to_go_on(error, expecte
     assert "the same command goes on" in str(failure.value)
     assert "\n" not in str(failure.value)
     assert failure.value.exit_status == 1
+
+
+def test_packs_run_in_parallel_processes_with_joblib(tiny):
+    words = ["sweep", tiny, "model.width=3", "pack.max_trials=1", "pack.cpu_devices=1"]
+    main([*words, "out=one"])
+    command(*words, "out=two", "hydra/launcher=joblib", cwd=Path.cwd())
+    one, two = curves("one"), curves("two")
+    numbers = [name for name in one if name not in ("trial_id", "step")]
+    pd.testing.assert_frame_equal(one[["trial_id", "step"]], two[["trial_id", "step"]])
+    np.testing.assert_allclose(one[numbers], two[numbers], rtol=1e-4)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 import ddlab
 from ddlab.cli import main
 from ddlab.compose.hydra import unquoted
+
+pytestmark = pytest.mark.usefixtures("fast_packs")
 
 
 def test_out_may_hold_any_characters(tiny):

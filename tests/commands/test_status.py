@@ -12,6 +12,8 @@ from ddlab.commands.status import SHARES
 from ddlab.store.provenance import add_provenance
 from ddlab.store.store import Store
 
+pytestmark = pytest.mark.usefixtures("fast_packs")
+
 SWEEP = """\
 defaults: [ddlab, _self_]
 axes: {model.width: '3,5', seed: range(2)}

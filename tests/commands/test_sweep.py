@@ -6,13 +6,15 @@ import json
 import os
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
+import pytest
 
 import ddlab
 from ddlab.cli import main
 from ddlab.store.store import Store
-from tests.support import command, curves
+from tests.support import curves
+
+pytestmark = pytest.mark.usefixtures("fast_packs")
 
 
 def test_a_sweep_stores_every_trial_and_its_curves(tiny):
@@ -92,15 +94,6 @@ def test_unbegun_packs_are_packed_anew_when_the_packing_changes(tiny):
     assert main(["sweep", tiny, "seed=0", "train.stop_metric=test_eror", "out=a"]) == 2
     assert main(["sweep", tiny, "seed=0", "pack.max_trials=1", "out=a"]) == 0
     assert Store("a").read_plan()["pack"].nunique() == 3
-
-
-def test_packs_run_in_parallel_processes_with_joblib(tiny):
-    main(["sweep", tiny, "pack.max_trials=3", "pack.cpu_devices=1", "out=one"])
-    command("sweep", tiny, "pack.max_trials=3", "pack.cpu_devices=1", "out=two", "hydra/launcher=joblib", cwd=Path.cwd())
-    one, two = curves("one"), curves("two")
-    numbers = [name for name in one if name not in ("trial_id", "step")]
-    pd.testing.assert_frame_equal(one[["trial_id", "step"]], two[["trial_id", "step"]])
-    np.testing.assert_allclose(one[numbers], two[numbers], rtol=1e-4)
 
 
 def test_a_pack_that_fails_is_one_line_and_the_others_are_stored(tiny, workplace, monkeypatch, capfd):

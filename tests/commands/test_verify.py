@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ddlab.cli import main
 from ddlab.report.claims import PASS, verify
 from ddlab.store.results import load
+
+pytestmark = pytest.mark.usefixtures("fast_packs")
 
 SWEEP = """\
 defaults: [ddlab, override data: gaussian, override model: linear, override optimizer: ridge, override train: exact,

@@ -11,13 +11,15 @@ import pytest
 
 from ddlab.config import catalog
 from ddlab.errors import ConfigError
-from ddlab.report.figures import make_recipe
+from ddlab.report.figures import RECIPES, make_recipe
 from ddlab.report.page import make_report
 from ddlab.store.provenance import add_provenance
 from ddlab.store.results import load
 from ddlab.store.store import Store
 from tests.support import REFERENCE
 
+# Of these sweeps the figures are drawn; together they have every recipe.
+DRAWN = ("quickstart", "mnist1d_quick", "modular_addition_weight_decay", "hastie2022_ridgeless", "bias_variance")
 REDRAW = """
 import sys
 from ddlab.cli import main
@@ -27,16 +29,27 @@ print("jax" in sys.modules)
 """
 
 
+def figures_of(name):
+    """Return the figures of stored reference results, as their sweep asks for them."""
+    return Store(REFERENCE / name).read_sweep()["figures"]
+
+
 def test_reference_results_redraw_without_jax(tmp_path):
-    names = [path.stem for path in catalog.shipped("sweeps").glob("*.yaml")]
-    for name in names:
+    for name in DRAWN:
         shutil.copytree(REFERENCE / name, tmp_path / name)
-    done = subprocess.run([sys.executable, "-c", REDRAW, *names], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", REDRAW, *DRAWN], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "False"
-    assert names
-    for name in names:
+    for name in DRAWN:
         assert (tmp_path / name / "report" / "index.html").exists(), name
+    assert {spec["recipe"] for name in DRAWN for spec in figures_of(name).values()} == RECIPES.keys()
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in catalog.shipped("sweeps").glob("*.yaml")))
+def test_every_figure_of_the_reference_results_has_its_frame(name):
+    results = load(REFERENCE / name)
+    for figure, spec in figures_of(name).items():
+        assert len(make_recipe(figure, spec).frame(results)) > 0
 
 
 def test_a_figure_that_cannot_be_drawn_is_status_1_and_the_others_are_drawn(tmp_path, capsys):

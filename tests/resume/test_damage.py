@@ -14,6 +14,8 @@ from ddlab.cli import main
 from ddlab.store.store import Store
 from tests.support import command, curves, flipped, interrupt_after
 
+pytestmark = pytest.mark.usefixtures("fast_packs")
+
 SWEEP = """\
 defaults: [ddlab, _self_]
 axes: {model.width: "3,5", seed: range(2)}
@@ -103,7 +105,14 @@ def check_repaired(whole: pd.DataFrame, capsys, kind: str, damage: str) -> None:
 
 @pytest.mark.filterwarnings("default::ddlab.files.DamagedPart")
 @pytest.mark.parametrize(
-    ("kind", "damage"), [("plan", "flipped"), ("sweep.yaml", "emptied"), ("state of a checkpoint", "flipped")]
+    ("kind", "damage"),
+    [
+        ("plan", "flipped"),
+        ("sweep.yaml", "emptied"),
+        ("state of a checkpoint", "flipped"),
+        ("state of a checkpoint", "truncated"),
+        ("about a checkpoint", "truncated"),
+    ],
 )
 def test_the_same_command_repairs_a_damaged_file(stopped, capsys, kind, damage):
     check_repaired(stopped, capsys, kind, damage)

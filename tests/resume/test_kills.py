@@ -83,14 +83,14 @@ def test_a_sweep_killed_at_ten_random_moments_equals_an_uninterrupted_one(tiny, 
     check_equal(uninterrupted)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_at_an_eval_point_and_the_same_command_goes_on(tiny, uninterrupted, number):
+def test_a_signal_stops_at_an_eval_point_and_the_same_command_goes_on(tiny, uninterrupted):
+    """SIGTERM; SIGINT is what `interrupt_after` sends."""
     words = ("sweep", "tiny", *LONG)
     process = subprocess.Popen([sys.executable, "-m", "ddlab.cli", *words], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     while "step" not in process.stderr.readline():
         assert process.poll() is None
-    process.send_signal(number)
+    process.send_signal(signal.SIGTERM)
     message = process.communicate()[1]
     assert process.returncode == 130, message
     assert "Go on with:\n  ddlab sweep tiny train.steps=20000" in message
@@ -108,13 +108,3 @@ def test_a_checkpoint_may_be_taken_up_on_another_number_of_devices(tiny, monkeyp
     assert list(Path("results/tiny/checkpoints").glob("*/*"))
     command(*words, "pack.cpu_devices=1", cwd=Path.cwd())
     assert set(ddlab.load("results/tiny").trials["status"]) == {"completed"}
-
-
-@pytest.mark.parametrize("damage", ["about.json", "state.npz"])
-def test_a_damaged_checkpoint_is_reported_and_the_pack_begins_again(tiny, uninterrupted, damage):
-    kill_in_training(0.0)
-    for path in Path("results/tiny/checkpoints").glob(f"*/*/{damage}"):
-        path.write_text("garbage")
-    done = command("sweep", "tiny", *LONG, cwd=Path.cwd())
-    assert "damaged, not used" in done.stderr
-    pd.testing.assert_frame_equal(curves(), uninterrupted[0], check_exact=True)

@@ -23,6 +23,8 @@ from ddlab.store.store import DamagedPart, Store
 from tests import support
 from tests.support import curves
 
+pytestmark = pytest.mark.usefixtures("fast_packs")
+
 TRAINED = """\
 defaults: [ddlab, _self_]
 axes: {model.width: "3,5", seed: range(3)}

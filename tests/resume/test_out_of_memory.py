@@ -23,6 +23,8 @@ from ddlab.training.checkpoints import Checkpoints
 from ddlab.training.compiled import Placed
 from tests.support import MODULAR
 
+pytestmark = pytest.mark.usefixtures("fast_packs")
+
 TRAINED = (*MODULAR, "train.steps=60", "train.num_evals=12", "train.eval_spacing=linear", "seed=range(16)")
 SOLVED = (
     *("data=gaussian", "data.num_train=8", "data.num_features=12", "model=linear", "optimizer=ridge", "train=exact"),

@@ -56,9 +56,10 @@ def test_a_pack_compiled_ahead_is_not_taken_for_another_of_the_same_number(tiny,
     def stop(_):
         raise Interrupted("SIGINT")
 
+    words = ["sweep", tiny, "model.width=3", "seed=range(4)"]
     with monkeypatch.context() as patched:
         patched.setattr(ddlab.training.run.TrainingRun, "run", stop)
-        assert main(["sweep", tiny, "pack.max_trials=2", "out=a"]) == 130
-    assert main(["sweep", tiny, "pack.max_trials=3", "out=a"]) == 0
-    assert main(["sweep", tiny, "pack.max_trials=3", "out=b"]) == 0
+        assert main([*words, "pack.max_trials=2", "out=a"]) == 130
+    assert main([*words, "pack.max_trials=3", "out=a"]) == 0
+    assert main([*words, "pack.max_trials=3", "out=b"]) == 0
     pd.testing.assert_frame_equal(curves("a"), curves("b"), check_exact=True)

@@ -22,6 +22,8 @@ from ddlab.plan.trials import make_trials
 from ddlab.run.settle import settle
 from tests.support import leaves_of
 
+pytestmark = pytest.mark.usefixtures("fast_packs")
+
 SWEEP = """\
 defaults: [ddlab, _self_]
 axes: {seed: range(2)}

@@ -11,6 +11,8 @@ import ddlab
 from ddlab.cli import main
 from ddlab.config import catalog
 
+pytestmark = pytest.mark.usefixtures("fast_packs")
+
 SWEEPS = {path.stem: path for path in sorted(catalog.shipped("sweeps").glob("*.yaml"))}
 TINY = {
     "quickstart": ["model.width=4", "data.seed=0", "train.steps=6", "seed=0"],

@@ -22,6 +22,12 @@ def assert_simulated(risks, expected, relative):
     assert abs(np.mean(risks) - expected) < 4 * error + relative * expected
 
 
+def least_norm(x, y):
+    """Return the least-squares solution [p] of least norm for x [n, p] of full rank."""
+    n, p = x.shape
+    return x.T @ np.linalg.solve(x @ x.T, y) if p > n else np.linalg.solve(x.T @ x, x.T @ y)
+
+
 def linear_risks(repeats, n, p, lam=0.0, eigenvalues=None, coefficients=None, seed=0):
     """Return simulated excess risks of ridge regression (least norm for lam = 0) with Gaussian features."""
     random = np.random.default_rng(seed)
@@ -36,7 +42,7 @@ def linear_risks(repeats, n, p, lam=0.0, eigenvalues=None, coefficients=None, se
         x = random.normal(size=(n, p)) * np.sqrt(spectrum)
         y = x @ beta + np.sqrt(NOISE) * random.normal(size=n)
         dual = np.linalg.solve(x @ x.T + n * lam * np.eye(n), y) if lam else None
-        found = np.linalg.lstsq(x, y, rcond=None)[0] if dual is None else x.T @ dual
+        found = least_norm(x, y) if dual is None else x.T @ dual
         risks.append(np.sum(spectrum * (found - beta) ** 2))
     return np.array(risks)
 
@@ -99,7 +105,7 @@ def test_misspecified_is_exact_for_finite_samples(p):
         x = random.normal(size=(40, 100))
         y = x @ beta + 0.2 * random.normal(size=40)
         found = np.zeros(100)
-        found[:p] = np.linalg.lstsq(x[:, :p], y, rcond=None)[0]
+        found[:p] = least_norm(x[:, :p], y)
         risks.append(np.sum((found - beta) ** 2) + 0.04)
     assert_simulated(risks, theory.misspecified_exact(p, 40, 100, 1, 0.04), relative=0.0)
 
@@ -154,13 +160,11 @@ def test_random_features_are_those_of_a_simulation(psi1, lam, activation):
     for _ in range(60):
         weights, beta = sphere(random, features, d), random.normal(size=d)
         beta /= np.linalg.norm(beta)
-        x, fresh = sphere(random, n, d), sphere(random, 2000, d)
+        x, fresh = sphere(random, n, d), sphere(random, 500, d)
         z, z_fresh = (function(inputs @ weights.T / np.sqrt(d)) for inputs in (x, fresh))
         y = x @ beta + np.sqrt(NOISE) * random.normal(size=n)
-        if lam:
-            found = np.linalg.solve(z.T @ z + n * features / d * lam * np.eye(features), z.T @ y)
-        else:
-            found = np.linalg.lstsq(z, y, rcond=None)[0]
+        penalty = n * features / d * lam * np.eye(features)
+        found = np.linalg.solve(z.T @ z + penalty, z.T @ y) if lam else least_norm(z, y)
         risks.append(np.mean((z_fresh @ found - fresh @ beta) ** 2))
     assert_simulated(risks, float(theory.random_features(psi1, 3, lam, SIGNAL, NOISE, activation)), relative=0.05)
 
