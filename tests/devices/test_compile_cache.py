@@ -11,10 +11,13 @@ from types import SimpleNamespace
 
 import jax
 import pandas as pd
+import pytest
 
 from ddlab.cli import main
 from ddlab.devices.local import use_compile_cache
 from tests.support import curves
+
+pytestmark = pytest.mark.usefixtures("fast_packs")
 
 COUNT_PROGRAMS = """
 import collections, sys
@@ -45,25 +48,19 @@ def test_the_next_process_takes_programs_from_the_cache(tiny, tmp_path, monkeypa
     other_numbers = ("optimizer.learning_rate=0.01", "optimizer.weight_decay=0.1", "data.label_noise=0.5", "seed=7,8")
     assert programs_of("sweep", tiny, *other_numbers, "out=other") == (compiled, 0)
     pd.testing.assert_frame_equal(curves(tmp_path / "first"), curves(tmp_path / "second"), check_exact=True)
+    assert programs_of("sweep", tiny, "measures=none", "out=unmeasured") == (compiled - 1, 1)  # the evaluation
     shutil.rmtree(tmp_path / "cache" / "compiled")
     assert main(["sweep", tiny, "out=third", "pack.compile_cache_mib=0"]) == 0
     assert not (tmp_path / "cache" / "compiled").exists()
 
 
-def test_a_change_of_measures_compiles_the_evaluation_only(tiny, tmp_path, monkeypatch):
+def test_a_users_own_jax_cache_is_respected(tiny, tmp_path, monkeypatch):
+    """The tests have one of their own."""
     shutil.copytree(os.environ["DDLAB_CACHE"], tmp_path / "cache", ignore=shutil.ignore_patterns("programs"))
     monkeypatch.setenv("DDLAB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
-    _, compiled = programs_of("sweep", tiny, "out=first")
-    assert programs_of("sweep", tiny, "measures=none", "out=second") == (compiled - 1, 1)
-
-
-def test_a_users_own_jax_cache_is_respected(tiny, tmp_path):
-    environment = {**os.environ, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "own"), "DDLAB_CACHE": str(tmp_path / "cache")}
-    shutil.copytree(os.environ["DDLAB_CACHE"], tmp_path / "cache", ignore=shutil.ignore_patterns("programs"))
-    words = [sys.executable, "-m", "ddlab.cli", "sweep", tiny]
-    subprocess.run(words, env=environment, capture_output=True, check=True)
+    assert main(["sweep", tiny]) == 0
     assert not (tmp_path / "cache" / "compiled").exists()
+    assert jax.config.jax_compilation_cache_dir == os.environ["JAX_COMPILATION_CACHE_DIR"]
 
 
 def test_no_compiled_program_is_kept_on_a_disk_that_is_nearly_full(tmp_path, monkeypatch):

@@ -9,6 +9,8 @@ import pytest
 from ddlab.cli import main
 from ddlab.devices.local import num_cores
 
+pytestmark = pytest.mark.usefixtures("fast_packs")
+
 
 @pytest.fixture
 def other_system(monkeypatch):

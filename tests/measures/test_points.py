@@ -16,7 +16,7 @@ from ddlab.measures import Measure
 from ddlab.measures.points import due_steps, eval_steps
 from tests.support import SMALL_MNIST, leaves_of, make_pack, run_trials
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs")]
 
 ALWAYS, RARE = (f"measures.gradient_norm.every={every}" for every in (1, 3))
 SHORT = (*SMALL_MNIST, ALWAYS, "model.width=4", "train.steps=30", "train.num_evals=9", "train.eval_spacing=linear")

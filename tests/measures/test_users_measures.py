@@ -16,7 +16,7 @@ from ddlab.measures import Measure
 from ddlab.training.program import make_inputs, make_program
 from tests.support import MODULAR, SMALL_MNIST, leaves_of, run_trials
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs")]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -13,6 +13,8 @@ from ddlab.errors import Interrupted
 from ddlab.run.ahead import Ahead
 from tests.support import curves
 
+pytestmark = pytest.mark.usefixtures("fast_packs")
+
 
 def test_a_result_begun_ahead_is_taken_and_made_once():
     ahead, made = Ahead(), []

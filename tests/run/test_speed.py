@@ -11,6 +11,8 @@ from ddlab.run import speed as module
 from ddlab.run.speed import BATCH_SIZE, machine_file, measure, store_machine, this_machine
 from tests.support import MACHINE, SMALL_MNIST
 
+pytestmark = pytest.mark.usefixtures("fast_packs")
+
 GOOD = '{"compile_seconds": 1.5, "tile_seconds": 0, "curve": [[1, 1], [3, 1]], "num_devices": 2, "working_bytes": 9, "cores": 1}'
 NO_CURVE = GOOD.replace("[[1, 1], [3, 1]]", "[]")
 
@@ -46,7 +48,7 @@ def test_a_whole_file_is_used(empty_cache, monkeypatch):
     assert this_machine().curve == ((1, 1), (3, 1))
 
 
-def test_what_is_measured_is_plausible(empty_cache, fast_packs, tmp_path, monkeypatch):
+def test_what_is_measured_is_plausible(empty_cache, tmp_path, monkeypatch):
     """How fast is not asserted: what is measured must be of the operations that it says, and be taken from its file again."""
     monkeypatch.setattr(module, "WIDTHS", (8, 32))
     measured = measure()

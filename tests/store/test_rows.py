@@ -15,6 +15,8 @@ from ddlab.store.rows import Rows, most_waiting
 from ddlab.store.store import Store
 from tests.support import MODULAR
 
+pytestmark = pytest.mark.usefixtures("fast_packs")
+
 IDS = np.array(["a", "b", "c"], object)
 
 

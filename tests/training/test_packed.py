@@ -6,10 +6,9 @@ import jax
 import numpy as np
 import pytest
 
-from ddlab.training.compiled import compile_pack
-from tests.support import FLOAT64, ROUNDING, SMALL_MNIST, leaves_of, make_pack, run_trials
+from tests.support import FLOAT64, ROUNDING, SMALL_MNIST, leaves_of, run_trials
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs")]
 
 # The contracts hold every model and optimizer against being packed, for fewer steps; start and dead units to the bit.
 ADAMW = ("optimizer=adamw", "optimizer.learning_rate=0.003", "optimizer.weight_decay=0.1")
@@ -69,26 +68,3 @@ def test_tiles_and_devices_do_not_change_the_results(monkeypatch, float64):
         tiled = run_trials(trials, tile)[1]
         for name in whole:
             np.testing.assert_allclose(tiled[name], whole[name], rtol=ROUNDING, err_msg=name)
-
-
-def test_leaving_out_trials_changes_nothing_for_the_others_bit_for_bit():
-    trials = [leaves_of(*SMALL_MNIST, "model.width=8", f"seed={seed}") for seed in range(9)]
-    program, inputs = make_pack(trials)
-    compiled = compile_pack(program, inputs, len(trials), 2)
-    alive = np.array([False, True, False, False, True, True, False, False, True])
-
-    def train(with_ended):
-        placed = compiled.place()
-        state = placed.advance(placed.begin(), 10)
-        if not with_ended:
-            host, placed = placed.to_host(state), compiled.place(alive)
-            assert placed.layout.busy.sum() < compiled.layout.busy.sum()
-            state = placed.to_devices(host)
-        state = placed.advance(state, 40)
-        return placed.to_host(state), placed.layout.take(placed.evaluate(state))
-
-    (with_state, with_metrics), (without_state, without_metrics) = train(True), train(False)
-    for one, other in zip(jax.tree.leaves(with_state.trial.params), jax.tree.leaves(without_state.trial.params), strict=True):
-        np.testing.assert_array_equal(one[alive], other[alive])
-    for name in with_metrics:
-        np.testing.assert_array_equal(with_metrics[name][alive], without_metrics[name][alive], err_msg=name)
