@@ -42,13 +42,13 @@ class Heatmap(Recipe):
         require_seeds_only(trials, [self.y], results.seeds)
         if trials[self.y].min() <= 0:
             raise ConfigError(f"y={self.y}: must be positive, for its log scale")
-        rows = []
-        for size, members in trials.groupby(self.y):
-            metrics = [name for name in dict.fromkeys((self.metric, "train_error")) if name in results.curves]
-            tables = {metric: metric_table(results, members, metric) for metric in metrics}
-            means = pd.DataFrame({metric: table.mean(axis=1) for metric, table in tables.items()})
-            rows.append(means.reset_index().assign(**{self.y: size}))
-        frame = pd.concat(rows, ignore_index=True)
+        metrics = [name for name in dict.fromkeys((self.metric, "train_error")) if name in results.curves]
+        sizes = trials.set_index("trial_id")[self.y]
+        means = {}
+        for metric in metrics:
+            rows = metric_table(results, trials, metric).melt(ignore_index=False, value_name=metric).reset_index()
+            means[metric] = rows.groupby([rows["trial_id"].map(sizes).rename(self.y), "step"])[metric].mean()
+        frame = pd.DataFrame(means).reset_index()
         frame["loss"] = loss_name(trials)
         return frame[(frame["step"] > 0) & frame[self.metric].notna()].sort_values([self.y, "step"], ignore_index=True)
 
