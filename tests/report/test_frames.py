@@ -115,6 +115,15 @@ def test_a_trial_that_stopped_early_keeps_its_last_value_and_an_unfinished_one_d
         assert frame.query("`model.width` == 2 and step == 100")["test_loss"].tolist() == [expected]
 
 
+def test_a_heat_map_ends_for_a_size_where_its_last_trial_has_stopped(results):
+    of_size = results.trials["model.width"] == 2
+    cut = (results.curves["step"] < 100) | ~results.curves["trial_id"].isin(results.trials.loc[of_size, "trial_id"])
+    results.trials.loc[of_size, ["status", "last_step"]] = ["stopped", 10]
+    shorter = Results(results.trials, results.curves[cut], SWEEP)
+    frame = make_recipe("f", {"recipe": "heatmap", "metric": "test_loss"}).frame(shorter)
+    assert frame.groupby("model.width")["step"].max().tolist() == [10, 100, 100, 100]
+
+
 def test_a_final_metric_is_never_an_earlier_one(results):
     damaged = results.curves[(results.curves["trial_id"] != "t00") | (results.curves["step"] < 100)]
     frame = make_recipe("f", {"recipe": "double_descent"}).frame(Results(results.trials, damaged, SWEEP))

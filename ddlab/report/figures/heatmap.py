@@ -49,7 +49,8 @@ class Heatmap(Recipe):
             rows = metric_table(results, trials, metric).melt(ignore_index=False, value_name=metric).reset_index()
             means[metric] = rows.groupby([rows["trial_id"].map(sizes).rename(self.y), "step"])[metric].mean()
         frame = pd.DataFrame(means).reset_index()
-        frame["loss"] = loss_name(trials)
+        reached = results.curves["step"].groupby(results.curves["trial_id"].map(sizes)).max()
+        frame = frame[frame["step"] <= frame[self.y].map(reached)].assign(loss=loss_name(trials))
         return frame[(frame["step"] > 0) & frame[self.metric].notna()].sort_values([self.y, "step"], ignore_index=True)
 
     def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
