@@ -8,7 +8,7 @@ from functools import cache
 import jax
 import numpy as np
 
-from ddlab.config.trial import build, hyper_keys
+from ddlab.config.trial import build, parse
 from ddlab.data.loader import Loader
 from ddlab.models import Init
 from ddlab.solving.problem import make_problem
@@ -23,7 +23,7 @@ INTERVAL = (*EXACT, "data=interval", "model=legendre", "data.num_test=30", "data
 
 @cache
 def solver_of(leaves, spec):
-    return jax.jit(make_solver(dict(leaves), spec))
+    return jax.jit(make_solver(parse(dict(leaves)), spec))
 
 
 def solve(trials, widest=None):
@@ -36,7 +36,7 @@ def solve_widths(trials, widest):
     flat = list(itertools.chain(*trials))
     datasets = Loader().load(flat)
     solver = solver_of(tuple(widest.items()), datasets[0].spec)
-    problem = make_problem(flat, datasets, hyper_keys(widest), len(trials))
+    problem = make_problem(flat, datasets, len(trials))
     return {name: np.asarray(x) for name, x in solver(problem).items()}
 
 

@@ -21,14 +21,16 @@ from ddlab.compose.sweep import Composer, compose_sweep
 from ddlab.compose.typed import resolved, typed
 from ddlab.config import catalog
 from ddlab.config.schema import PackSettings
-from ddlab.config.trial import Leaves, build, load_leaves, train_settings, width_key
+from ddlab.config.trial import Leaves, build, joined, load_leaves, parse, train_settings
 from ddlab.data.loader import Loader
 from ddlab.job.progress import Progress
 from ddlab.measures.points import eval_steps
 from ddlab.models.init import draw_words
 from ddlab.plan.machine import Machine
+from ddlab.plan.packs import Packing
 from ddlab.plan.shapes import Settled, Size
 from ddlab.plan.trials import make_trials
+from ddlab.run.settle import join
 from ddlab.store.results import load
 from ddlab.streams import stream
 from ddlab.training.compiled import compile_pack
@@ -55,6 +57,8 @@ SETTINGS = PackSettings(
     keep_checkpoints=False,
     profile=False,
 )
+
+PACKING = Packing(SETTINGS, MACHINE, join)
 
 # Of a one-layer MLP of width 1 on 200 examples of MNIST-1D, where a test does not care.
 SIZE = Size(61, 11, 50, 40, 200, 100, 10)
@@ -124,16 +128,19 @@ def trials_of(*overrides: str) -> list[Leaves]:
             catalog.config_groups([catalog.shipped("configs")]),
         )
         parts = compose_sweep(composer, overrides).parts
-    trials = make_trials(parts, lambda leaves: Settled(leaves, SIZE, training_cost(leaves, SIZE)))
+    trials = make_trials(parts, settled)
     return [load_leaves(trial.config) for trial in trials]
+
+
+def settled(leaves: Leaves, size: Size = SIZE) -> Settled:
+    """Return leaves as a trained shape of some size, unchecked."""
+    return Settled(leaves, size, training_cost(leaves, parse(leaves), size), ("model.width",))
 
 
 def make_pack(trials: list[Leaves]):
     """Return (program, host inputs) of a pack."""
-    key = width_key(trials[0])
-    widest = max(trials, key=lambda leaves: leaves[key])
     datasets = Loader().load(trials)
-    return make_program(widest, datasets[0]), make_inputs(trials, datasets)
+    return make_program(parse(joined(trials)), datasets[0].spec), make_inputs(trials, datasets)
 
 
 def weights_of(leaves: Leaves):

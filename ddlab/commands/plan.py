@@ -12,8 +12,7 @@ from ddlab.commands.hydra import run_application
 from ddlab.commands.names import name_first
 from ddlab.commands.planning import plan_sweep
 from ddlab.compose.sweep import Composer, compose_sweep
-from ddlab.plan.machine import Machine
-from ddlab.plan.packs import Pack, pack_trials, say_over_budget
+from ddlab.plan.packs import Pack, Packing, pack_trials, say_over_budget
 from ddlab.run.speed import machine_file
 
 
@@ -26,13 +25,13 @@ def run(arguments: Sequence[str]) -> int:
 def show_plan(name: str, composer: Composer, overrides: Sequence[str]) -> None:
     """Print the packs of a sweep; nothing is trained or stored."""
     planned = plan_sweep(name, compose_sweep(composer, overrides), alone=False)
-    packs = pack_trials(planned.trials, planned.settings, planned.machine)
-    print_plan(name, packs, planned.machine, planned.settings.memory)
-    say_over_budget(packs, planned.settings, planned.machine)
+    packs = pack_trials(planned.trials, planned.packing)
+    print_plan(name, packs, planned.packing)
+    say_over_budget(packs, planned.packing)
 
 
-def print_plan(name: str, packs: Sequence[Pack], machine: Machine, memory: float) -> None:
-    """Print the packs of a sweep and what they will cost; memory: bytes that a pack may take."""
+def print_plan(name: str, packs: Sequence[Pack], packing: Packing) -> None:
+    """Print the packs of a sweep and what they will cost."""
     console = Console(markup=False, highlight=False, emoji=False)
     table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for heading in ("pack", "trials", "width", "P", "P/N", "FLOPs", "MiB", "time"):
@@ -43,17 +42,18 @@ def print_plan(name: str, packs: Sequence[Pack], machine: Machine, memory: float
     for index, pack in numbered if len(packs) <= 40 else [*numbered[:39], numbered[-1]]:
         if len(packs) > 40 and pack is packs[-1]:
             table.add_row("...")
-        table.add_row(str(index), *_plan_cells([pack], machine, memory))
+        table.add_row(str(index), *_plan_cells([pack], packing))
     table.add_section()
-    table.add_row("all", *_plan_cells(packs, machine, memory))
+    table.add_row("all", *_plan_cells(packs, packing))
     console.print(table)
     console.print(
         "Nothing was trained. MiB: arrays of the (largest) pack. Times: estimates for this machine, from a speed measured once"
-        f" (to measure it again, remove {machine_file(machine.num_devices)})."
+        f" (to measure it again, remove {machine_file(packing.machine.num_devices)})."
     )
 
 
-def _plan_cells(packs: Sequence[Pack], machine: Machine, memory: float) -> list[str]:
+def _plan_cells(packs: Sequence[Pack], packing: Packing) -> list[str]:
+    machine, memory = packing.machine, packing.settings.memory
     shapes = {id(trial.shape): trial.shape for pack in packs for trial in pack.trials}.values()
     params = [shape.size.num_params for shape in shapes]
     ratios = [shape.size.num_params / shape.size.num_train for shape in shapes]

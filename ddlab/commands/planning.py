@@ -13,12 +13,12 @@ from ddlab.compose.typed import pack_settings
 from ddlab.config.schema import PackSettings
 from ddlab.devices.local import use_cpu_cores
 from ddlab.job import signals
-from ddlab.plan.machine import Machine
+from ddlab.plan.packs import Packing
 from ddlab.plan.trials import Trial, make_trials, num_trials
 from ddlab.report.claims import make_claim
 from ddlab.report.figures import make_recipe
 from ddlab.run.rehearsal import rehearse
-from ddlab.run.settle import settle
+from ddlab.run.settle import join, settle
 from ddlab.run.speed import this_machine
 
 # To plan more takes so long that the user is told.
@@ -34,14 +34,14 @@ class Planned:
         sweep: composed.
         settings: of packing and running.
         trials: all of them.
-        machine: the cost model of this machine.
+        packing: how they are packed for this machine.
     """
 
     name: str
     sweep: Sweep
     settings: PackSettings
     trials: Sequence[Trial]
-    machine: Machine
+    packing: Packing
 
 
 def plan_sweep(name: str, sweep: Sweep, alone: bool) -> Planned:
@@ -70,4 +70,4 @@ def plan_sweep(name: str, sweep: Sweep, alone: bool) -> Planned:
         os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # several processes may share an accelerator
     use_cpu_cores(settings.cpu_devices)
     rehearse(trials)
-    return Planned(name, sweep, settings, trials, this_machine())
+    return Planned(name, sweep, settings, trials, Packing(settings, this_machine(), join))

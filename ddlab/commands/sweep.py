@@ -94,7 +94,7 @@ def _store_plan(store: Store, planned: Planned, run: Mapping[str, Any]) -> list[
     check_same_base(store, stored_parts, sweep)
     packing = {"max_trials": settings.max_trials, "memory_gib": settings.memory_gib}
     plan = stored_plan(store, as_packed=stored is not None and stored.get("packing") == packing)
-    plan = extended_plan(store, plan, trials, settings, planned.machine)
+    plan = extended_plan(store, plan, trials, planned.packing)
     wanted = plan[plan["trial_id"].isin({trial.id for trial in trials})]
     pending = sorted(set(wanted["pack"]) - store.finished_packs())
     store.write_plan(plan)

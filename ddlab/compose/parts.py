@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from ddlab.compose.axes import Groups, check_axis
 from ddlab.compose.typed import resolved, typed
 from ddlab.config.declare import Mark
-from ddlab.config.trial import Leaves, declarations, effective, flatten, resolved_data, width_key
+from ddlab.config.trial import Leaves, declarations, effective, flatten, marked, resolved_data
 from ddlab.errors import ConfigError
 from ddlab.plan.shapes import NUM_PARAMS, Part
 
@@ -38,10 +38,11 @@ def make_part(config: DictConfig, groups: Groups, axes: Mapping[str, list[Any]],
     if not places & set(leaf_axes):
         base = _frozen({**base, **resolved_data(base)})
     aliases, others = _interpolations(science, base, leaf_axes)
-    width = width_key(base)
-    solved = [alias for alias, source in aliases.items() if source == width]
+    sizes = marked(base, Mark.SIZE)
+    solved = {alias: source for alias, source in aliases.items() if source in sizes and source.startswith("model.")}
     if solved and (base.get(NUM_PARAMS) is not None or NUM_PARAMS in leaf_axes):
-        raise ConfigError(f"{solved[0]}: follows {width}, which {NUM_PARAMS} solves for; give widths instead")
+        alias, size = next(iter(solved.items()))
+        raise ConfigError(f"{alias}: follows {size}, which {NUM_PARAMS} solves for; give widths instead")
     checked = {key: check_axis(deepcopy(science), base, key, values) for key, values in leaf_axes.items()}
     followed = {
         alias: (axis, dict(zip(checked[axis], check_axis(deepcopy(science), base, alias, list(checked[axis])), strict=True)))

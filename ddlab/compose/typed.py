@@ -35,8 +35,7 @@ def typed(config: DictConfig) -> DictConfig:
         node = OmegaConf.select(science, key)
         if not isinstance(node, DictConfig) or TARGET not in node:
             raise ConfigError(f"{key}: must be a component, a mapping with _target_ (is the group choice missing?)")
-        cls = component_class(key, node[TARGET])
-        OmegaConf.update(science, key, _typed_component(key, cls, node), merge=False)
+        OmegaConf.update(science, key, _typed_component(key, node), merge=False)
     OmegaConf.set_struct(science, True)
     return science
 
@@ -76,7 +75,9 @@ def pack_settings(config: DictConfig) -> PackSettings:
     return settings
 
 
-def _typed_component(key: str, cls: type, node: DictConfig) -> DictConfig:
+def _typed_component(key: str, node: DictConfig) -> DictConfig:
+    """Return a component merged into its class's schema, and the components in it likewise; a null among named ones is off."""
+    cls = component_class(key, node[TARGET])
     known = {field.name for field in dataclasses.fields(cls)}
     unknown = [str(name) for name in node if name not in known and name != TARGET]
     if unknown:
@@ -84,14 +85,35 @@ def _typed_component(key: str, cls: type, node: DictConfig) -> DictConfig:
         raise ConfigError(f"unknown key '{key}.{unknown[0]}' of {cls.__name__}. {suggest(unknown[0], known)} {hint}")
     schema = writable(cls)
     OmegaConf.set_struct(schema, False)
-    for name in node:
+    for name in map(str, node):
+        if _holds_components(node, name):
+            schema[name] = _typed_node(f"{key}.{name}", node[name])
+            continue
         try:
-            schema.merge_with(OmegaConf.masked_copy(node, str(name)))
-            if not OmegaConf.is_interpolation(node, str(name)) and OmegaConf.is_list(node.get(name)):
+            schema.merge_with(OmegaConf.masked_copy(node, name))
+            if not OmegaConf.is_interpolation(node, name) and OmegaConf.is_list(node.get(name)):
                 schema[name] = OmegaConf.to_container(node[name], resolve=False)  # merged lists are not checked in depth
         except OmegaConfBaseException as error:
-            raise ConfigError(f"{key}.{name!s}={node[name]}: {one_line(error)}") from error
+            raise ConfigError(f"{key}.{name}={node[name]}: {one_line(error)}") from error
     return schema
+
+
+def _holds_components(node: DictConfig, name: str) -> bool:
+    """Whether a field holds a component, or a mapping of them."""
+    if OmegaConf.is_missing(node, name) or OmegaConf.is_interpolation(node, name) or not isinstance(node[name], DictConfig):
+        return False
+    inner = node[name]
+    return TARGET in inner or any(isinstance(inner[each], DictConfig) and TARGET in inner[each] for each in inner)
+
+
+def _typed_node(key: str, node: DictConfig) -> DictConfig | dict[str, DictConfig]:
+    if TARGET in node:
+        return _typed_component(key, node)
+    named = {str(name): item for name, item in node.items() if item is not None}
+    for name, item in named.items():
+        if not isinstance(item, DictConfig) or TARGET not in item:
+            raise ConfigError(f"{key}.{name}={item}: must be a component, a mapping with _target_, as its neighbours are")
+    return {name: _typed_component(f"{key}.{name}", item) for name, item in named.items()}
 
 
 def resolved(science: DictConfig) -> Leaves:

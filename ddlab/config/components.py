@@ -45,8 +45,16 @@ def public_name(cls: type) -> str:
     return f"{package}.{cls.__qualname__}"
 
 
-def make(key: str, fields: Mapping[str, Any]) -> Any:
-    """Make a component from its `_target_` and its fields (numbers, or tracers inside a compiled program)."""
-    cls = component_class(key, fields[TARGET])
+def is_component(value: Any) -> bool:
+    """Whether a value is a component."""
+    return dataclasses.is_dataclass(value) and not isinstance(value, type)
+
+
+def make(key: str, node: Mapping[str, Any]) -> Any:
+    """Make what a node of a config says: a component where it has a `_target_`, and else a dictionary; nodes in it likewise."""
+    made = {name: make(f"{key}.{name}", value) if isinstance(value, Mapping) else value for name, value in node.items()}
+    if TARGET not in node:
+        return made
+    cls = component_class(key, made.pop(TARGET))
     with inside(cls):
-        return cls(**{name: value for name, value in fields.items() if name != TARGET})
+        return cls(**made)

@@ -1,8 +1,8 @@
 """How a config field is declared: what it means, which values it may take, and how it may vary.
 
 A *component* (data set, model, optimizer, measure) is a frozen dataclass whose fields are its config and whose one or two
-methods do the work; a user's own is treated exactly like a shipped one. Each field is declared with `leaf`. Its default lives in
-the YAML that names the component.
+methods do the work; a user's own is treated exactly like a shipped one. Each field is declared with `leaf`, and may hold a
+component or a dictionary of them. Its default lives in the YAML that names the component.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class Mark(enum.Enum):
 
     STATIC = "decides shapes or code: trials of one pack share it"
     TRACED = "a number that enters the program as an array, one value per trial"
-    WIDTH = "traced like a number, but decides shapes: narrower trials are zero-padded to the widest of the pack"
+    SIZE = "traced like a number, but decides shapes: smaller trials are padded to the largest of the pack"
     HOST = "acts on arrays before they enter the program, or on the host's loop: trials of one pack may differ in it"
     PLACE = "where something lies, not what it is: no part of a trial's identity"
 

@@ -1,10 +1,14 @@
-"""A trial's config: a flat, immutable mapping from dotted keys to values, its *leaves*: `{"model.width": 64, ...}`."""
+"""A trial's config, in its two forms.
+
+Its *leaves* are a flat, immutable mapping from dotted keys to values, `{"model.width": 64, ...}`: what is composed, stored and
+named. *Parsed*, it is a `Science`, whose components are made: what computes. `parse` goes from the one to the other.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from types import MappingProxyType
 from typing import Any
@@ -12,7 +16,7 @@ from typing import Any
 from ddlab.config.components import TARGET, component_class, make
 from ddlab.config.declare import ALWAYS, Leaf, Mark, declared
 from ddlab.config.schema import Science, Train
-from ddlab.errors import ConfigError, inside
+from ddlab.errors import inside
 
 Leaves = Mapping[str, Any]
 
@@ -48,33 +52,39 @@ def _shared(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def section(leaves: Leaves, name: str) -> dict[str, Any]:
-    """Return the nested fields below `name`: `section(leaves, "train") == {"steps": ..., ...}`."""
-    nested: dict[str, Any] = {}
-    for key, value in leaves.items():
-        if not key.startswith(f"{name}."):
-            continue
-        *path, last = key[len(name) + 1 :].split(".")
-        node = nested
+def nested(leaves: Iterable[tuple[str, Any]]) -> dict[str, Any]:
+    """Return what `flatten` flattened: nested dictionaries."""
+    root: dict[str, Any] = {}
+    for key, value in leaves:
+        *path, last = key.split(".")
+        node = root
         for part in path:
             node = node.setdefault(part, {})
         node[last] = value
-    return nested
+    return root
+
+
+def section(leaves: Leaves, name: str) -> dict[str, Any]:
+    """Return the nested fields below `name`: `section(leaves, "train") == {"steps": ..., ...}`."""
+    skipped = len(name) + 1
+    return nested((key[skipped:], value) for key, value in leaves.items() if key.startswith(f"{name}."))
+
+
+def parse(leaves: Leaves) -> Science:
+    """Return a trial's config with its components made."""
+    nodes = {"measures": {}, **nested(leaves.items())}
+    made = {name: make(name, node) if isinstance(node, Mapping) else node for name, node in nodes.items()}
+    return Science(**{**made, "train": Train(**made["train"])})
 
 
 def build(leaves: Leaves, name: str) -> Any:
-    """Make the component below `name` from its leaves (numbers, or tracers inside a compiled program)."""
+    """Make the one component below `name`."""
     return make(name, section(leaves, name))
-
-
-def build_measures(leaves: Leaves) -> list[Any]:
-    """Make every measure, in the order of the config."""
-    return [build(leaves, f"measures.{name}") for name in section(leaves, "measures")]
 
 
 def train_settings(leaves: Leaves) -> Train:
     """Return the typed `train` section."""
-    return Train(**section(leaves, "train"))
+    return Train(**build(leaves, "train"))
 
 
 def declarations(leaves: Leaves) -> dict[str, Leaf]:
@@ -105,25 +115,10 @@ def marked(leaves: Leaves, *marks: Mark) -> tuple[str, ...]:
     return tuple(key for key, declaration in declarations(leaves).items() if declaration.mark in marks)
 
 
-def varying_keys(leaves: Leaves) -> tuple[str, ...]:
-    """Return the leaves in which the trials of a pack may differ."""
-    return marked(leaves, Mark.TRACED, Mark.WIDTH, Mark.HOST)
-
-
-def hyper_keys(leaves: Leaves) -> tuple[str, ...]:
-    """Return the leaves that a program reads as numbers, one for each trial."""
-    return marked(leaves, Mark.TRACED, Mark.WIDTH)
-
-
-def width_key(leaves: Leaves) -> str | None:
-    """Return the leaf of mark WIDTH: its values may differ within a pack at the price of padding."""
-    return next(iter(marked(leaves, Mark.WIDTH)), None)
-
-
-def widest(trials: Sequence[Leaves]) -> Leaves:
-    """Return the leaves of the trial that the others of its pack are padded to."""
-    width = width_key(trials[0])
-    return max(trials, key=lambda leaves: leaves[width]) if width else trials[0]
+def joined(trials: Sequence[Leaves]) -> Leaves:
+    """Return the leaves that the trials of a pack are padded to: of each size the largest, and else those of the first."""
+    first = trials[0]
+    return {**first, **{key: max(leaves[key] for leaves in trials) for key in marked(first, Mark.SIZE)}}
 
 
 def seeds(leaves: Leaves) -> tuple[str, ...]:
@@ -166,12 +161,6 @@ def components(leaves: Leaves) -> list[str]:
 def check_component(leaves: Leaves, name: str) -> None:
     """Raise `ConfigError` where a component is at odds with itself."""
     built = build(leaves, name)
-    widths = [field for field, declaration in declared(type(built)).items() if declaration.mark is Mark.WIDTH]
-    if len(widths) > 1:
-        raise ConfigError(
-            f"{name}: {type(built).__name__} has {len(widths)} fields of mark WIDTH ({', '.join(widths)}); trials are packed by"
-            " one width, so give the others the mark STATIC"
-        )
     if hasattr(built, "check"):
         with inside(built, "check"):
             built.check()

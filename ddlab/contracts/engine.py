@@ -15,7 +15,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ddlab.config.trial import Leaves, build, hyper_keys, train_settings, widest
+from ddlab.config.trial import Leaves, joined, parse
 from ddlab.data.loader import Loader
 from ddlab.devices.local import precision
 from ddlab.optimizers import SGD
@@ -65,9 +65,10 @@ class Trained:
     def __init__(self, trials: Sequence[Leaves]):
         datasets = Loader().load(trials)
         self.traces = {"advance": 0, "evaluate": 0}
-        self._first_trial, self._settings = trials[0], train_settings(trials[0])
+        self._first_trial, config = parse(trials[0]), parse(joined(trials))
+        self._settings = config.train
         with precision(self._settings):
-            self._program = make_program(widest(trials), datasets[0])
+            self._program = make_program(config, datasets[0].spec)
             self._inputs = make_inputs(trials, datasets)
 
     @cached_property
@@ -104,7 +105,7 @@ class Trained:
     @cached_property
     def gradient(self) -> Any | None:
         """The gradient that the first step follows, as the parameters; None where the step shows another direction."""
-        optimizer = build(self._first_trial, "optimizer")
+        optimizer = self._first_trial.optimizer
         plain = isinstance(optimizer, SGD) and optimizer.weight_decay == optimizer.warmup_steps == 0
         if not plain or self._settings.batch_size is not None:
             return None
@@ -182,10 +183,11 @@ class Solved:
     def __init__(self, trials: Sequence[Sequence[Leaves]]):
         flat = [trial for at_width in trials for trial in at_width]
         datasets = Loader().load(flat)
-        self._settings = train_settings(flat[0])
+        config = parse(joined(flat))
+        self._settings = config.train
         with precision(self._settings):
-            self._problem = make_problem(flat, datasets, hyper_keys(flat[-1]), len(trials))
-            self._solve = make_solver(flat[-1], datasets[0].spec)
+            self._problem = make_problem(flat, datasets, len(trials))
+            self._solve = make_solver(config, datasets[0].spec)
 
     @cached_property
     def metrics(self) -> Metrics:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
-from ddlab.config.trial import Leaves, build, build_measures, declarations, hyper_keys, seeds, widest, width_key
+from ddlab.config.declare import Mark
+from ddlab.config.trial import Leaves, build, declarations, joined, marked, parse, seeds
 from ddlab.contracts.engine import Solved, Trained
 from ddlab.contracts.values import other_values
 from ddlab.plan.shapes import Size
@@ -45,7 +46,7 @@ class Subject:
     @cached_property
     def num_values(self) -> int:
         """How many numbers its measures say that they give at an eval point."""
-        return sum(measure.num_values(self.size.num_outputs) for measure in build_measures(self.leaves))
+        return sum(measure.num_values(self.size.num_outputs) for measure in parse(self.leaves).measures.values())
 
     @cached_property
     def size(self) -> Size:
@@ -56,7 +57,7 @@ class Subject:
     def trials(self) -> list[Leaves]:
         """Trials of one pack: that of the subject, one of another learning rate, and wider ones whose every number is another."""
         leaves = self.leaves
-        keys = [*hyper_keys(leaves), *(key for key in seeds(leaves) if not key.startswith("data."))]
+        keys = [key for key in (*marked(leaves, Mark.TRACED, Mark.SIZE), *seeds(leaves)) if not key.startswith("data.")]
         return [leaves, _others(leaves, ["optimizer.learning_rate"]), _others(leaves, keys), _others(leaves, keys, 1)]
 
     @cached_property
@@ -71,10 +72,10 @@ class Subject:
 
     @cached_property
     def padded(self) -> dict[int, Trained]:
-        """The trials of the pack that are narrower than its widest, by their index, each by itself."""
-        width, most = width_key(self.leaves), widest(self.trials)
-        narrow = [index for index, trial in enumerate(self.trials) if width and trial[width] < most[width]]
-        return {index: Trained([self.trials[index]]) if index else self.alone for index in narrow}
+        """The trials of the pack that are smaller than what they are padded to, by their index, each by itself."""
+        most = joined(self.trials)
+        small = [index for index, trial in enumerate(self.trials) if any(trial[key] < most[key] for key in _sizes(most))]
+        return {index: Trained([self.trials[index]]) if index else self.alone for index in small}
 
     @cached_property
     def seldom(self) -> Trained:
@@ -107,16 +108,18 @@ class Subject:
     def _problem(self) -> list[list[Leaves]]:
         """Leaves of the trials of a problem, [W][L]; those of one problem have the same draws of the model."""
         assert self.solved is not None
-        width = width_key(self.solved)
-        assert width is not None
+        (width,) = _sizes(self.solved)
         own = [key for key in _numbers(self.solved) if not key.startswith("model.")]
         widths = [self.solved[width], *other_values(declarations(self.solved)[width], self.solved[width])]
         return [[{**trial, width: value} for trial in (self.solved, _others(self.solved, own))] for value in widths]
 
 
-def _numbers(leaves: Leaves) -> list[str]:
-    """Return the traced leaves beside the width."""
-    return [key for key in hyper_keys(leaves) if key != width_key(leaves)]
+def _sizes(leaves: Leaves) -> tuple[str, ...]:
+    return marked(leaves, Mark.SIZE)
+
+
+def _numbers(leaves: Leaves) -> tuple[str, ...]:
+    return marked(leaves, Mark.TRACED)
 
 
 def _others(leaves: Leaves, keys: Sequence[str], which: int = 0) -> Leaves:

@@ -51,18 +51,18 @@ def _guesses(declared: Leaf, kind: Any) -> Iterator[Any]:
 
 def shrunk(declared: Leaf, value: Any) -> Any:
     """Return a value that keeps arrays and loops small: whole numbers that decide shapes or code are cut."""
-    if declared.mark not in (Mark.STATIC, Mark.WIDTH) or not isinstance(value, int) or isinstance(value, bool):
+    if declared.mark not in (Mark.STATIC, Mark.SIZE) or not isinstance(value, int) or isinstance(value, bool):
         return value
-    small = min(value, WIDTH if declared.mark is Mark.WIDTH else MOST)
+    small = min(value, WIDTH if declared.mark is Mark.SIZE else MOST)
     return small if _allowed(declared, small) else value
 
 
 def other_values(declared: Leaf, value: Any) -> list[Any]:
-    """Return two other values that a leaf of mark TRACED, WIDTH or HOST may have in the same pack; fewer where there are none."""
+    """Return two other values that a leaf of mark TRACED, SIZE or HOST may have in the same pack; fewer where there are none."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return []
     guesses: list[Any]
-    if declared.mark is Mark.WIDTH:
+    if declared.mark is Mark.SIZE:
         guesses = [value + WIDER, value + 2 * WIDER]
     elif isinstance(value, int):
         guesses = [value + 1, value + 2, value - 1, value - 2]

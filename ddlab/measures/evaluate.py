@@ -142,9 +142,9 @@ def joined(metrics: Metrics, measures: Sequence[Measure], found: Sequence[Metric
 # --- when measures are due ------------------------------------------------------------------------------------------------
 
 
-def by_every(measures: Sequence[Measure]) -> dict[int, list[Measure]]:
-    """Return the measures that are due at the same eval points, by their `every`; in the order of the config."""
-    return {every: list(group) for every, group in groupby(sorted(measures, key=_every), _every)}
+def by_every(measures: Mapping[str, Measure]) -> dict[int, list[Measure]]:
+    """Return the measures that are due at the same eval points, by their `every`; in the order of their names."""
+    return {every: list(group) for every, group in groupby(sorted(measures.values(), key=_every), _every)}
 
 
 def _every(measure: Measure) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ddlab.config.trial import Leaves, build_measures, train_settings
+from ddlab.config.schema import Science
 
 # Losses and errors that every trial has, at most: real targets have no error, but their excess risk.
 NUM_LOSSES = 4
 
 
-def row_bytes(leaves: Leaves, num_outputs: int) -> float:
+def row_bytes(config: Science, num_outputs: int) -> float:
     """Return the bytes of the metrics of a trial at one eval point: losses, errors and what the measures give."""
-    num_values = sum(measure.num_values(num_outputs) for measure in build_measures(leaves))
-    return train_settings(leaves).itemsize * float(NUM_LOSSES + num_values)
+    num_values = sum(measure.num_values(num_outputs) for measure in config.measures.values())
+    return config.train.itemsize * float(NUM_LOSSES + num_values)

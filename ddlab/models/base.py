@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import jax
@@ -19,18 +18,17 @@ class Model(abc.ABC):
     """Base of model components. A user's own needs `make` only.
 
     Class attributes:
-        PADDED: field of mark WIDTH -> name of the logical axis that it sizes, for models that may be zero-padded.
         LINEAR_IN_INPUTS: the outputs are a linear function of the inputs.
     """
 
-    PADDED: ClassVar[Mapping[str, str]] = {}
     LINEAR_IN_INPUTS: ClassVar[bool] = False
 
     @abc.abstractmethod
     def make(self, spec: Spec, init: Init) -> nnx.Module:
         """Return the network: a module that maps a batch of inputs [B, *input_shape] to outputs [B, K].
 
-        Inside a compiled program the traced fields of `self` are tracers. Every parameter must come from `init`.
+        Every parameter must come from `init`. Inside a compiled program the fields of `self` of mark TRACED and SIZE are tracers:
+        what is made of a size is an axis (`Init.axis`), never a shape.
         """
 
 

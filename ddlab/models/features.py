@@ -50,10 +50,8 @@ class FeatureModel(Model):
     Features are nested: those of a narrow trial are the first of a wide one, but for a factor.
     """
 
-    width: int = leaf("number of features p", Mark.WIDTH, low=1, high=10**6)
+    width: int = leaf("number of features p", Mark.SIZE, low=1, high=10**6)
     init_scale: float = leaf("norm of the initial readout, whose entries are N(0, init_scale^2 / p)", Mark.TRACED, low=0)
-
-    PADDED = {"width": "width"}
 
     def make(self, spec: Spec, init: Init) -> FeatureNetwork:
         width, outputs = init.axis("width", self.width), init.axis("outputs", spec.num_outputs)

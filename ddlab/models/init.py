@@ -90,23 +90,35 @@ class Init:
 
     Entry (i, j, ...) of a parameter depends on the trial's seed, the parameter's name and i, j, ... alone, never on a shape:
     a trial starts from the same numbers at any padded width (tested bit for bit), and at any floating-point type to rounding.
+
+    Attributes:
+        sizes: array size of each axis that was asked for, by name.
     """
 
-    def __init__(self, words: Words, padded: Mapping[str, int] | None = None, dtype: Any = jnp.float32):
+    def __init__(self, words: Words, sizes: Mapping[str, int] | None = None, dtype: Any = jnp.float32):
         """
         Args:
             words: gives the random words of a parameter by its name and shape; each name is used once.
-            padded: array size of padded axes by name; an axis that is not named has its active size.
+            sizes: array size of each axis by name; an axis that is not named has its active size.
             dtype: of the parameters.
         """
-        self._words = words
-        self._padded = padded or {}
-        self._dtype = dtype
+        self._words, self._dtype = words, dtype
+        self._given = sizes or {}
+        self.sizes: dict[str, int] = {}
 
     def axis(self, name: str, active: Any) -> Axis:
-        """Return an axis with its padded size."""
-        size = self._padded.get(name)
-        return Axis(name, active, int(active) if size is None else size)
+        """Return an axis of so many live entries, padded to the size that it has for the largest trial of the pack.
+
+        The name stands for the size: axes of one name are as long as each other. An axis may be made of a size of the config,
+        such as 4 times the width, but must grow with it.
+
+        Raises:
+            ValueError: another axis of the name has another size.
+        """
+        size = self._given[name] if name in self._given else int(active)
+        if self.sizes.setdefault(name, size) != size:
+            raise ValueError(f"axis '{name}' has {size} entries here, and {self.sizes[name]} elsewhere in the network")
+        return Axis(name, active, size)
 
     def length(self, axis: Axis) -> jax.Array:
         """Return the active size of an axis, [] of the parameters' type, for fan-in scaling."""

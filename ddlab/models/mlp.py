@@ -42,7 +42,7 @@ class MLP(Model):
     P = (d + 1) h + (depth - 1)(h + 1) h + (h + 1) K with biases, for d inputs and width h.
     """
 
-    width: int = leaf("units in each hidden layer", Mark.WIDTH, low=1, high=10**6)
+    width: int = leaf("units in each hidden layer", Mark.SIZE, low=1, high=10**6)
     num_params: int | None = leaf("wanted parameter count P; when set, the width is solved for", low=1, high=10**9, off=None)
     depth: int = leaf("number of hidden layers", low=1)
     activation: str = leaf("non-linearity", choices=tuple(ACTIVATIONS))
@@ -50,8 +50,6 @@ class MLP(Model):
     initializer: str = leaf("distribution of the initial weights", choices=tuple(INITIALIZERS))
     init_scale: float = leaf("multiplies every initial weight and bias", Mark.TRACED, above=0)
     bias: bool = leaf("layers have biases")
-
-    PADDED = {"width": "width"}
 
     def make(self, spec: Spec, init: Init) -> nnx.Module:
         width = init.axis("width", self.width)

@@ -22,11 +22,9 @@ class QuadraticMLP(Model):
     Both matrices start at N(0, s^2) with s = init_scale / (2 width)^(1/3). P = width (d + K) for d one-hot inputs.
     """
 
-    width: int = leaf("hidden units", Mark.WIDTH, low=1, high=10**6)
+    width: int = leaf("hidden units", Mark.SIZE, low=1, high=10**6)
     num_params: int | None = leaf("wanted parameter count P; when set, the width is solved for", low=1, high=10**9, off=None)
     init_scale: float = leaf("multiplies every initial weight", Mark.TRACED, above=0)
-
-    PADDED = {"width": "width"}
 
     def make(self, spec: Spec, init: Init) -> nnx.Module:
         inputs, outputs = init.axis("inputs", num_features(spec)), init.axis("outputs", spec.num_outputs)

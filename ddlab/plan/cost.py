@@ -18,10 +18,12 @@ class Load(NamedTuple):
     Attributes:
         trials: how many.
         shared: for each `Cost.sharing` of its trials, into how many groups that share it they fall.
+        examples: of training, and of evaluation, of all trials together; a trial has its own, however many it is padded to.
     """
 
     trials: int
     shared: tuple[int, ...]
+    examples: tuple[int, int]
 
 
 class Cost(abc.ABC):
@@ -50,10 +52,13 @@ class Cost(abc.ABC):
         """Return how many of these trials, at least one, fit into a pack of so many bytes."""
 
 
-def load_of(groups: Sequence[tuple[int, ...]]) -> Load:
+def load_of(groups: Sequence[tuple[int, ...]], examples: Sequence[tuple[int, int]]) -> Load:
     """Return the load of some trials.
 
     Args:
         groups: of each trial, for each sharing of its cost a number that is equal for trials that share.
+        examples: of each trial, of training and of evaluation.
     """
-    return Load(len(groups), tuple(len(set(shared)) for shared in zip(*groups, strict=True)))
+    shared = tuple(len(set(numbers)) for numbers in zip(*groups, strict=True))
+    trained, evaluated = (sum(numbers) for numbers in zip(*examples, strict=True))
+    return Load(len(groups), shared, (trained, evaluated))

@@ -1,8 +1,8 @@
 """Which trials train together: the cut of a sweep into packs.
 
-Trials whose static leaves agree share a signature. Within a signature the sorted widths are cut into buckets by dynamic
-programming, so that compile seconds + padded arithmetic + per-step overhead is least, and a bucket into chunks that fit the
-memory budget.
+Trials whose static leaves agree share a signature: one program can train them, padded in each size to the largest of them. Within
+a signature those of equal sizes make a bucket. The buckets, from cheap to dear, are cut into runs by dynamic programming, so that
+compile seconds + padded arithmetic + per-step overhead is least, and a run into chunks that fit the memory budget.
 """
 
 from __future__ import annotations
@@ -12,31 +12,48 @@ import itertools
 import math
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from ddlab.config.schema import PackSettings
 from ddlab.plan.cost import Cost, Load, load_of
 from ddlab.plan.machine import Machine
+from ddlab.plan.shapes import Shape
 from ddlab.plan.trials import Trial
 
 
 @dataclass(frozen=True)
+class Packing:
+    """How trials are packed.
+
+    Attributes:
+        settings: of the user.
+        machine: that runs the packs.
+        join: what the trials of some shapes cost, padded in each size to the largest of them.
+    """
+
+    settings: PackSettings
+    machine: Machine
+    join: Callable[[Sequence[Shape]], Cost]
+
+
+@dataclass(frozen=True)
 class Pack:
-    """Trials trained together by one compiled program, padded to the widest."""
+    """Trials trained together by one compiled program.
+
+    Attributes:
+        trials: of it, the cheap ones first.
+        cost: of them, padded as they are.
+    """
 
     trials: tuple[Trial, ...]
-
-    @cached_property
-    def cost(self) -> Cost:
-        """What its trials cost, padded as they are."""
-        return max((trial.shape for trial in self.trials), key=lambda shape: shape.width).cost
+    cost: Cost
 
     @cached_property
     def load(self) -> Load:
         """How much it holds."""
-        return load_of([trial.groups for trial in self.trials])
+        return load_of([trial.groups for trial in self.trials], [trial.shape.size.examples for trial in self.trials])
 
     @property
     def flops(self) -> float:
@@ -54,37 +71,67 @@ class Pack:
 
 @dataclass
 class _Bucket:
-    """The trials of one width."""
+    """The trials of equal sizes."""
 
     trials: list[Trial] = field(default_factory=list)
 
     @property
-    def cost(self) -> Cost:
-        return self.trials[0].shape.cost
+    def shape(self) -> Shape:
+        """The shape of one of them."""
+        return self.trials[0].shape
+
+    @cached_property
+    def load(self) -> Load:
+        return Pack(tuple(self.trials), self.shape.cost).load
 
     @cached_property
     def groups(self) -> list[set[int]]:
         """Its groups, for each sharing of its cost."""
         return [set(shared) for shared in zip(*(trial.groups for trial in self.trials), strict=True)]
 
+    @property
+    def dearness(self) -> tuple[float, ...]:
+        """What buckets are sorted by: the operations of a trial alone, then its sizes."""
+        alone = Pack(tuple(self.trials[:1]), self.shape.cost)
+        return (alone.flops, *self.shape.sizes)
 
-def pack_trials(trials: Sequence[Trial], settings: PackSettings, machine: Machine) -> list[Pack]:
+
+class _Joined:
+    """What the trials of runs of buckets cost, padded in each size to the largest of a run; joined once for equal sizes."""
+
+    def __init__(self, buckets: Sequence[_Bucket], join: Callable[[Sequence[Shape]], Cost]):
+        self._shapes, self._join = [bucket.shape for bucket in buckets], join
+        self._known = {shape.sizes: shape.cost for shape in self._shapes}
+
+    def cost(self, first: int, last: int, sizes: tuple[float, ...]) -> Cost:
+        """Return the cost of a run; sizes: the largest in it."""
+        if sizes not in self._known:
+            self._known[sizes] = self._join(self._shapes[first : last + 1])
+        return self._known[sizes]
+
+
+def pack_trials(trials: Sequence[Trial], packing: Packing) -> list[Pack]:
     """Pack trials so that the estimated seconds are least, within the memory budget and `max_trials`."""
-    by_signature: dict[str, dict[int, _Bucket]] = defaultdict(lambda: defaultdict(_Bucket))
+    by_signature: dict[str, dict[tuple[float, ...], _Bucket]] = defaultdict(lambda: defaultdict(_Bucket))
     for trial in trials:
-        by_signature[trial.shape.signature][trial.shape.width].trials.append(trial)
+        by_signature[trial.shape.signature][trial.shape.sizes].trials.append(trial)
     packs = []
-    for buckets in by_signature.values():
-        by_width = [buckets[width] for width in sorted(buckets)]
-        for first, last in _cut(by_width, settings, machine):
-            members = [trial for bucket in by_width[first : last + 1] for trial in bucket.trials]
-            load = load_of([trial.groups for trial in members])
-            packs += [Pack(tuple(chunk)) for chunk in _chunks(members, _most(by_width[last].cost, load, settings, machine))]
+    for by_sizes in by_signature.values():
+        buckets = sorted(by_sizes.values(), key=lambda bucket: bucket.dearness)
+        for first, last, cost in _cut(buckets, packing):
+            run = Pack(tuple(trial for bucket in buckets[first : last + 1] for trial in bucket.trials), cost)
+            packs += [Pack(tuple(chunk), cost) for chunk in _chunks(run.trials, _most(cost, run.load, packing))]
     return packs
 
 
-def over_budget(packs: Sequence[Pack], settings: PackSettings, machine: Machine) -> str | None:
+def pack_of(trials: Sequence[Trial], packing: Packing) -> Pack:
+    """Return the pack of some trials that one program can run."""
+    return Pack(tuple(trials), packing.join([trial.shape for trial in trials]))
+
+
+def over_budget(packs: Sequence[Pack], packing: Packing) -> str | None:
     """Return what is to be said of packs that take more memory than they may, small as they are; None: nothing."""
+    settings, machine = packing.settings, packing.machine
     sizes = [pack.num_bytes(machine, settings.memory) for pack in packs]
     over = [size for size in sizes if size > settings.memory]
     if not over:
@@ -97,40 +144,46 @@ def over_budget(packs: Sequence[Pack], settings: PackSettings, machine: Machine)
     )
 
 
-def say_over_budget(packs: Sequence[Pack], settings: PackSettings, machine: Machine) -> None:
+def say_over_budget(packs: Sequence[Pack], packing: Packing) -> None:
     """Say on stderr which packs take more memory than they may."""
-    if words := over_budget(packs, settings, machine):
+    if words := over_budget(packs, packing):
         print(f"ddlab: {words}", file=sys.stderr)
 
 
-def _cut(buckets: Sequence[_Bucket], settings: PackSettings, machine: Machine) -> list[tuple[int, int]]:
-    """Cut the sorted widths into runs `(first, last)` of least total seconds (dynamic programming over the last cut)."""
-    again = _places_again(buckets)
+def _cut(buckets: Sequence[_Bucket], packing: Packing) -> list[tuple[int, int, Cost]]:
+    """Cut the sorted buckets into runs (first, last, cost) of least total seconds (dynamic programming over the last cut)."""
+    again, joined = _places_again(buckets), _Joined(buckets, packing.join)
     best = [0.0]
-    cuts: list[int] = []
+    cuts: list[tuple[int, Cost]] = []
     for last in range(len(buckets)):
-        cost, first = math.inf, last
-        of_last = buckets[last].cost
-        num_trials, shared = 0, [0] * len(again)
-        for start in range(last, -1, -1):
-            num_trials += len(buckets[start].trials)
-            for index, places in enumerate(again):
-                shared[index] += len(places[start]) - bisect.bisect_right(places[start], last)
-            load = Load(num_trials, tuple(shared))
-            num_packs = math.ceil(num_trials / _most(of_last, load, settings, machine))
-            of_run = num_packs * machine.compile_seconds + of_last.seconds(load, machine)
-            if of_run > cost:
+        seconds, cut = math.inf, (last, buckets[last].shape.cost)
+        sizes, load = buckets[last].shape.sizes, Load(0, (0,) * len(again), (0, 0))
+        for first in range(last, -1, -1):
+            sizes = tuple(map(max, sizes, buckets[first].shape.sizes))
+            cost, load = joined.cost(first, last, sizes), _longer(load, first, last, buckets, again)
+            num_packs = math.ceil(load.trials / _most(cost, load, packing))
+            of_run = num_packs * packing.machine.compile_seconds + cost.seconds(load, packing.machine)
+            if of_run > seconds:
                 break  # a longer run takes no less
-            if best[start] + of_run <= cost:
-                cost, first = best[start] + of_run, start
-        best.append(cost)
-        cuts.append(first)
+            if best[first] + of_run <= seconds:
+                seconds, cut = best[first] + of_run, (first, cost)
+        best.append(seconds)
+        cuts.append(cut)
     runs = []
     last = len(buckets) - 1
     while last >= 0:
-        runs.append((cuts[last], last))
-        last = cuts[last] - 1
+        first, cost = cuts[last]
+        runs.append((first, last, cost))
+        last = first - 1
     return runs[::-1]
+
+
+def _longer(load: Load, first: int, last: int, buckets: Sequence[_Bucket], again: Sequence[Sequence[Sequence[float]]]) -> Load:
+    """Return the load of the run first..last, given that of the run that begins a bucket later; again: as `_places_again`."""
+    trials, _, (trained, evaluated) = buckets[first].load
+    new = [len(places[first]) - bisect.bisect_right(places[first], last) for places in again]
+    shared = tuple(before + more for before, more in zip(load.shared, new, strict=True))
+    return Load(load.trials + trials, shared, (load.examples[0] + trained, load.examples[1] + evaluated))
 
 
 def _places_again(buckets: Sequence[_Bucket]) -> list[list[list[float]]]:
@@ -150,13 +203,13 @@ def _places_again(buckets: Sequence[_Bucket]) -> list[list[list[float]]]:
     return places
 
 
-def _most(cost: Cost, load: Load, settings: PackSettings, machine: Machine) -> int:
+def _most(cost: Cost, load: Load, packing: Packing) -> int:
     """Return how many trials of a load a pack holds at most."""
-    fitting = cost.capacity(load, machine, settings.memory)
-    return min(fitting, settings.max_trials or fitting)
+    fitting = cost.capacity(load, packing.machine, packing.settings.memory)
+    return min(fitting, packing.settings.max_trials or fitting)
 
 
-def _chunks(trials: list[Trial], most: int) -> Iterator[list[Trial]]:
+def _chunks(trials: Sequence[Trial], most: int) -> Iterator[Sequence[Trial]]:
     """Split into the fewest chunks of at most `most`, as equal as can be."""
     num_chunks = math.ceil(len(trials) / most)
     bounds = [round(k * len(trials) / num_chunks) for k in range(num_chunks + 1)]

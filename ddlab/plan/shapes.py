@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from ddlab.config.trial import Leaves, varying_keys, width_key
+from ddlab.config.declare import Mark
+from ddlab.config.trial import Leaves, marked
 from ddlab.plan.cost import Cost
 
 # The number of features of a model that is linear in its parameters.
@@ -60,7 +61,7 @@ class Size:
         num_products: multiply-adds that the network makes for one example.
         num_inputs: numbers of one input.
         num_train: training examples N.
-        num_test: test examples.
+        num_test: examples of all other splits.
         num_outputs: K.
     """
 
@@ -72,13 +73,26 @@ class Size:
     num_test: int
     num_outputs: int
 
+    @property
+    def examples(self) -> tuple[int, int]:
+        """Examples of training, and of evaluation."""
+        return self.num_train, self.num_test
+
 
 class Settled(NamedTuple):
-    """The leaves of one shape, checked and completed, and what follows from them."""
+    """The leaves of one shape, checked and completed, and what follows from them.
+
+    Attributes:
+        leaves: of one of its trials.
+        size: what decides the cost of a trial.
+        cost: of its trials.
+        padded: its leaves of mark SIZE, that trials are padded in to the largest of their pack.
+    """
 
     leaves: Leaves
     size: Size
     cost: Cost
+    padded: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -89,15 +103,22 @@ class Shape:
     leaves: Leaves
     size: Size
     cost: Cost
+    padded: tuple[str, ...]
+
+    @cached_property
+    def sizes(self) -> tuple[float, ...]:
+        """What its trials are padded in: the values of those leaves, and the examples that follow from them."""
+        return (*(self.leaves[key] for key in self.padded), *self.size.examples)
 
     @cached_property
     def width(self) -> int:
-        """The leaf of mark WIDTH, or else the one that is called `width`; 0 where there is neither."""
-        width = self.leaves.get(width_key(self.leaves) or WIDTH)
+        """The leaf of the model that is called `width`, or else its one leaf of mark SIZE; 0 where there is neither."""
+        of_model = [key for key in marked(self.leaves, Mark.SIZE) if key.startswith("model.")]
+        width = self.leaves.get(of_model[0] if len(of_model) == 1 else WIDTH)
         return width if isinstance(width, int) else 0
 
     @cached_property
     def signature(self) -> str:
         """Equal for trials that one compiled program can run."""
-        varying = varying_keys(self.leaves)
+        varying = (*marked(self.leaves, Mark.TRACED, Mark.HOST), *self.padded)
         return json.dumps({key: value for key, value in self.leaves.items() if key not in varying}, sort_keys=True)

@@ -10,12 +10,10 @@ from typing import Any
 import pandas as pd
 
 from ddlab.config.identity import Naming
-from ddlab.config.schema import PackSettings
 from ddlab.config.trial import completed, load_leaves
 from ddlab.errors import ConfigError, StoreError
 from ddlab.files import DamagedPart
-from ddlab.plan.machine import Machine
-from ddlab.plan.packs import Pack, pack_trials, say_over_budget
+from ddlab.plan.packs import Pack, Packing, pack_of, pack_trials, say_over_budget
 from ddlab.plan.trials import Trial
 from ddlab.store.lease import Held, Lease
 from ddlab.store.store import PlanLost, Store
@@ -40,9 +38,7 @@ def stored_plan(store: Store, as_packed: bool) -> pd.DataFrame:
     return plan if as_packed and begun else plan[plan["pack"].isin(begun)]
 
 
-def extended_plan(
-    store: Store, plan: pd.DataFrame, trials: Sequence[Trial], settings: PackSettings, machine: Machine
-) -> pd.DataFrame:
+def extended_plan(store: Store, plan: pd.DataFrame, trials: Sequence[Trial], packing: Packing) -> pd.DataFrame:
     """Return the stored plan with the trials that it lacks appended, packed among themselves.
 
     Stored packs stay as they are: an unfinished one goes on with the same compiled program.
@@ -51,17 +47,17 @@ def extended_plan(
     known = set(plan["trial_id"])
     new = [trial for trial in trials if trial.id not in known]
     unknown = {pack: store.stored_trials(pack) for pack in store.begun_packs() - set(plan["pack"])}
-    packs = _packs_of_lost_plan(store, unknown, new, settings, machine) if unknown else {}
+    packs = _packs_of_lost_plan(store, unknown, new, packing) if unknown else {}
     placed = {trial.id for pack in packs.values() for trial in pack.trials}
     rest = [trial for trial in new if trial.id not in placed]
-    packs |= dict(enumerate(pack_trials(rest, settings, machine), 1 + max([-1, *plan["pack"], *unknown, *packs])))
+    packs |= dict(enumerate(pack_trials(rest, packing), 1 + max([-1, *plan["pack"], *unknown, *packs])))
     for number in unknown.keys() - packs.keys():
         if unknown[number] & {trial.id for trial in rest}:
             _begin_again(store, number)
-    say_over_budget(list(packs.values()), settings, machine)
+    say_over_budget(list(packs.values()), packing)
     rows = []
     for index, pack in packs.items():
-        seconds = pack.seconds(machine)
+        seconds = pack.seconds(packing.machine)
         rows += [{**_plan_row(trial, pack, index), "estimated_seconds": seconds} for trial in pack.trials]
     added = pd.DataFrame(rows)
     return added if plan.empty else pd.concat([plan, added], ignore_index=True) if rows else plan
@@ -115,7 +111,7 @@ def _commands(store: Store) -> list[str]:
 
 
 def _packs_of_lost_plan(
-    store: Store, unknown: Mapping[int, set[str]], trials: Sequence[Trial], settings: PackSettings, machine: Machine
+    store: Store, unknown: Mapping[int, set[str]], trials: Sequence[Trial], packing: Packing
 ) -> dict[int, Pack]:
     """Return packs by number that are those of a plan which was lost.
 
@@ -123,7 +119,7 @@ def _packs_of_lost_plan(
     finished packs are known by their trials.
     """
     finished = store.finished_packs() & unknown.keys()
-    again = dict(enumerate(pack_trials(trials, settings, machine)))
+    again = dict(enumerate(pack_trials(trials, packing)))
     ids = {pack: {trial.id for trial in again[pack].trials} for pack in again}
     if all(
         pack in ids and (stored == ids[pack] if pack in finished else stored <= ids[pack]) for pack, stored in unknown.items()
@@ -131,7 +127,7 @@ def _packs_of_lost_plan(
         return again
     by_id = {trial.id: trial for trial in trials}
     return {
-        pack: Pack(tuple(by_id[trial_id] for trial_id in sorted(unknown[pack])))
+        pack: pack_of([by_id[trial_id] for trial_id in sorted(unknown[pack])], packing)
         for pack in finished
         if unknown[pack] <= by_id.keys()
     }

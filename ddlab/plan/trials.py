@@ -91,10 +91,10 @@ def _part_trials(part: Part, settle: Callable[[Leaves], Settled]) -> Iterator[Tr
     points = [{key: names.piece(key, value) for key, value in point.items()} for point in within]
     for values in itertools.product(*shaping.values()):
         point = part.followed({**first, **dict(zip(shaping, values, strict=True))})
-        leaves, size, cost = settle(part.at(point) if part.at else {**part.base, **point})
+        leaves, size, cost, padded = settle(part.at(point) if part.at else {**part.base, **point})
         for name, own in owned:
             check_component({**leaves, **own}, name)
-        shape = Shape(part, MappingProxyType(dict(leaves)), size, cost)
+        shape = Shape(part, MappingProxyType(dict(leaves)), size, cost, padded)
         yield from _shape_trials(shape, points)
 
 

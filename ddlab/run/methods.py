@@ -10,7 +10,7 @@ import numpy as np
 import ddlab.solving.method
 import ddlab.training.method
 from ddlab.config.components import component_class
-from ddlab.config.schema import Train
+from ddlab.config.schema import Science, Train
 from ddlab.config.trial import Leaves
 from ddlab.data import Spec
 from ddlab.devices.local import Divisible
@@ -39,11 +39,14 @@ class Method(Protocol):
 
     COUNTS_STEPS: bool
 
-    def check(self, leaves: Leaves, model: Any) -> None:
+    def check(self, config: Science) -> None:
         """Raise `ConfigError` where a trial cannot be run in this way."""
 
-    def cost(self, leaves: Leaves, size: Size) -> Cost:
-        """Return what trials of a shape cost."""
+    def cost(self, leaves: Leaves, config: Science, size: Size) -> Cost:
+        """Return what trials of a shape cost; config: its leaves, parsed."""
+
+    def padded(self, leaves: Leaves) -> tuple[str, ...]:
+        """Return the leaves of mark SIZE that it pads; trials that differ in another are in packs of their own."""
 
     def metrics(self, leaves: Leaves, spec: Spec) -> Metrics:
         """Return the shapes of the metrics of a trial, without computing anything: [1], or [1, n]."""

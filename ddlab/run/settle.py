@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import cache
-from typing import Any
 
 from ddlab.config.components import TARGET, component_class, public_name
-from ddlab.config.declare import Leaf
-from ddlab.config.trial import Leaves, build, check, declarations, load_leaves, resolved_data, train_settings, width_key
+from ddlab.config.declare import Leaf, Mark
+from ddlab.config.schema import Science
+from ddlab.config.trial import Leaves, build, check, declarations, joined, load_leaves, marked, parse, resolved_data
 from ddlab.data import DataSource, Spec, describe
 from ddlab.errors import ConfigError
 from ddlab.measures import Measure
 from ddlab.models import Model
 from ddlab.models.size import settle_width, size_of
-from ddlab.plan.shapes import NUM_PARAMS, Settled, Size
+from ddlab.plan.cost import Cost
+from ddlab.plan.shapes import NUM_PARAMS, Settled, Shape, Size
 from ddlab.run.methods import method_of
-
-# What the component at each place must be; `method_of` looks at the optimizer.
-BASES = {"data": DataSource, "model": Model, "measures": Measure}
 
 
 def settle(leaves: Leaves) -> Settled:
@@ -29,49 +29,62 @@ def settle(leaves: Leaves) -> Settled:
     """
     check(leaves)
     leaves = {**leaves, **resolved_data(leaves)}
-    _check_bases(leaves)
-    spec = describe(build(leaves, "data"))
-    model, method = build(leaves, "model"), method_of(leaves)
-    _check_together(leaves, spec, model)
-    method.check(leaves, model)
+    config, method = parse(leaves), method_of(leaves)
+    _check_bases(config)
+    spec = describe(config.data)
+    _check_together(config, spec)
+    method.check(config)
     if wanted := leaves.get(NUM_PARAMS):
         key, declared = _solved_for(leaves)
-        width = settle_width(model, spec, wanted, key.removeprefix("model."), int(declared.high or wanted))
+        width = settle_width(config.model, spec, wanted, key.removeprefix("model."), int(declared.high or wanted))
         leaves = {**leaves, key: width, NUM_PARAMS: None}
-    shape = {key: value for key, value in leaves.items() if key.startswith("model.")}
-    size = _size(json.dumps(shape, sort_keys=True), spec)
-    return Settled(leaves, size, method.cost(leaves, size))
+    size = _size(leaves, spec)
+    return Settled(leaves, size, method.cost(leaves, config, size), method.padded(leaves))
 
 
-def _check_bases(leaves: Leaves) -> None:
-    """Raise `ConfigError` where a component is not what its place asks for."""
-    for key, target in leaves.items():
-        owner, _, last = key.rpartition(".")
-        base = BASES.get(key.partition(".")[0])
-        if last == TARGET and base and not issubclass(component_class(owner, target), base):
-            raise ConfigError(f"{key}={target}: must be a subclass of {public_name(base)}")
+def join(shapes: Sequence[Shape]) -> Cost:
+    """Return what the trials of some shapes, which one program can run, cost together: padded in each size to the largest."""
+    leaves = joined([shape.leaves for shape in shapes])
+    config = parse(leaves)
+    num_train, num_test = (max(numbers) for numbers in zip(*(shape.size.examples for shape in shapes), strict=True))
+    size = replace(_size(leaves, describe(config.data)), num_train=num_train, num_test=num_test)
+    return method_of(leaves).cost(leaves, config, size)
+
+
+def _size(leaves: Leaves, spec: Spec) -> Size:
+    model = {key: value for key, value in leaves.items() if key.startswith("model.")}
+    return _size_of(json.dumps(model, sort_keys=True), spec)
+
+
+def _check_bases(config: Science) -> None:
+    """Raise `ConfigError` where a component is not what its place asks for; `method_of` looks at the optimizer."""
+    measures = ((f"measures.{name}", measure, Measure) for name, measure in config.measures.items())
+    for key, component, base in (("data", config.data, DataSource), ("model", config.model, Model), *measures):
+        if not isinstance(component, base):
+            raise ConfigError(f"{key}.{TARGET}={public_name(type(component))}: must be a subclass of {public_name(base)}")
 
 
 def _solved_for(leaves: Leaves) -> tuple[str, Leaf]:
     """Return the model's leaf that a wanted parameter count is solved for, and its declaration."""
-    key = width_key(leaves)
-    if key is None or not key.startswith("model."):
+    sizes = [key for key in marked(leaves, Mark.SIZE) if key.startswith("model.")]
+    if len(sizes) != 1:
         model = component_class("model", leaves["model._target_"]).__name__
-        raise ConfigError(f"{NUM_PARAMS}={leaves[NUM_PARAMS]}: {model} has no field of mark WIDTH to solve for")
-    return key, declarations(leaves)[key]
+        found = f"{len(sizes)} fields" if sizes else "no field"
+        raise ConfigError(f"{NUM_PARAMS}={leaves[NUM_PARAMS]}: {model} has {found} of mark SIZE to solve for; it must be one")
+    return sizes[0], declarations(leaves)[sizes[0]]
 
 
-def _check_together(leaves: Leaves, spec: Spec, model: Any) -> None:
+def _check_together(config: Science, spec: Spec) -> None:
     """Raise `ConfigError` where data, model and training are at odds with each other."""
-    train = train_settings(leaves)
+    train = config.train
     if train.batch_size is not None and train.batch_size > spec.num_train:
         raise ConfigError(f"train.batch_size={train.batch_size}: must be at most the {spec.num_train} training examples")
     if spec.regression and train.loss != "mse":
         raise ConfigError(f"train.loss={train.loss}: must be mse, for real targets")
-    if spec.test_nodes and not model.LINEAR_IN_INPUTS:
+    if spec.test_nodes and not config.model.LINEAR_IN_INPUTS:
         raise ConfigError("data.num_test=null: is the exact risk of models linear in their inputs only; give a number")
 
 
 @cache
-def _size(model_config: str, spec: Spec) -> Size:
+def _size_of(model_config: str, spec: Spec) -> Size:
     return size_of(build(load_leaves(model_config), "model"), spec)

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from ddlab.config.catalog import shipped
-from ddlab.config.trial import Leaves, build, flatten
+from ddlab.config.trial import Leaves, flatten, parse
 from ddlab.data import Dataset
 from ddlab.devices.local import local_devices, use_compile_cache, working_bytes
 from ddlab.files import cache_directory, write_atomically
@@ -109,13 +109,14 @@ def _time(width: int, tile: int | None = None) -> _Timed:
     (x, y), (test_x, test_y) = [(inputs.astype(np.float32), targets.astype(np.int32)) for inputs, targets in arrays]
     dataset = Dataset(x, y, test_x, test_y, NUM_CLASSES)
     leaves = _standard(width)
-    cost = training_cost(leaves, size_of(build(leaves, "model"), dataset.spec))
+    config = parse(leaves)
+    cost = training_cost(leaves, config, size_of(config.model, dataset.spec))
     if tile is None:
         tile = cost.tiling(working_bytes())[0]
     num_trials = jax.local_device_count() * tile * math.ceil(TRIALS / tile)
     trials = [{**leaves, "init_seed": seed, "batch_seed": seed} for seed in range(num_trials)]
     inputs = make_inputs(trials, [dataset] * num_trials)
-    compiled = compile_pack(make_program(leaves, dataset), inputs, num_trials, tile)
+    compiled = compile_pack(make_program(config, dataset.spec), inputs, num_trials, tile)
     placed = compiled.place()
     state = placed.advance(placed.begin(), 0)
 
@@ -141,5 +142,5 @@ def _standard(width: int) -> Leaves:
     groups = {"model": "mlp", "optimizer": "adam", "train": "default"}
     files = {group: shipped("configs") / group / f"{option}.yaml" for group, option in groups.items()}
     chosen = {group: read_yaml(file) for group, file in files.items()}
-    fixed = {"model.width": width, "train.steps": 10**9, "train.batch_size": BATCH_SIZE, "init_seed": 0, "batch_seed": 0}
-    return {**flatten(chosen), **fixed}
+    fixed = {"model.width": width, "train.steps": 10**9, "train.batch_size": BATCH_SIZE}
+    return {**flatten(chosen), **fixed, "data": None, **dict.fromkeys(("seed", "init_seed", "batch_seed"), 0)}

@@ -9,7 +9,8 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from ddlab.config.trial import Leaves, declarations, train_settings
+from ddlab.config.schema import Science
+from ddlab.config.trial import Leaves, declarations
 from ddlab.devices.layout import MOST_EXAMPLES
 from ddlab.devices.local import Devices
 from ddlab.measures.size import row_bytes
@@ -79,11 +80,11 @@ def problem_keys(leaves: Leaves) -> Sharing:
     return tuple(key for key in leaves if key not in own and not key.startswith("optimizer."))
 
 
-def solving_cost(leaves: Leaves, size: Size) -> SolvingCost:
-    """Return what trials of a shape cost."""
+def solving_cost(leaves: Leaves, config: Science, size: Size) -> SolvingCost:
+    """Return what trials of a shape cost; config: its leaves, parsed."""
     problem = problem_keys(leaves)
-    of_row = row_bytes(leaves, size.num_outputs)
-    return SolvingCost(size, train_settings(leaves).most_evals, of_row, (problem, (*problem, WIDTH)))
+    row = row_bytes(config, size.num_outputs)
+    return SolvingCost(size, config.train.most_evals, row, (problem, (*problem, WIDTH)))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from ddlab.config.schema import Train
-from ddlab.config.trial import Leaves, build, hyper_keys, train_settings, widest
+from ddlab.config.trial import Leaves, joined, parse
 from ddlab.data.loader import Loader
 from ddlab.devices.local import fitting, local_devices, precision
 from ddlab.measures.points import eval_steps
@@ -55,15 +55,14 @@ def prepare(trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float, port
     Raises:
         DoesNotFit: a device has too little memory to compile it.
     """
-    train, padded = train_settings(trials[0]), widest(trials)
-    spec = Loader().load(trials[:1])[0].spec
-    size = size_of(build(padded, "model"), spec)
-    row = row_bytes(padded, spec.num_outputs)
+    config = parse(joined(trials))
+    train, spec = config.train, Loader().load(trials[:1])[0].spec
+    size, row = size_of(config.model, spec), row_bytes(config, spec.num_outputs)
     solving = SolvingMemory(size, len(trials), len(eval_steps(train)), row, local_devices(), memory)
     problems = deal(trials, jax.local_device_count(), solving.most_trials)
     portion = portion or solving.portion(Problems(*problems.shape))
     first = [trials[index] for index in problems[0].ravel()]
     with precision(train), fitting(portion):
-        example = make_problem(first, Loader().load(first), hyper_keys(padded), len(problems[0]))
-        solver = compile_solver(make_solver(padded, spec, portion.evals), example, len(problems), portion.problems)
+        example = make_problem(first, Loader().load(first), len(problems[0]))
+        solver = compile_solver(make_solver(config, spec, portion.evals), example, len(problems), portion.problems)
     return Prepared(trial_ids, trials, train, portion, problems, solver)

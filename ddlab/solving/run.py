@@ -14,7 +14,6 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
-from ddlab.config.trial import hyper_keys
 from ddlab.data.loader import Loader
 from ddlab.errors import StoreError
 from ddlab.files import DamagedPart
@@ -58,7 +57,6 @@ class SolvingRun:
         self._last_step = np.zeros(num_trials, int)
         self._checksums = np.full(num_trials, "", object)
         self._untrained_losses = np.full(num_trials, np.nan)
-        self._traced = hyper_keys(prepared.trials[0])
         self._timing = Timing(trial_steps=num_trials * prepared.train.steps)
 
     def run(self) -> None:
@@ -100,7 +98,7 @@ class SolvingRun:
             self._checksums[indices.ravel()] = [dataset.checksum for dataset in datasets]
             self._untrained_losses[indices.ravel()] = untrained_losses(self._prepared.train, datasets)
             if is_wanted:
-                made.append(make_problem(trials, datasets, self._traced, len(indices)))
+                made.append(make_problem(trials, datasets, len(indices)))
         if not made:
             return None
         start = time.monotonic()

@@ -16,58 +16,55 @@ import jax
 import jax.numpy as jnp
 from flax import nnx
 
-from ddlab.config.trial import Leaves, build, build_measures, train_settings
+from ddlab.config.schema import Science
 from ddlab.data import Spec
 from ddlab.devices.layout import MOST_EXAMPLES
 from ddlab.losses import as_real
 from ddlab.measures import Spectrum
 from ddlab.measures.evaluate import Metrics, Subject, by_every, is_due, joined, where_due
 from ddlab.measures.points import eval_steps
-from ddlab.models import FeatureNetwork, Init
+from ddlab.models import FeatureModel, FeatureNetwork, Init
 from ddlab.models.base import make_network
 from ddlab.models.init import draw_words, record_draws
-from ddlab.plan.shapes import WIDTH
 from ddlab.solving.modes import Modes, inverse, nested
 from ddlab.solving.problem import INPUTS, Problem
 
 
-def make_solver(leaves: Leaves, spec: Spec, evals: int | None = None) -> Callable[[Problem], Metrics]:
+def make_solver(config: Science, spec: Spec, evals: int | None = None) -> Callable[[Problem], Metrics]:
     """Return the function that solves one problem: metrics by name, [W, L, E] (or [W, L, E, n]).
 
     Args:
-        leaves: of the widest trial of the pack; its traced leaves are replaced by each trial's own.
+        config: that the trials of the pack are padded to.
         spec: sizes of the data.
         evals: eval points that are evaluated together; None: all.
     """
-    model = build(leaves, "model")
-    padded = {axis: leaves[f"model.{name}"] for name, axis in model.PADDED.items()}
-    recording, shapes = record_draws()
-    nnx.eval_shape(lambda: make_network(model, spec, Init(recording, padded, jnp.float64)))
+    words, shapes = record_draws()
+    recording = Init(words, dtype=jnp.float64)
+    nnx.eval_shape(lambda: make_network(config.model, spec, recording))
 
     def solve(problem: Problem) -> Metrics:
         words = draw_words(problem.key, shapes)
 
-        def network_of(width: jax.Array) -> FeatureNetwork:
-            active = build({**leaves, **problem.model, WIDTH: width}, "model")
-            network = make_network(active, spec, Init(lambda name, _shape: words[name], padded, jnp.float64))
+        def network_of(model: FeatureModel) -> FeatureNetwork:
+            network = make_network(model, spec, Init(lambda name, _shape: words[name], recording.sizes, jnp.float64))
             assert isinstance(network, FeatureNetwork)
             return network
 
-        widest = network_of(problem.widths[-1])
+        widest = network_of(jax.tree.map(lambda numbers: numbers[-1], problem.models))
         columns = jnp.concatenate([widest.columns(problem.inputs[name]) for name in INPUTS])
         begin, step = nested(columns[: spec.num_train])
 
         def at_width(carry: Any, own: tuple[Any, Any, Any]) -> tuple[Any, Metrics]:
-            width, targets, trials = own
-            network = network_of(width)
-            carry, modes = step(carry, width, network.scale[...])
+            model, targets, trials = own
+            network = network_of(model)
+            carry, modes = step(carry, model.width, network.scale[...])
 
-            def of_trial(targets: Mapping[str, jax.Array], hypers: Mapping[str, jax.Array]) -> Metrics:
-                return _trajectory(columns, network, modes, targets, {**leaves, **hypers}, spec, evals)
+            def of_trial(targets: Mapping[str, jax.Array], trial: Science) -> Metrics:
+                return _trajectory(columns, network, modes, targets, trial, spec, evals)
 
             return carry, jax.vmap(of_trial)(targets, trials)
 
-        return jax.lax.scan(at_width, begin, (problem.widths, problem.targets, problem.trials))[1]
+        return jax.lax.scan(at_width, begin, (problem.models, problem.targets, problem.trials))[1]
 
     return solve
 
@@ -77,7 +74,7 @@ def _trajectory(
     network: FeatureNetwork,
     modes: Modes,
     targets: Mapping[str, jax.Array],
-    trial: Leaves,
+    trial: Science,
     spec: Spec,
     evals: int | None,
 ) -> Metrics:
@@ -88,11 +85,11 @@ def _trajectory(
         network: at its start.
         modes: of the training features.
         targets: name -> array, the data set without its inputs.
-        trial: leaves.
+        trial: its config.
         spec: sizes of the data.
         evals: as in `make_solver`.
     """
-    train, optimizer, groups = train_settings(trial), build(trial, "optimizer"), by_every(build_measures(trial))
+    train, optimizer, groups = trial.train, trial.optimizer, by_every(trial.measures)
     scale, start = network.scale[...], network.readout[...]
     data = {**targets, "train_inputs": columns[: spec.num_train], "test_inputs": columns[spec.num_train :]}
     values = jnp.where(modes.values >= optimizer.cutoff * modes.values[0], modes.values, 0)

@@ -6,8 +6,8 @@ import math
 from dataclasses import dataclass
 
 from ddlab.config.declare import Mark
-from ddlab.config.schema import Train
-from ddlab.config.trial import Leaves, build_measures, declarations, train_settings
+from ddlab.config.schema import Science, Train
+from ddlab.config.trial import Leaves, declarations
 from ddlab.devices.layout import LEAST_EXAMPLES, MOST_EXAMPLES
 from ddlab.measures.size import row_bytes
 from ddlab.plan.cost import Cost, Load, Sharing
@@ -28,14 +28,15 @@ STATE_COPIES_OF_CORES, OWN_DATA_COPIES_OF_CORES = 4, 3
 SEGMENTS = 2
 
 
-def training_cost(leaves: Leaves, size: Size) -> TrainingCost:
-    """Return what trials of a shape cost."""
+def training_cost(leaves: Leaves, config: Science, size: Size) -> TrainingCost:
+    """Return what trials of a shape cost; config: its leaves, parsed."""
     declared = declarations(leaves)
     data = tuple(key for key in leaves if key.startswith("data.") and declared[key].mark is not Mark.PLACE)
     inputs = tuple(key for key in data if not declared[key].targets)
-    train = train_settings(leaves)
-    gradients = (math.ceil(train.most_evals / measure.every) for measure in build_measures(leaves) if measure.needs_gradient)
-    return TrainingCost(size, train, max(gradients, default=0), row_bytes(leaves, size.num_outputs), (inputs, data))
+    evals = config.train.most_evals
+    gradients = (math.ceil(evals / measure.every) for measure in config.measures.values() if measure.needs_gradient)
+    row = row_bytes(config, size.num_outputs)
+    return TrainingCost(size, config.train, max(gradients, default=0), row, (inputs, data))
 
 
 @dataclass(frozen=True)
@@ -58,26 +59,26 @@ class TrainingCost(Cost):
 
     @property
     def step_flops(self) -> float:
-        """Operations of one step of one trial: 2 per multiply-add forward, 4 backward."""
+        """Operations of one step of one trial with all examples: 2 per multiply-add forward, 4 backward."""
         return 6.0 * self.size.num_products * (self.train.batch_size or self.size.num_train)
 
-    @property
-    def trial_flops(self) -> float:
-        """Operations of one trial: its steps, evaluation on both sets, and the gradients that measures ask for."""
-        evaluated = 2.0 * self.train.most_evals * (self.size.num_train + self.size.num_test)
-        differentiated = 6.0 * self.num_gradients * self.size.num_train
-        return self.train.steps * self.step_flops + self.size.num_products * (evaluated + differentiated)
-
     def flops(self, load: Load) -> float:
-        return load.trials * self.trial_flops
+        """Return the operations of steps, of evaluation, and of the gradients that measures ask for."""
+        trained, evaluated = load.examples
+        passes = 2.0 * self.train.most_evals * (trained + evaluated) + 6.0 * self.num_gradients * trained
+        return self.train.steps * load.trials * self._step_flops(load) + self.size.num_products * passes
 
     def seconds(self, load: Load, machine: Machine) -> float:
         trials_per_device = math.ceil(load.trials / machine.num_devices)
         tiles = math.ceil(trials_per_device / self.tiling(machine.working_bytes)[0])
-        steps = self.trial_flops / self.step_flops
-        return tiles * self.train.steps * machine.tile_seconds + trials_per_device * steps * machine.trial_seconds(
-            self.step_flops
-        )
+        step = self._step_flops(load)
+        steps = self.flops(load) / load.trials / step
+        return tiles * self.train.steps * machine.tile_seconds + trials_per_device * steps * machine.trial_seconds(step)
+
+    def _step_flops(self, load: Load) -> float:
+        """Return the operations of a step of a trial, on average: one with fewer examples takes fewer where batches are full."""
+        share = 1.0 if self.train.batch_size else load.examples[0] / (load.trials * self.size.num_train)
+        return share * self.step_flops
 
     def num_bytes(self, load: Load, machine: Machine, budget: float) -> float:
         """Return the bytes of the data on each device, of what trials keep, and of a step of the tiles at work."""

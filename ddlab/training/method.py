@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import jax
 
-from ddlab.config.trial import Leaves, build_measures, section
+from ddlab.config.declare import Mark
+from ddlab.config.schema import Science
+from ddlab.config.trial import Leaves, marked, parse
 from ddlab.data import Spec
 from ddlab.data.base import blank
 from ddlab.errors import ConfigError
@@ -18,23 +19,27 @@ from ddlab.training.prepare import Prepared, prepare
 from ddlab.training.program import Inputs, make_inputs, make_program
 from ddlab.training.run import TrainingRun
 
-__all__ = ["COUNTS_STEPS", "check", "cost", "metrics", "prepare", "run"]
+__all__ = ["COUNTS_STEPS", "check", "cost", "metrics", "padded", "prepare", "run"]
 
 COUNTS_STEPS = True
 
 
-def check(leaves: Leaves, model: Any) -> None:
+def check(config: Science) -> None:
     """Raise `ConfigError` where a trial cannot be trained."""
-    del model
-    for name, measure in zip(section(leaves, "measures"), build_measures(leaves), strict=True):
+    for name, measure in config.measures.items():
         if measure.needs_spectrum:
             raise ConfigError(f"measures.{name}: is a measure of the exact solver; measures.{name}=null turns it off")
+
+
+def padded(leaves: Leaves) -> tuple[str, ...]:
+    """Return the leaves of mark SIZE that trials are padded in: all of them."""
+    return marked(leaves, Mark.SIZE)
 
 
 def metrics(leaves: Leaves, spec: Spec) -> Metrics:
     """Return the shapes [1] (or [1, n]) of the metrics of a trial, without computing anything."""
     data = blank(spec)
-    program = make_program(leaves, data)
+    program = make_program(parse(leaves), spec)
     tiny = make_inputs([leaves], [blank(replace(spec, num_train=1, num_test=1))])
     shared = {name: jax.ShapeDtypeStruct(array.shape, tiny.shared[name].dtype) for name, array in data.arrays.items()}
     inputs: Inputs = tiny._replace(shared=shared)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddlab.config.schema import Train
-from ddlab.config.trial import Leaves, build, train_settings, widest
+from ddlab.config.trial import Leaves, joined, parse
 from ddlab.data.loader import Loader
 from ddlab.devices.layout import Layout, Tiles
 from ddlab.devices.local import fitting, precision, working_bytes
@@ -55,14 +55,15 @@ def prepare(trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float, port
         DoesNotFit: a device has too little memory to compile it.
     """
     del memory
-    train, padded = train_settings(trials[0]), widest(trials)
-    datasets = Loader().load(trials)
+    leaves = joined(trials)
+    config = parse(leaves)
+    train, datasets = config.train, Loader().load(trials)
     spec = datasets[0].spec
-    wanted = portion or Tiles(*training_cost(padded, size_of(build(padded, "model"), spec)).tiling(working_bytes()))
+    wanted = portion or Tiles(*training_cost(leaves, config, size_of(config.model, spec)).tiling(working_bytes()))
     tile = Layout.of(len(trials), wanted.trials).tile
     portion = Tiles(tile, min(wanted.examples, max(spec.num_train, spec.num_test)))
     with precision(train), fitting(portion):
-        program = make_program(padded, datasets[0], wanted.examples)
+        program = make_program(config, spec, wanted.examples)
         compiled = compile_pack(program, make_inputs(trials, datasets), len(trials), wanted.trials)
     checksums = [dataset.checksum for dataset in datasets]
     return Prepared(trial_ids, trials, train, portion, checksums, untrained_losses(train, datasets), compiled)

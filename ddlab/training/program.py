@@ -21,18 +21,18 @@ import numpy as np
 import optax
 from flax import nnx
 
-from ddlab.config.schema import Train
-from ddlab.config.trial import Leaves, build, build_measures, hyper_keys, train_settings
+from ddlab.config.schema import Science, Train
+from ddlab.config.trial import Leaves, train_settings
 from ddlab.data import Dataset, Spec
 from ddlab.devices.layout import MOST_EXAMPLES
+from ddlab.devices.stacked import stacked
 from ddlab.errors import inside
 from ddlab.losses import LOSSES
 from ddlab.measures.evaluate import Metrics, Subject, by_every, cond_due, is_due, joined
 from ddlab.measures.examples import mean_gradient
-from ddlab.models import Constant, Init
+from ddlab.models import Constant, Init, Model
 from ddlab.models.base import apply_network, make_network
 from ddlab.models.init import draw_words, record_draws
-from ddlab.optimizers import Optimizer
 from ddlab.streams import stream
 from ddlab.training.batches import batch_rows
 
@@ -72,13 +72,13 @@ class TrialInputs(NamedTuple):
     """What training reads of each trial.
 
     Attributes:
+        config: of each trial, its numbers [T].
         data: name -> [T, ...], the fields of the data set that differ between trials.
-        hypers: leaf -> [T], the traced leaves.
         keys: stream -> [T, 2] uint32, each trial's key of its random streams.
     """
 
+    config: Science
     data: dict[str, Any]
-    hypers: dict[str, Any]
     keys: dict[str, Any]
 
 
@@ -103,7 +103,6 @@ def make_inputs(trials: Sequence[Leaves], datasets: Sequence[Dataset]) -> Inputs
     """
     dtype = train_settings(trials[0]).storage_dtype
     keys = {name: np.stack([stream(leaves[seed], name) for leaves in trials]) for name, seed in STREAMS.items()}
-    hypers = {key: _column([leaves[key] for leaves in trials], dtype) for key in hyper_keys(trials[0])}
     shared: dict[str, Any] = {}
     own: dict[str, Any] = {}
     arrays_of = {id(dataset): dataset.arrays for dataset in datasets}
@@ -115,11 +114,7 @@ def make_inputs(trials: Sequence[Leaves], datasets: Sequence[Dataset]) -> Inputs
             shared[name] = _as(first, dtype)
         else:
             own[name] = np.stack([_as(array, dtype) for array in arrays])
-    return Inputs(shared, TrialInputs(own, hypers, keys))
-
-
-def _column(values: Sequence[Any], dtype: str) -> np.ndarray:
-    return np.array(values, np.int32 if all(isinstance(value, int) for value in values) else dtype)
+    return Inputs(shared, TrialInputs(stacked(trials, dtype), own, keys))
 
 
 def _as(array: np.ndarray, dtype: str) -> np.ndarray:
@@ -131,43 +126,41 @@ class Network:
     """The network of every trial of a pack: one structure, each trial's own numbers.
 
     Attributes:
-        leaves: of the widest trial of the pack.
+        model: that all trials are padded to.
         spec: sizes of the data.
-        padded: axis -> its size in the arrays of every trial.
+        sizes: axis -> its size in the arrays of every trial.
         stored: type of the parameters.
         computed: type of the arithmetic.
         graph: the structure.
         draws: parameters that begin at random numbers, name -> shape.
     """
 
-    leaves: Leaves
+    model: Model
     spec: Spec
-    padded: Mapping[str, int]
+    sizes: Mapping[str, int]
     stored: Any
     computed: Any
     graph: Any
     draws: Mapping[str, tuple[int, ...]]
 
     @staticmethod
-    def of(leaves: Leaves, spec: Spec) -> Network:
-        """Return the network of a pack by the leaves of its widest trial."""
-        train, model = train_settings(leaves), build(leaves, "model")
-        with inside(model, "PADDED"):
-            padded = {axis: leaves[f"model.{name}"] for name, axis in model.PADDED.items()}
-        stored, computed = jnp.dtype(train.storage_dtype), jnp.dtype(train.dtype)
+    def of(config: Science, spec: Spec) -> Network:
+        """Return the network of a pack by the config that its trials are padded to."""
+        stored, computed = jnp.dtype(config.train.storage_dtype), jnp.dtype(config.train.dtype)
         words, draws = record_draws()
-        made = nnx.eval_shape(lambda: make_network(model, spec, Init(words, padded, stored)))
-        return Network(leaves, spec, padded, stored, computed, nnx.split(made, nnx.Param, Constant)[0], draws)
+        init = Init(words, dtype=stored)
+        made = nnx.eval_shape(lambda: make_network(config.model, spec, init))
+        return Network(config.model, spec, init.sizes, stored, computed, nnx.split(made, nnx.Param, Constant)[0], draws)
 
-    def init(self, hypers: Mapping[str, Any], key: jax.Array) -> tuple[Any, Any]:
+    def init(self, model: Model, key: jax.Array) -> tuple[Any, Any]:
         """Return the parameters and constants at which one trial starts.
 
         Args:
-            hypers: leaf -> [], the trial's own.
+            model: the trial's own.
             key: [2] uint32, of its stream "init".
         """
-        words, model = draw_words(key, self.draws), build({**self.leaves, **hypers}, "model")
-        network = make_network(model, self.spec, Init(lambda name, _shape: words[name], self.padded, self.stored))
+        words = draw_words(key, self.draws)
+        network = make_network(model, self.spec, Init(lambda name, _shape: words[name], self.sizes, self.stored))
         _, *states = nnx.split(network, nnx.Param, Constant)
         params, constants = states
         return params, constants
@@ -176,7 +169,7 @@ class Network:
         """Return the outputs [B, K] of one trial for inputs [B, ...], of the type of the parameters."""
         narrow = partial(_as_compute_type, dtype=self.computed)
         network = nnx.merge(self.graph, *jax.tree.map(narrow, (params, constants)))
-        return apply_network(build(self.leaves, "model"), network, narrow(inputs), self.spec).astype(self.stored)
+        return apply_network(self.model, network, narrow(inputs), self.spec).astype(self.stored)
 
 
 def _as_compute_type(array: jax.Array, dtype: Any) -> jax.Array:
@@ -188,13 +181,11 @@ class Program:
     """The pure functions of one pack.
 
     Attributes:
-        leaves: of the widest trial of the pack; its traced leaves are replaced by each trial's own.
-        train: training settings.
+        train: training settings, those that all trials share.
         network: of every trial.
         chunk: examples that go through the network at once, in training and evaluation.
     """
 
-    leaves: Leaves
     train: Train
     network: Network
     chunk: int
@@ -203,8 +194,8 @@ class Program:
         """Return the state at step 0."""
 
         def begun(trial: TrialInputs) -> TrialState:
-            params, constants = self.network.init(trial.hypers, trial.keys["init"])
-            optimizer = self._optimizer(trial)
+            params, constants = self.network.init(trial.config.model, trial.keys["init"])
+            optimizer = trial.config.optimizer
             with inside(optimizer, "make"):
                 return TrialState(params, constants, optimizer.make(optimizer.learning_rate).init(params))
 
@@ -228,7 +219,7 @@ class Program:
             batch = tuple(array.at[rows].get(mode="promise_in_bounds") for array in batch)
         forward = partial(self.network.apply, state.constants)
         gradient = mean_gradient(forward, LOSSES[self.train.loss], state.params, batch, self.chunk)
-        optimizer = self._optimizer(inputs)
+        optimizer = inputs.config.optimizer
         # optax counts updates in integers and mixes them with floats
         with inside(optimizer, "make"), jax.numpy_dtype_promotion("standard"):
             rule = optimizer.make(optimizer.learning_rate_at(step, self.train.steps))
@@ -238,7 +229,7 @@ class Program:
     def evaluate(self, state: State, inputs: Inputs) -> Metrics:
         """Return the metrics, name -> [T] (or [T, n]); nan where a measure is not due at the state's step."""
         metrics = self._losses(state, inputs)
-        for every, measures in by_every(build_measures(self.leaves)).items():
+        for every, measures in by_every(inputs.trial.config.measures).items():
             measured = partial(self._measured, every)
             due = is_due(every, self.train, state.step)
             found = measured(state, inputs) if every == 1 else cond_due(due, measured, state, inputs)
@@ -253,26 +244,23 @@ class Program:
         """Return what each measure with this `every` gives, with the trial axis."""
 
         def measured(trial: TrialState, own: TrialInputs) -> list[Metrics]:
-            measures = by_every(build_measures({**self.leaves, **own.hypers}))[every]
+            measures = by_every(own.config.measures)[every]
             return self._subject(state.step, inputs.shared, trial, own).measured(measures)
 
         return jax.vmap(measured)(state.trial, inputs.trial)
 
     def _subject(self, step: jax.Array, shared: Mapping[str, Any], trial: TrialState, inputs: TrialInputs) -> Subject:
-        learning_rate = self._optimizer(inputs).learning_rate_at(step, self.train.steps)
+        learning_rate = inputs.config.optimizer.learning_rate_at(step, self.train.steps)
         forward = partial(self.network.apply, trial.constants)
         return Subject(trial.params, forward, {**shared, **inputs.data}, self.train.loss, learning_rate, self.chunk)
 
-    def _optimizer(self, trial: TrialInputs) -> Optimizer:
-        return build({**self.leaves, **trial.hypers}, "optimizer")
 
-
-def make_program(leaves: Leaves, dataset: Dataset, chunk: int = MOST_EXAMPLES) -> Program:
+def make_program(config: Science, spec: Spec, chunk: int = MOST_EXAMPLES) -> Program:
     """Return the program of a pack.
 
     Args:
-        leaves: of the widest trial of the pack.
-        dataset: any trial's; gives the sizes.
+        config: that its trials are padded to.
+        spec: sizes of their data.
         chunk: as in `Program`.
     """
-    return Program(leaves, train_settings(leaves), Network.of(leaves, dataset.spec), chunk)
+    return Program(config.train, Network.of(config, spec), chunk)

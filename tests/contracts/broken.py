@@ -38,10 +38,8 @@ class Network(nnx.Module):
 class SoundModel(Model):
     """It keeps every rule."""
 
-    units: int = leaf("units", Mark.WIDTH, low=1)
+    units: int = leaf("units", Mark.SIZE, low=1)
     scale: float = leaf("multiplies the first weights", Mark.TRACED, above=0)
-
-    PADDED = {"units": "units"}
 
     def make(self, spec, init):
         inputs, units = init.axis("inputs", int(np.prod(spec.input_shape))), init.axis("units", self.units)

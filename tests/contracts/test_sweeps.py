@@ -11,7 +11,8 @@ from ddlab.compose.hydra import quoted, version_base
 from ddlab.compose.schema import register
 from ddlab.compose.sweep import Composer, compose_sweep
 from ddlab.config import catalog
-from ddlab.config.trial import build, declarations, varying_keys
+from ddlab.config.declare import Mark
+from ddlab.config.trial import build, declarations, marked
 from ddlab.contracts.engine import Solved, Trained
 from ddlab.contracts.values import MOST, shrunk
 
@@ -33,7 +34,7 @@ def programs_of(name):
             for value in values:
                 point = part.followed({key: value})
                 leaves = small(part.at(point) if part.at else {**part.base, **point})
-                varying = varying_keys(leaves)
+                varying = marked(leaves, Mark.TRACED, Mark.SIZE, Mark.HOST)
                 found[repr(sorted((key, value) for key, value in leaves.items() if key not in varying))] = leaves
     return list(found.values())
 

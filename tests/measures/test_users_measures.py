@@ -11,6 +11,7 @@ import optax
 import pytest
 
 from ddlab.config import Mark, leaf
+from ddlab.config.trial import parse
 from ddlab.data.loader import Loader
 from ddlab.measures import Measure
 from ddlab.training.program import make_inputs, make_program
@@ -69,7 +70,7 @@ def test_a_measure_may_take_second_derivatives_over_several_chunks(kind):
     trial = leaves_of(*shared)
     with jax.enable_x64(True):
         dataset = Loader().load([trial])[0]
-        program = make_program(trial, dataset, 64)
+        program = make_program(parse(trial), dataset.spec, 64)
         inputs = make_inputs([trial], [dataset])
         metrics = jax.device_get(jax.jit(lambda: program.evaluate(program.init(inputs), inputs))())
     assert float(metrics["away"][0]) < 1e-6 * float(metrics["product"][0])

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.numeric
 
 @pytest.mark.parametrize("wanted", [300, 1000, 4663, 50_000])
 def test_the_width_is_solved_for_a_wanted_parameter_count(wanted):
-    leaves, size, _ = settle(leaves_of("model.depth=2", f"model.num_params={wanted}"))
+    leaves, size, *_ = settle(leaves_of("model.depth=2", f"model.num_params={wanted}"))
     width = leaves["model.width"]
     neighbours = [settle(leaves_of("model.depth=2", f"model.width={w}"))[1].num_params for w in (width - 1, width, width + 1)]
     assert neighbours[1] == size.num_params

@@ -10,24 +10,32 @@ from dataclasses import replace
 import pytest
 
 from ddlab.config.identity import identify
-from ddlab.config.trial import load_leaves
+from ddlab.config.trial import load_leaves, parse
 from ddlab.plan.cost import Load
 from ddlab.plan.packs import pack_trials
-from ddlab.plan.shapes import Part, Settled, Size
+from ddlab.plan.shapes import Part, Size
 from ddlab.plan.trials import make_trials
 from ddlab.training.cost import training_cost
-from tests.support import MACHINE, SETTINGS, leaves_of
+from tests.support import MACHINE, PACKING, leaves_of, settled
 
 
 def settle(leaves):
     """Sizes of a one-layer MLP on MNIST-1D, by formula."""
     width = leaves["model.width"]
     size = Size(41 * width + 10 * (width + 1), width + 10, 50 * width, 40, leaves["data.num_train"], 100, 10)
-    return Settled(leaves, size, training_cost(leaves, size))
+    return settled(leaves, size)
+
+
+def load(shape, num_trials, shared=(1, 1)):
+    return Load(num_trials, shared, tuple(num_trials * number for number in shape.size.examples))
+
+
+def packing(machine=MACHINE, **settings):
+    return replace(PACKING, machine=machine, settings=replace(PACKING.settings, **settings))
 
 
 def machine_seconds(machine, shape, num_trials):
-    return machine.compile_seconds + shape.cost.seconds(Load(num_trials, (1, 1)), machine)
+    return machine.compile_seconds + shape.cost.seconds(load(shape, num_trials), machine)
 
 
 def part(axes, *overrides):
@@ -47,7 +55,7 @@ def test_trials_are_the_product_of_the_axes_each_once():
 
 def test_a_pack_shares_every_static_leaf():
     parts = [part({"model.width": (4, 8), "train.steps": (10, 20), "seed": (0, 1)})]
-    packs = pack_trials(make_trials(parts, settle), SETTINGS, MACHINE)
+    packs = pack_trials(make_trials(parts, settle), PACKING)
     assert sum(len(pack.trials) for pack in packs) == 8
     assert all(len({trial.shape.leaves["train.steps"] for trial in pack.trials}) == 1 for pack in packs)
     assert len(packs) == 2
@@ -63,7 +71,7 @@ def test_cuts_cost_no_more_than_any_other_cuts(counts):
         for width, count in zip(widths, counts, strict=True)
         for trial in make_trials([part({"model.width": (width,), "seed": tuple(range(count))})], settle)
     ]
-    packs = pack_trials(trials, SETTINGS, machine)
+    packs = pack_trials(trials, replace(PACKING, machine=machine))
     ours = sum(pack.seconds(machine) for pack in packs)
     shapes = {trial.shape.width: trial.shape for trial in trials}
 
@@ -80,10 +88,10 @@ def test_cuts_cost_no_more_than_any_other_cuts(counts):
 
 def test_max_trials_and_memory_bound_a_pack():
     trials = make_trials([part({"model.width": (4, 8), "seed": tuple(range(10))})], settle)
-    packs = pack_trials(trials, replace(SETTINGS, max_trials=3), MACHINE)
+    packs = pack_trials(trials, packing(max_trials=3))
     assert max(len(pack.trials) for pack in packs) <= 3
     assert sorted(trial.id for pack in packs for trial in pack.trials) == sorted(trial.id for trial in trials)
-    assert all(len(pack.trials) == 1 for pack in pack_trials(trials, replace(SETTINGS, max_trials=1), MACHINE))
+    assert all(len(pack.trials) == 1 for pack in pack_trials(trials, packing(max_trials=1)))
 
 
 @pytest.mark.parametrize("working_bytes", [2**21, 2**18, 2**27])
@@ -94,21 +102,22 @@ def test_packs_are_as_large_as_the_memory_budget_allows_and_no_larger(budget, wo
     cost = trials[0].shape.cost
 
     def num_bytes(num_trials):
-        return cost.num_bytes(Load(num_trials, (1, 1)), machine, math.inf)
+        return cost.num_bytes(load(trials[0].shape, num_trials), machine, math.inf)
 
     memory = budget * num_bytes(4)
-    packs = pack_trials(trials, replace(SETTINGS, memory_gib=memory / 2**30), machine)
+    packs = pack_trials(trials, packing(machine, memory_gib=memory / 2**30))
     assert sorted(trial.id for pack in packs for trial in pack.trials) == sorted(trial.id for trial in trials)
     assert all(pack.num_bytes(machine, memory) <= memory for pack in packs)
-    most = cost.capacity(Load(40, (1, 1)), machine, memory)
+    most = cost.capacity(load(trials[0].shape, 40), machine, memory)
     assert len(packs) == -(-40 // most)
     assert num_bytes(most + 1) > memory
 
 
 def test_targets_of_their_own_take_less_than_data_of_their_own():
     """40 numbers an input, 1000 + 100 examples, float32, three copies: loaded, slot by slot, on the devices."""
-    cost = make_trials([part({"model.width": (8,)})], settle)[0].shape.cost
-    alike, targets, data = (cost.num_bytes(Load(50, shared), MACHINE, math.inf) for shared in ((1, 1), (1, 50), (50, 50)))
+    shape = make_trials([part({"model.width": (8,)})], settle)[0].shape
+    loads = [load(shape, 50, shared) for shared in ((1, 1), (1, 50), (50, 50))]
+    alike, targets, data = (shape.cost.num_bytes(each, MACHINE, math.inf) for each in loads)
     examples = 4 * (leaves_of()["data.num_train"] + 100)
     assert targets - alike == pytest.approx(examples * (50 * 3 - 2))
     assert data - alike == pytest.approx(41 * examples * (50 * 3 - 2))
@@ -116,7 +125,7 @@ def test_targets_of_their_own_take_less_than_data_of_their_own():
 
 def test_a_trial_too_large_for_the_budget_is_a_pack_of_its_own():
     trials = make_trials([part({"model.width": (64,), "seed": (0, 1)})], settle)
-    assert [len(pack.trials) for pack in pack_trials(trials, replace(SETTINGS, memory_gib=1e-9), MACHINE)] == [1, 1]
+    assert [len(pack.trials) for pack in pack_trials(trials, packing(memory_gib=1e-9))] == [1, 1]
 
 
 def test_the_cost_model_goes_through_what_was_measured_and_on_at_the_last_rate():
@@ -129,7 +138,7 @@ def test_the_cost_model_goes_through_what_was_measured_and_on_at_the_last_rate()
 
 
 def test_a_tile_is_as_large_as_a_device_likes_and_is_never_empty():
-    cost = training_cost(leaves_of(), Size(3000, 74, 2900, 40, 1000, 4000, 10))
+    cost = training_cost(leaves_of(), parse(leaves_of()), Size(3000, 74, 2900, 40, 1000, 4000, 10))
     for work in (2**11, 2**21, 2**25):
         tile, chunk = cost.tiling(work)
         assert tile == 2 or tile * cost.step_bytes <= work
@@ -144,7 +153,7 @@ def test_trials_of_one_pack_may_differ_in_every_traced_leaf():
         "data.label_noise": (0.0, 0.2),
         "seed": (0, 1),
     }
-    (pack,) = pack_trials(make_trials([part(axes)], settle), SETTINGS, MACHINE)
+    (pack,) = pack_trials(make_trials([part(axes)], settle), PACKING)
     assert len(pack.trials) == 16
 
 

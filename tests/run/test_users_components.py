@@ -12,7 +12,7 @@ from flax import nnx
 
 from ddlab.cli import main
 from ddlab.config import Mark, leaf
-from ddlab.config.trial import build, check
+from ddlab.config.trial import build
 from ddlab.data import Dataset, DataSource, Spec, describe, load
 from ddlab.errors import ComponentError, ConfigError
 from ddlab.measures import Measure
@@ -65,11 +65,9 @@ class OneOutput(Network):
 class Units(Model):
     """A model whose width is called `units`; P = (40 + 10) units."""
 
-    units: int = leaf("units", Mark.WIDTH, low=1, high=10**4)
+    units: int = leaf("units", Mark.SIZE, low=1, high=10**4)
     num_params: int | None = leaf("wanted parameters", low=1)
     network: str = leaf("class")
-
-    PADDED = {"units": "units"}
 
     def make(self, spec, init):
         if self.network == "none":
@@ -88,8 +86,9 @@ class FixedUnits(Units):
 
 @dataclass(frozen=True)
 class TwoWidths(Model):
-    first: int = leaf("units", Mark.WIDTH, low=1)
-    second: int = leaf("more units", Mark.WIDTH, low=1)
+    first: int = leaf("units", Mark.SIZE, low=1)
+    second: int = leaf("more units", Mark.SIZE, low=1)
+    num_params: int | None = leaf("wanted parameters", low=1)
 
     def make(self, spec, init):
         raise AssertionError("it is refused before")
@@ -182,14 +181,14 @@ def data(kind, cls="Own", num_train=30):
 
 @pytest.mark.parametrize(("wanted", "units"), [(300, 6), (1010, 20), (50, 1)])
 def test_the_width_is_solved_for_whatever_its_name(wanted, units):
-    leaves, size, _ = settle(leaves_of(*model(Units, num_params=wanted)))
+    leaves, size, *_ = settle(leaves_of(*model(Units, num_params=wanted)))
     assert leaves["model.units"] == units
     assert leaves["model.num_params"] is None
     assert size.num_params == 50 * units
 
 
 def test_a_model_without_a_width_cannot_be_solved_for():
-    with pytest.raises(ConfigError, match=r"model\.num_params=300: FixedUnits has no field of mark WIDTH to solve for"):
+    with pytest.raises(ConfigError, match=r"model\.num_params=300: FixedUnits has no field of mark SIZE to solve for"):
         settle(leaves_of(*model(FixedUnits, num_params=300)))
 
 
@@ -213,9 +212,10 @@ def test_the_plan_shows_the_width_of_a_users_model(workplace, capsys):
     assert " -  " in capsys.readouterr().out
 
 
-def test_two_widths_are_refused():
-    with pytest.raises(ConfigError, match=r"model: TwoWidths has 2 fields of mark WIDTH \(first, second\)"):
-        check(leaves_of("~model", "+model={_target_:tests.run.test_users_components.TwoWidths,first:2,second:2}"))
+def test_one_width_is_solved_for_not_two():
+    words = "~model", "+model={_target_:tests.run.test_users_components.TwoWidths,first:2,second:2,num_params:300}"
+    with pytest.raises(ConfigError, match=r"model\.num_params=300: TwoWidths has 2 fields of mark SIZE to solve for"):
+        settle(leaves_of(*words))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import pytest
 
+from ddlab.config.trial import parse
 from ddlab.data import Dataset
 from ddlab.training.program import make_inputs, make_program
 from tests.support import leaves_of
@@ -41,7 +42,7 @@ def test_trajectory_equals_pytorch(golden, model, optimizer):
     x, y = golden[f"{model}/x"], golden[f"{model}/y"]
     dataset = Dataset(x, y, x, y, outputs, alphabet)
     with jax.enable_x64(True):
-        program = make_program(leaves, dataset)
+        program = make_program(parse(leaves), dataset.spec)
         inputs = make_inputs([leaves], [dataset])
         state = jax.jit(program.init)(inputs)
         names = sorted((name for name in golden if name.startswith(f"{model}/{optimizer}/")), key=_layer_order)

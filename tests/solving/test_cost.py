@@ -8,13 +8,13 @@ import jax
 import numpy as np
 import pytest
 
-from ddlab.config.trial import build, hyper_keys, train_settings
+from ddlab.config.trial import build, parse, train_settings
 from ddlab.data.loader import Loader
 from ddlab.devices.local import Devices, precision
 from ddlab.measures.points import eval_steps
 from ddlab.measures.size import row_bytes
 from ddlab.models.size import size_of
-from ddlab.plan.packs import Pack, pack_trials
+from ddlab.plan.packs import pack_of, pack_trials
 from ddlab.plan.shapes import Part, Size
 from ddlab.plan.trials import make_trials
 from ddlab.run.settle import settle
@@ -22,7 +22,7 @@ from ddlab.solving.cost import TRIAL_BYTES, Portion, Problems, SolvingMemory, ev
 from ddlab.solving.deal import deal
 from ddlab.solving.problem import make_problem
 from ddlab.solving.solver import make_solver
-from tests.support import MACHINE, SETTINGS, leaves_of
+from tests.support import MACHINE, PACKING, leaves_of
 
 EXACT = ("data=gaussian", "model=linear", "optimizer=gradient_flow", "train=exact", "measures=exact", "train.eval_spacing=linear")
 PREDICTIONS = (
@@ -42,7 +42,7 @@ def problem_of(words, widths, trials_at_width):
     trials = [{**base, "model.width": w, "optimizer.weight_decay": 0.1 * k} for w in widths for k in range(trials_at_width)]
     datasets = Loader().load(trials)
     spec = datasets[0].spec
-    example = make_problem(trials, datasets, hyper_keys(trials[-1]), len(widths))
+    example = make_problem(trials, datasets, len(widths))
     return trials[-1], spec, size_of(build(trials[-1], "model"), spec), example
 
 
@@ -57,12 +57,14 @@ def test_the_bytes_of_a_problem_are_those_of_its_arrays(case):
     leaves, spec, size, example = problem_of(words, widths, trials_at_width)
     num_trials, num_evals = len(widths) * trials_at_width, len(eval_steps(train_settings(leaves)))
     with precision(train_settings(leaves)):
-        compiled = jax.jit(make_solver(leaves, spec)).lower(example).compile()
-        metrics = jax.eval_shape(make_solver(leaves, spec), example)
+        compiled = jax.jit(make_solver(parse(leaves), spec)).lower(example).compile()
+        metrics = jax.eval_shape(make_solver(parse(leaves), spec), example)
     at_work = problem_bytes(size) + trials_at_width * num_evals * eval_bytes(size)
     targets = [example.targets["train_targets"], example.targets["test_targets"]]
     assert input_bytes(size, num_trials) == num_bytes([example.inputs, targets])
-    counted = row_bytes(leaves, size.num_outputs) - 8  # four losses are counted; real targets have three, as there is no error
+    counted = (
+        row_bytes(parse(leaves), size.num_outputs) - 8
+    )  # four losses are counted; real targets have three, as there is no error
     assert num_trials * num_evals * counted == num_bytes(metrics)
     # No less than XLA takes. What is counted lies side by side, and XLA puts arrays where others have gone (measured:
     # 1.1 to 1.5); beyond twice that, a portion would be less than half of what memory does for.
@@ -73,11 +75,11 @@ def test_the_bytes_of_a_problem_are_those_of_its_arrays(case):
 def test_eval_points_in_pieces_take_less_memory_and_give_the_same_metrics():
     leaves, spec, size, example = problem_of(*CASES["many eval points"])
     with precision(train_settings(leaves)):
-        whole, pieces = (jax.jit(make_solver(leaves, spec, evals)).lower(example).compile() for evals in (None, 250))
+        whole, pieces = (jax.jit(make_solver(parse(leaves), spec, evals)).lower(example).compile() for evals in (None, 250))
         of_whole, of_pieces = (solver.memory_analysis().temp_size_in_bytes for solver in (whole, pieces))
         num_trials, num_evals = 3, 5000
         of_piece = problem_bytes(size) + num_trials * 250 * eval_bytes(size)
-        of_metrics = num_trials * num_evals * row_bytes(leaves, size.num_outputs)  # of one width, as the pieces fill them
+        of_metrics = num_trials * num_evals * row_bytes(parse(leaves), size.num_outputs)  # of one width, as the pieces fill them
         assert of_pieces <= of_piece + of_metrics < 0.2 * of_whole
         found = pieces(example)
         for name, values in whole(example).items():
@@ -133,7 +135,7 @@ def exact_trials(num_evals, num_seeds=50):
 
 
 def test_the_plan_counts_eval_points_and_keeps_within_the_budget():
-    planned = [Pack(tuple(exact_trials(evals))).num_bytes(MACHINE, 2**29) for evals in (2, 1000, 10_000, 50_000)]
+    planned = [pack_of(exact_trials(evals), PACKING).num_bytes(MACHINE, 2**29) for evals in (2, 1000, 10_000, 50_000)]
     assert planned == sorted(planned)
     assert planned[-1] > 10 * planned[0]
     assert planned[-1] <= 2**29
@@ -141,7 +143,7 @@ def test_the_plan_counts_eval_points_and_keeps_within_the_budget():
 
 def test_the_trials_of_an_exact_pack_are_as_many_as_memory_keeps():
     trials = exact_trials(2, 30)
-    pack = Pack(tuple(trials))
+    pack = pack_of(trials, PACKING)
     assert pack.cost.capacity(pack.load, MACHINE, 2**32) == int(2**30 / TRIAL_BYTES)
-    settings = replace(SETTINGS, memory_gib=40 * 4 * TRIAL_BYTES / 2**30)
-    assert [len(pack.trials) for pack in pack_trials(trials, settings, MACHINE)] == [40, 40, 40]
+    settings = replace(PACKING.settings, memory_gib=40 * 4 * TRIAL_BYTES / 2**30)
+    assert [len(pack.trials) for pack in pack_trials(trials, replace(PACKING, settings=settings))] == [40, 40, 40]

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 import pytest
 
-from ddlab.config.trial import hyper_keys, train_settings
+from ddlab.config.trial import parse, train_settings
 from ddlab.data.loader import Loader
 from ddlab.errors import ConfigError
 from ddlab.measures import Measure
@@ -76,8 +76,8 @@ def test_a_batch_of_problems_is_solved_as_one_alone():
     base = leaves_of(*GAUSSIAN, "model.width=40")
     trials = [{**base, "model.width": width} for width in (10, 20, 40)]
     datasets = Loader().load(trials)
-    problem = make_problem(trials, datasets, hyper_keys(base), 3)
-    solve = make_solver(base, datasets[0].spec)
+    problem = make_problem(trials, datasets, 3)
+    solve = make_solver(parse(base), datasets[0].spec)
     batched = jax.jit(jax.vmap(solve))(jax.tree.map(lambda array: np.asarray(array)[None], problem))
     for name, value in jax.jit(solve)(problem).items():
         np.testing.assert_allclose(batched[name][0], value, rtol=1e-9, atol=1e-13, err_msg=name)
@@ -87,7 +87,7 @@ def test_widths_that_do_not_ascend_are_refused():
     base = leaves_of(*GAUSSIAN, "model.width=40")
     trials = [{**base, "model.width": width} for width in (20, 10)]
     with pytest.raises(ValueError, match="must ascend"):
-        make_problem(trials, Loader().load(trials), hyper_keys(base), 2)
+        make_problem(trials, Loader().load(trials), 2)
 
 
 def test_trials_of_other_targets_share_a_problem():
@@ -103,8 +103,8 @@ def test_trials_of_other_targets_share_a_problem():
 def test_several_problems_on_several_devices_are_each_one_alone():
     base = leaves_of(*GAUSSIAN, "model.width=25")
     trials = [{**base, "seed": seed, "data.seed": seed, "data.noise_seed": seed, "data.target_seed": seed} for seed in range(5)]
-    problems = [make_problem([trial], Loader().load([trial]), hyper_keys(base)) for trial in trials]
-    solver = compile_solver(make_solver(base, Loader().load([base])[0].spec), problems[0], 5, 3)
+    problems = [make_problem([trial], Loader().load([trial])) for trial in trials]
+    solver = compile_solver(make_solver(parse(base), Loader().load([base])[0].spec), problems[0], 5, 3)
     assert solver.num_problems == 6
     with one_thread_a_device():
         together = {name: np.asarray(array)[:5] for name, array in solver.solve(problems).items()}

@@ -6,6 +6,7 @@ import jax
 import numpy as np
 import pytest
 
+from ddlab.config.trial import parse
 from ddlab.data.loader import Loader
 from ddlab.training.batches import batch_rows
 from ddlab.training.program import Inputs, make_program
@@ -90,7 +91,7 @@ def test_gradient_norm_is_that_of_the_whole_training_set():
 
 def test_a_batch_taken_in_pieces_gives_the_gradient_of_the_whole(float64):
     trial = leaves_of(*SMALL_MNIST, "train.batch_size=null", "model.width=6", "train.steps=20", FLOAT64)
-    whole, pieces = (make_program(trial, Loader().load([trial])[0], chunk) for chunk in (1000, 70))
+    whole, pieces = (make_program(parse(trial), Loader().load([trial])[0].spec, chunk) for chunk in (1000, 70))
     inputs = make_pack([trial])[1]
     states = [jax.jit(program.advance)(jax.jit(program.init)(inputs), inputs, np.int32(20)) for program in (whole, pieces)]
     for one, other in zip(*(jax.tree.leaves(state.trial.params) for state in states), strict=True):

@@ -10,7 +10,7 @@ from ddlab.plan.packs import pack_trials
 from ddlab.plan.shapes import Part
 from ddlab.plan.trials import make_trials
 from ddlab.run.settle import settle
-from tests.support import MACHINE, SETTINGS, SMALL_MNIST, dataset_of, leaves_of, run_trials, trials_of
+from tests.support import PACKING, SMALL_MNIST, dataset_of, leaves_of, run_trials, trials_of
 
 TINY = (*SMALL_MNIST, "model.width=4", "train.steps=6", "train.num_evals=2", "measures=none")
 
@@ -65,6 +65,6 @@ def test_trials_that_differ_in_seeds_alone_share_a_pack():
     axes = dict.fromkeys(("seed", "init_seed", "batch_seed", "data.seed", "data.noise_seed"), (0, 1))
     part = Part({}, {}, leaves_of(*TINY), {}, axes)
     trials = make_trials([part], settle)
-    (pack,) = pack_trials(trials, SETTINGS, MACHINE)
+    (pack,) = pack_trials(trials, PACKING)
     assert len(pack.trials) == 2**5
     assert len({trial.weights_id for trial in pack.trials}) == 2**5

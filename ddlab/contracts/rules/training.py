@@ -55,7 +55,7 @@ def _live(packed: Arrays, alone: Arrays, trial: int = 0) -> dict[str, np.ndarray
 def stays_dead_where_padded(subject: Subject) -> Verdict:
     """Padded units stay exactly zero: their parameters, and what the optimizer keeps of them."""
     if not subject.padded:
-        return skipped("it has no field of mark WIDTH, so that trials are packed with others of their size only")
+        return skipped("it has no field of mark SIZE, so that trials are packed with others of their size only")
     if problem := not_finite(named(subject.pack.last.params)):
         return skipped(f"cannot be checked: {problem} after training")
     return verdict_of(next(_live_padding(subject), ""))
