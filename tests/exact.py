@@ -57,4 +57,4 @@ def features_of(leaves):
     def features(*inputs):
         return [network_of(leaves, dataset.spec).features(x) for x in inputs]
 
-    return *map(np.asarray, features(dataset.train_inputs.astype(float), dataset.test_inputs.astype(float))), dataset
+    return *map(np.asarray, features(dataset.train.inputs.astype(float), dataset.test.inputs.astype(float))), dataset

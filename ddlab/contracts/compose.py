@@ -196,7 +196,7 @@ def _compose(target: Target, partners: Sequence[str], given: Sequence[str]) -> L
     if leaves["train.dtype"] != "float64":
         raise ConfigError(f"train.dtype={leaves['train.dtype']}: must be float64 in a check, which tells rounding from mistakes")
     kept = {key for key in leaves if key in keys or key.startswith("train.")}
-    return {key: value if key in kept else shrunk(declarations(leaves)[key], value) for key, value in leaves.items()}
+    return {key: value if key in kept else shrunk(key, declarations(leaves)[key], value) for key, value in leaves.items()}
 
 
 def _complete(config: DictConfig, target: Target) -> None:

@@ -57,7 +57,8 @@ class Subject:
     def trials(self) -> list[Leaves]:
         """Trials of one pack: that of the subject, one of another learning rate, and wider ones whose every number is another."""
         leaves = self.leaves
-        keys = [key for key in (*marked(leaves, Mark.TRACED, Mark.SIZE), *seeds(leaves)) if not key.startswith("data.")]
+        seeded = (key for key in seeds(leaves) if not key.startswith("data."))
+        keys = [*marked(leaves, Mark.TRACED, Mark.SIZE), *seeded]
         return [leaves, _others(leaves, ["optimizer.learning_rate"]), _others(leaves, keys), _others(leaves, keys, 1)]
 
     @cached_property
@@ -115,7 +116,8 @@ class Subject:
 
 
 def _sizes(leaves: Leaves) -> tuple[str, ...]:
-    return marked(leaves, Mark.SIZE)
+    """Return the sizes of the model."""
+    return tuple(key for key in marked(leaves, Mark.SIZE) if key.startswith("model."))
 
 
 def _numbers(leaves: Leaves) -> tuple[str, ...]:

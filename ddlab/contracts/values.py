@@ -49,11 +49,11 @@ def _guesses(declared: Leaf, kind: Any) -> Iterator[Any]:
         yield from (kind(sum(bounds) / 2) for _ in bounds[1:])
 
 
-def shrunk(declared: Leaf, value: Any) -> Any:
-    """Return a value that keeps arrays and loops small: whole numbers that decide shapes or code are cut."""
+def shrunk(key: str, declared: Leaf, value: Any) -> Any:
+    """Return a value of a leaf that keeps arrays and loops small: whole numbers that decide shapes or code are cut."""
     if declared.mark not in (Mark.STATIC, Mark.SIZE) or not isinstance(value, int) or isinstance(value, bool):
         return value
-    small = min(value, WIDTH if declared.mark is Mark.SIZE else MOST)
+    small = min(value, WIDTH if declared.mark is Mark.SIZE and key.startswith("model.") else MOST)
     return small if _allowed(declared, small) else value
 
 
@@ -62,7 +62,7 @@ def other_values(declared: Leaf, value: Any) -> list[Any]:
     if isinstance(value, bool) or not isinstance(value, int | float):
         return []
     guesses: list[Any]
-    if declared.mark is Mark.SIZE:
+    if declared.mark is Mark.SIZE and isinstance(value, int):
         guesses = [value + WIDER, value + 2 * WIDER]
     elif isinstance(value, int):
         guesses = [value + 1, value + 2, value - 1, value - 2]

@@ -1,6 +1,6 @@
 """Data sets: each is a component with `describe() -> Spec` and `load() -> Dataset`."""
 
-from ddlab.data.base import Dataset, DataSource, Spec, describe, load
+from ddlab.data.base import TEST, TRAIN, Dataset, DataSource, Field, Spec, Split, describe, load
 from ddlab.data.digits import Digits
 from ddlab.data.gaussian import Gaussian
 from ddlab.data.interval import Interval
@@ -11,15 +11,19 @@ from ddlab.data.sphere import Sphere
 
 __all__ = [
     "MNIST1D",
+    "TEST",
+    "TRAIN",
     "DataSource",
     "Dataset",
     "Digits",
+    "Field",
     "Gaussian",
     "Interval",
     "ModularArithmetic",
     "Npz",
     "Spec",
     "Sphere",
+    "Split",
     "describe",
     "load",
 ]

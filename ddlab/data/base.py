@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import abc
 import hashlib
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ddlab.errors import inside
+
+TRAIN, TEST = "train", "test"
+
+
+@dataclass(frozen=True)
+class Field:
+    """What the inputs, or the targets, of one example are.
+
+    Attributes:
+        shape: of one.
+        size: number of distinct tokens or classes, integers from 0; None where they are real numbers.
+    """
+
+    shape: tuple[int, ...] = ()
+    size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -18,22 +35,67 @@ class Spec:
     """Sizes of a data set, known without loading it.
 
     Attributes:
-        num_train: N, the number of training examples.
-        num_test: number of test examples.
-        input_shape: shape of one input.
-        num_outputs: K, the number of classes, or of real targets.
-        alphabet: number of distinct tokens where inputs are integer tokens; None where they are real numbers.
-        regression: targets are real numbers, not classes.
+        inputs: real numbers, or tokens.
+        targets: classes, one for an example or several; or real numbers.
+        sizes: split -> number of examples, "train" and "test" among them; N is that of "train".
+        noise_variance: as in `Dataset`: whether there is one.
         test_nodes: as in `Dataset`.
     """
 
-    num_train: int
-    num_test: int
-    input_shape: tuple[int, ...]
-    num_outputs: int
-    alphabet: int | None = None
-    regression: bool = False
+    inputs: Field
+    targets: Field
+    sizes: Mapping[str, int]
+    noise_variance: bool = False
     test_nodes: bool = False
+
+    def __hash__(self) -> int:
+        return hash((self.inputs, self.targets, tuple(self.sizes.items()), self.noise_variance, self.test_nodes))
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """The splits, "train" first."""
+        return (TRAIN, *(split for split in self.sizes if split != TRAIN))
+
+    @property
+    def num_train(self) -> int:
+        """N."""
+        return self.sizes[TRAIN]
+
+    @property
+    def num_evaluated(self) -> int:
+        """Examples of all splits but the training set."""
+        return sum(self.sizes.values()) - self.num_train
+
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """Shape of what a network gives for one example: a number for each class, or for each real target."""
+        return self.targets.shape if self.targets.size is None else (*self.targets.shape, self.targets.size)
+
+    @property
+    def num_outputs(self) -> int:
+        """K, the numbers that a network gives for one example."""
+        return math.prod(self.output_shape)
+
+    def of_size(self, num: int) -> Spec:
+        """Return the sizes with so many examples in each split."""
+        return replace(self, sizes=dict.fromkeys(self.sizes, num))
+
+
+class Split(NamedTuple):
+    """Some examples.
+
+    Attributes:
+        inputs: [M, *inputs.shape], floating or integer tokens.
+        targets: [M, *targets.shape], integer classes, label noise included; or real numbers with their noise.
+    """
+
+    inputs: np.ndarray
+    targets: np.ndarray
+
+    @property
+    def num(self) -> int:
+        """M."""
+        return len(self.targets)
 
 
 @dataclass(frozen=True)
@@ -41,42 +103,44 @@ class Dataset:
     """Arrays of a data set.
 
     Attributes:
-        train_inputs: [N, *input_shape], floating or int32 tokens.
-        train_targets: [N], int32 class labels, label noise included; or [N, K], real numbers with their noise.
-        test_inputs: [num_test, *input_shape].
-        test_targets: [num_test], int32 class labels; or [num_test, K], real numbers without noise.
-        num_outputs: K.
-        alphabet: as in `Spec`.
-        noise_variance: of a real target of a fresh example; None where targets are classes.
+        splits: name -> examples; "train" and "test", and others that are evaluated, too.
+        num_classes: of targets that are classes; None where they are real numbers.
+        num_tokens: of inputs that are integer tokens; None where they are real numbers.
+        noise_variance: of a real target of a fresh example, where those of the split "test" are without their noise; None where
+            they are not.
         test_nodes: the test inputs are nodes, at which the mean square of any function linear in the inputs is its expectation
             over fresh inputs; for models linear in their inputs only.
     """
 
-    train_inputs: np.ndarray
-    train_targets: np.ndarray
-    test_inputs: np.ndarray
-    test_targets: np.ndarray
-    num_outputs: int
-    alphabet: int | None = None
+    splits: Mapping[str, Split]
+    num_classes: int | None = None
+    num_tokens: int | None = None
     noise_variance: float | None = None
     test_nodes: bool = False
 
     @property
+    def train(self) -> Split:
+        return self.splits[TRAIN]
+
+    @property
+    def test(self) -> Split:
+        return self.splits[TEST]
+
+    @property
     def spec(self) -> Spec:
+        inputs, targets = self.train
         return Spec(
-            num_train=len(self.train_targets),
-            num_test=len(self.test_targets),
-            input_shape=self.train_inputs.shape[1:],
-            num_outputs=self.num_outputs,
-            alphabet=self.alphabet,
-            regression=self.noise_variance is not None,
+            inputs=Field(inputs.shape[1:], self.num_tokens),
+            targets=Field(targets.shape[1:], self.num_classes),
+            sizes={name: split.num for name, split in self.splits.items()},
+            noise_variance=self.noise_variance is not None,
             test_nodes=self.test_nodes,
         )
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """What training and evaluation read: the arrays by name, and `noise_variance` [] where there is one."""
-        arrays = {name: getattr(self, name) for name in ("train_inputs", "train_targets", "test_inputs", "test_targets")}
+        """What training and evaluation read: SPLIT_inputs and SPLIT_targets, and `noise_variance` [] where there is one."""
+        arrays = {f"{name}_{field}": array for name, split in self.splits.items() for field, array in split._asdict().items()}
         return arrays if self.noise_variance is None else {**arrays, "noise_variance": np.array(self.noise_variance, float)}
 
     @cached_property
@@ -113,6 +177,13 @@ class DataSource(abc.ABC):
         return load(self).spec
 
 
+def joined_spec(specs: Iterable[Spec]) -> Spec:
+    """Return the sizes that the data of the trials of a pack are padded to: of each split the largest."""
+    first, *others = dict.fromkeys(specs)
+    sizes = {split: max(spec.sizes[split] for spec in (first, *others)) for split in first.sizes}
+    return replace(first, sizes=sizes)
+
+
 def describe(source: Any) -> Spec:
     """Return the sizes of a data component's arrays.
 
@@ -136,47 +207,50 @@ def load(source: Any) -> Dataset:
         dataset = source.load()
         if not isinstance(dataset, Dataset):
             raise TypeError(f"must return a ddlab.data.Dataset, not {type(dataset).__name__}")
-        for split in ("train", "test"):
-            _check_split(split, getattr(dataset, f"{split}_inputs"), getattr(dataset, f"{split}_targets"), dataset)
+        if missing := {TRAIN, TEST} - dataset.splits.keys():
+            raise ValueError(f"must have a split '{missing.pop()}'")
+        for name, split in dataset.splits.items():
+            _check_split(name, split, dataset)
         if type(source).describe is not DataSource.describe and describe(source) != dataset.spec:
             raise ValueError(f"gives {dataset.spec}, but describe() says {describe(source)}")
     return dataset
 
 
-def _check_split(split: str, inputs: Any, targets: Any, dataset: Dataset) -> None:
-    """Raise `ValueError` where the arrays of a split are not as `Dataset` says."""
+def _check_split(name: str, split: Any, dataset: Dataset) -> None:
+    """Raise an error where a split is not as `Dataset` says."""
+    inputs, targets = split
     if not (isinstance(inputs, np.ndarray) and isinstance(targets, np.ndarray)):
-        raise ValueError(f"{split}_inputs and {split}_targets must be NumPy arrays")
+        raise ValueError(f"{name}.inputs and {name}.targets must be NumPy arrays")
     if inputs.dtype.kind not in "fiu" or not np.isfinite(inputs).all():
-        raise ValueError(f"{split}_inputs must be finite real numbers or integer tokens")
-    if not len(inputs) == len(targets) >= 1 or inputs.shape[1:] != dataset.train_inputs.shape[1:] or not inputs.size:
+        raise ValueError(f"{name}.inputs must be finite real numbers or integer tokens")
+    alike = [array.shape[1:] == like.shape[1:] for array, like in zip(split, dataset.train, strict=True)]
+    if not len(inputs) == len(targets) >= 1 or not all(alike) or not inputs.size:
         raise ValueError(
-            f"{split}_inputs {inputs.shape} and {split}_targets {targets.shape} must have as many examples, of one shape"
+            f"{name}.inputs {inputs.shape} and {name}.targets {targets.shape} must have as many examples, of one shape"
         )
-    if dataset.alphabet is not None and not (inputs.dtype.kind in "iu" and 0 <= inputs.min() <= inputs.max() < dataset.alphabet):
-        raise ValueError(f"{split}_inputs must be integer tokens from 0 to {dataset.alphabet - 1}")
-    if dataset.noise_variance is not None:
-        if targets.dtype.kind != "f" or targets.shape[1:] != (dataset.num_outputs,) or not np.isfinite(targets).all():
-            raise ValueError(f"{split}_targets must be finite real numbers [N, {dataset.num_outputs}]")
-    elif targets.dtype.kind not in "iu" or targets.ndim != 1 or not 0 <= targets.min() <= targets.max() < dataset.num_outputs:
-        raise ValueError(f"{split}_targets must be integer classes [N] from 0 to {dataset.num_outputs - 1}")
+    _check_field(f"{name}.inputs", inputs, dataset.num_tokens, "tokens")
+    if dataset.num_classes is None and targets.dtype.kind != "f":
+        raise ValueError(f"{name}.targets must be real numbers, or there must be num_classes")
+    _check_field(f"{name}.targets", targets, dataset.num_classes, "classes")
+
+
+def _check_field(name: str, array: np.ndarray, size: int | None, kind: str) -> None:
+    if size is not None and not (array.dtype.kind in "iu" and 0 <= array.min() <= array.max() < size):
+        raise ValueError(f"{name} must be integer {kind} from 0 to {size - 1}")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} must be finite")
 
 
 def blank(spec: Spec) -> Dataset:
     """Return a data set of zeros, which take no memory."""
 
-    def zeros(num: int, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
-        return np.broadcast_to(np.zeros((), dtype), (num, *shape))
+    def zeros(num: int, field: Field, real: Any) -> np.ndarray:
+        return np.broadcast_to(np.zeros((), real if field.size is None else np.int32), (num, *field.shape))
 
-    inputs = np.float32 if spec.alphabet is None else np.int32
-    targets: tuple[tuple[int, ...], Any] = ((spec.num_outputs,), float) if spec.regression else ((), np.int32)
     return Dataset(
-        train_inputs=zeros(spec.num_train, spec.input_shape, inputs),
-        train_targets=zeros(spec.num_train, *targets),
-        test_inputs=zeros(spec.num_test, spec.input_shape, inputs),
-        test_targets=zeros(spec.num_test, *targets),
-        num_outputs=spec.num_outputs,
-        alphabet=spec.alphabet,
-        noise_variance=0.0 if spec.regression else None,
+        {name: Split(zeros(num, spec.inputs, np.float32), zeros(num, spec.targets, float)) for name, num in spec.sizes.items()},
+        num_classes=spec.targets.size,
+        num_tokens=spec.inputs.size,
+        noise_variance=0.0 if spec.noise_variance else None,
         test_nodes=spec.test_nodes,
     )

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddlab.config import leaf, seed_leaf
-from ddlab.data.base import Dataset, Spec
+from ddlab.config import Mark, leaf, seed_leaf
+from ddlab.data.base import Dataset, Field, Spec, Split
 from ddlab.data.noise import NoisyLabels
 from ddlab.streams import generator
 
@@ -19,13 +19,14 @@ NUM_CLASSES = 10
 class Digits(NoisyLabels):
     """Digits as 64 pixels in 0..1, split at random; the rest of the 1797 examples is the test set."""
 
-    num_train: int = leaf("training examples N; the rest is the test set", low=1, high=NUM_EXAMPLES - 1)
+    num_train: int = leaf("training examples N; the rest is the test set", Mark.SIZE, low=1, high=NUM_EXAMPLES - 1)
     seed: int = seed_leaf("seed of the split")
 
     NESTED_BY = "num_train"
 
     def describe(self) -> Spec:
-        return Spec(self.num_train, NUM_EXAMPLES - self.num_train, (64,), NUM_CLASSES)
+        sizes = {"train": self.num_train, "test": NUM_EXAMPLES - self.num_train}
+        return Spec(Field((64,)), Field(size=NUM_CLASSES), sizes)
 
     def load(self) -> Dataset:
         from sklearn.datasets import load_digits
@@ -35,4 +36,4 @@ class Digits(NoisyLabels):
         inputs, targets = (inputs[order] / 16).astype(np.float32), targets[order].astype(np.int32)
         train, test = slice(None, self.num_train), slice(self.num_train, None)
         noisy = self.noisy(targets[train], NUM_CLASSES)
-        return Dataset(inputs[train], noisy, inputs[test], targets[test], NUM_CLASSES)
+        return Dataset({"train": Split(inputs[train], noisy), "test": Split(inputs[test], targets[test])}, NUM_CLASSES)

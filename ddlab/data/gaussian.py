@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -46,7 +46,7 @@ class Gaussian(Regression):
 
     def describe(self) -> Spec:
         num_test = self.num_features if self.num_test is None else self.num_test
-        return Spec(self.num_train, num_test, (self.num_features,), 1, regression=True, test_nodes=self.num_test is None)
+        return replace(self.spec_with(num_test), test_nodes=self.num_test is None)
 
     def test_inputs(self, train_inputs: np.ndarray) -> np.ndarray:
         nodes = np.diag(self.num_features**0.5 * self._scales) if self.num_test is None else super().test_inputs(train_inputs)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from ddlab.config.trial import Leaves, build, declarations
-from ddlab.data.base import Dataset, load
+from ddlab.data.base import Dataset, Split, load
 
 
 class Loader:
@@ -40,6 +40,7 @@ def _inputs_config(leaves: Leaves) -> str:
 
 def _with_inputs(dataset: Dataset, other: Dataset) -> Dataset:
     """Return a data set with the input arrays of another, which are equal."""
-    if dataset.train_inputs is other.train_inputs:
+    if dataset.train.inputs is other.train.inputs:
         return dataset
-    return replace(dataset, train_inputs=other.train_inputs, test_inputs=other.test_inputs)
+    shared = {name: Split(other.splits[name].inputs, split.targets) for name, split in dataset.splits.items()}
+    return replace(dataset, splits=shared)

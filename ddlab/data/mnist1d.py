@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddlab.config import leaf, seed_leaf
-from ddlab.data.base import Dataset, Spec
+from ddlab.config import Mark, leaf, seed_leaf
+from ddlab.data.base import Dataset, Field, Spec, Split
 from ddlab.data.noise import NoisyLabels
 from ddlab.files import cache_directory, write_atomically
 from ddlab.streams import seed_of
@@ -27,20 +27,19 @@ class MNIST1D(NoisyLabels):
     training set of size n, so that sweeps over `num_train` are nested.
     """
 
-    num_train: int = leaf("training examples N", low=1)
+    num_train: int = leaf("training examples N", Mark.SIZE, low=1)
     num_test: int = leaf("test examples", low=1)
     seed: int = seed_leaf("seed of the examples drawn", below=2**31)
 
     NESTED_BY = "num_train"
 
     def describe(self) -> Spec:
-        return Spec(self.num_train, self.num_test, (40,), NUM_CLASSES)
+        return Spec(Field((40,)), Field(size=NUM_CLASSES), {"train": self.num_train, "test": self.num_test})
 
     def load(self) -> Dataset:
         train_inputs, train_targets = _examples("train", self.num_train, self.seed)
-        test_inputs, test_targets = _examples("test", self.num_test, self.seed)
-        noisy = self.noisy(train_targets, NUM_CLASSES)
-        return Dataset(train_inputs, noisy, test_inputs, test_targets, NUM_CLASSES)
+        train = Split(train_inputs, self.noisy(train_targets, NUM_CLASSES))
+        return Dataset({"train": train, "test": Split(*_examples("test", self.num_test, self.seed))}, NUM_CLASSES)
 
 
 def _examples(split: str, num: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

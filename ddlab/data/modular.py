@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddlab.config import leaf, seed_leaf
-from ddlab.data.base import Dataset, DataSource, Spec
+from ddlab.config import Mark, leaf, seed_leaf
+from ddlab.data.base import Dataset, DataSource, Field, Spec, Split
 from ddlab.errors import ConfigError
 from ddlab.streams import generator
 
@@ -36,31 +36,32 @@ class ModularArithmetic(DataSource):
 
     modulus: int = leaf("p, the size of the alphabet", low=2, high=10_000)
     operation: str = leaf("what is learnt: a o b mod p", choices=tuple(OPERATIONS))
-    train_fraction: float = leaf("fraction of all pairs that is trained on", above=0, high=1)
+    train_fraction: float = leaf("fraction of all pairs that is trained on", Mark.SIZE, above=0, high=1)
     seed: int = seed_leaf("seed of the split")
 
     NESTED_BY = "train_fraction"
 
     def check(self) -> None:
         spec = self.describe()
-        if spec.num_train < 1 or spec.num_test < 1:
+        if min(spec.sizes.values()) < 1:
             raise ConfigError(
-                f"data.train_fraction={self.train_fraction}: leaves {spec.num_train} training and {spec.num_test} test pairs"
+                f"data.train_fraction={self.train_fraction}: leaves {spec.num_train} training and {spec.num_evaluated} test pairs"
                 f" at data.modulus={self.modulus}; each must be at least 1"
             )
 
     def describe(self) -> Spec:
         num_pairs = self.modulus * len(self._second())
         num_train = round(self.train_fraction * num_pairs)
-        return Spec(num_train, num_pairs - num_train, (2,), self.modulus, self.modulus)
+        sizes = {"train": num_train, "test": num_pairs - num_train}
+        return Spec(Field((2,), self.modulus), Field(size=self.modulus), sizes)
 
     def load(self) -> Dataset:
         a, b = (grid.ravel() for grid in np.meshgrid(np.arange(self.modulus), self._second(), indexing="ij"))
         inputs = np.stack([a, b], axis=1).astype(np.int32)
         targets = OPERATIONS[self.operation](a, b, self.modulus).astype(np.int32)
         order = generator(self.seed, "split").permutation(len(targets))
-        train, test = np.split(order, [self.describe().num_train])
-        return Dataset(inputs[train], targets[train], inputs[test], targets[test], self.modulus, self.modulus)
+        parts = zip(("train", "test"), np.split(order, [self.describe().num_train]), strict=True)
+        return Dataset({name: Split(inputs[rows], targets[rows]) for name, rows in parts}, self.modulus, self.modulus)
 
     def _second(self) -> np.ndarray:
         """The values that b may take."""

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from ddlab.config import Mark, leaf, seed_leaf
-from ddlab.data.base import Dataset
+from ddlab.data.base import Dataset, Split
 from ddlab.data.noise import NoisyLabels
 from ddlab.errors import ConfigError
 from ddlab.streams import generator
@@ -39,7 +39,7 @@ class Npz(NoisyLabels):
 
     path: str = leaf("the .npz file", Mark.PLACE)
     checksum: str | None = leaf("sha256 of the file, 16 hex digits; null: taken from the file")
-    num_train: int = leaf("training examples N", low=1)
+    num_train: int = leaf("training examples N", Mark.SIZE, low=1)
     seed: int = seed_leaf("seed of the split")
 
     NESTED_BY = "num_train"
@@ -61,10 +61,9 @@ class Npz(NoisyLabels):
         if self.num_train > len(targets) - (not has_test):
             raise ConfigError(f"data.num_train={self.num_train}: {self.path} has {len(targets)} examples")
         train, rest = order[: self.num_train], order[self.num_train :]
-        test_inputs = arrays["test_inputs"] if has_test else inputs[rest]
-        test_targets = arrays["test_targets"] if has_test else targets[rest]
+        test = Split(arrays["test_inputs"], arrays["test_targets"]) if has_test else Split(inputs[rest], targets[rest])
         noisy = self.noisy(targets[train], num_classes)
-        return Dataset(inputs[train], noisy, test_inputs, test_targets, num_classes)
+        return Dataset({"train": Split(inputs[train], noisy), "test": test}, num_classes)
 
     def _file(self) -> tuple[Path, _File]:
         try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddlab.config import Mark, leaf, seed_leaf
-from ddlab.data.base import Dataset, DataSource, Spec
+from ddlab.data.base import Dataset, DataSource, Field, Spec, Split
 from ddlab.errors import ConfigError
 from ddlab.streams import generator
 
@@ -24,7 +24,7 @@ class Regression(DataSource):
     standard normal number times its standard deviation.
     """
 
-    num_train: int = leaf("training examples n", low=1, high=10**7)
+    num_train: int = leaf("training examples n", Mark.SIZE, low=1, high=10**7)
     num_test: int | None = leaf("test examples", low=1, high=10**7)
     noise_variance: float = leaf("variance of the noise of a target", Mark.HOST, low=0, targets=True)
     seed: int = seed_leaf("seed of the training inputs")
@@ -58,7 +58,12 @@ class Regression(DataSource):
 
     def describe(self) -> Spec:
         assert self.num_test is not None
-        return Spec(self.num_train, self.num_test, (self.num_inputs,), 1, regression=True)
+        return self.spec_with(self.num_test)
+
+    def spec_with(self, num_test: int) -> Spec:
+        """Return the sizes with so many test examples."""
+        sizes = {"train": self.num_train, "test": num_test}
+        return Spec(Field((self.num_inputs,)), Field((1,)), sizes, noise_variance=True)
 
     def load(self) -> Dataset:
         inputs = self.inputs(self.num_train, generator(self.seed, "inputs"))
@@ -66,11 +71,10 @@ class Regression(DataSource):
         target = self.target(generator(self.target_seed, "target"))
         noise = self.noise_variance**0.5 * generator(self.noise_seed, "noise").standard_normal(self.num_train)
         return Dataset(
-            train_inputs=inputs,
-            train_targets=(target(inputs) + noise)[:, None],
-            test_inputs=test_inputs,
-            test_targets=target(test_inputs)[:, None],
-            num_outputs=1,
+            {
+                "train": Split(inputs, (target(inputs) + noise)[:, None]),
+                "test": Split(test_inputs, target(test_inputs)[:, None]),
+            },
             noise_variance=self.noise_variance,
             test_nodes=self.describe().test_nodes,
         )

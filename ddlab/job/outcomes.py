@@ -93,5 +93,5 @@ def stop_values(name: str, metrics: Mapping[str, Any]) -> Any:
 def untrained_losses(train: Train, datasets: Sequence[Dataset]) -> list[float]:
     """Return what a model without training loses on each training set, [T]; trials that share one share the work."""
     distinct = {id(dataset): dataset for dataset in datasets}
-    losses = {key: untrained_loss(train.loss, data.train_targets, data.num_outputs) for key, data in distinct.items()}
+    losses = {key: untrained_loss(train.loss, data.train.targets, data.num_classes) for key, data in distinct.items()}
     return [losses[id(dataset)] for dataset in datasets]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import jax
 
 from ddlab.config import leaf
+from ddlab.data import TEST, TRAIN
+from ddlab.measures.examples import Examples
 
 Params = Any
 
@@ -37,11 +39,10 @@ class Snapshot:
         params: trainable parameters, a pytree; zero-padded units are exact zeros.
         gradient: of train_loss over the whole training set, as `params`; None unless a measure sets `needs_gradient`.
         outputs_fn: (params, inputs [B, ...]) -> outputs [B, K].
-        mean_fn: (per_example, params, (inputs, targets)) -> mean over a data set of `per_example(outputs, targets)`, a
+        mean_fn: (per_example, params, examples) -> mean over the examples of a split of `per_example(outputs, targets)`, a
             pytree of [B] arrays; evaluated in chunks, so that memory does not grow with the data.
         loss_fn: (outputs [B, K], targets [B]) -> training loss per example [B].
-        train: (inputs, targets) of the training set.
-        test: (inputs, targets) of the test set.
+        splits: name -> examples of the data; `train` and `test` for short. Of their rows the live ones are the trial's.
         noise_variance: of a real target of a fresh example, []; None where targets are classes.
         learning_rate: of the next update; nan where there are no updates.
         spectrum: of the training features, where a closed form was solved; None where a network was trained. Inputs are then
@@ -53,11 +54,20 @@ class Snapshot:
     outputs_fn: Callable[[Params, jax.Array], jax.Array]
     mean_fn: Callable[..., Any]
     loss_fn: Callable[[jax.Array, jax.Array], jax.Array]
-    train: tuple[jax.Array, jax.Array]
-    test: tuple[jax.Array, jax.Array]
+    splits: Mapping[str, Examples]
     noise_variance: jax.Array | None
     learning_rate: jax.Array
     spectrum: Spectrum | None
+
+    @property
+    def train(self) -> Examples:
+        """The training set."""
+        return self.splits[TRAIN]
+
+    @property
+    def test(self) -> Examples:
+        """The test set."""
+        return self.splits[TEST]
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ import jax
 import jax.numpy as jnp
 
 from ddlab.config.schema import Train
+from ddlab.data import TRAIN
 from ddlab.errors import ConfigError, inside
 from ddlab.losses import LOSSES, error
 from ddlab.measures import Measure, Snapshot, Spectrum
-from ddlab.measures.examples import mean, mean_gradient
+from ddlab.measures.examples import Examples, mean, mean_gradient, measured_mean
 from ddlab.measures.points import due_steps
 
 Metrics = dict[str, Any]
@@ -46,7 +47,8 @@ class Subject:
     Attributes:
         params: of the network, a pytree.
         forward: (params, inputs [B, ...]) -> outputs [B, K].
-        data: name -> array, as `Dataset.arrays`.
+        splits: name -> examples.
+        noise_variance: of a real target of a fresh example, []; None where the test targets have their noise, or are classes.
         loss: name of the training loss.
         learning_rate: of the next update.
         chunk: examples that go through the network at once.
@@ -55,27 +57,29 @@ class Subject:
 
     params: Any
     forward: Callable[[Any, jax.Array], jax.Array]
-    data: Mapping[str, jax.Array]
+    splits: Mapping[str, Examples]
+    noise_variance: Any
     loss: str
     learning_rate: Any
     chunk: int
     spectrum: Spectrum | None = None
 
     def losses(self) -> Metrics:
-        """Return losses, and errors (of classes) or the excess risk (of real targets), name -> []."""
-        regression = "noise_variance" in self.data
+        """Return SPLIT_loss, SPLIT_error of classes, and excess_risk where there is a noise variance, name -> []."""
 
         def per_example(outputs: jax.Array, targets: jax.Array) -> dict[str, jax.Array]:
             losses = {"loss": LOSSES[self.loss](outputs, targets)}
-            return losses if regression else losses | {"error": error(outputs, targets)}
+            return losses if jnp.issubdtype(targets.dtype, jnp.floating) else losses | {"error": error(outputs, targets)}
 
-        of_train, of_test = (
-            mean(self.forward, per_example, self.params, split, self.chunk) for split in (self._train, self._test)
-        )
-        if regression:
-            risk = of_test["loss"]
-            return {"train_loss": of_train["loss"], "test_loss": risk + self.data["noise_variance"], "excess_risk": risk}
-        return {f"{split}_{name}": value for split, of in (("train", of_train), ("test", of_test)) for name, value in of.items()}
+        metrics = {
+            f"{split}_{name}": value
+            for split, examples in self.splits.items()
+            for name, value in measured_mean(self.forward, per_example, self.params, examples, self.chunk).items()
+        }
+        if self.noise_variance is None:
+            return metrics
+        risk = metrics["test_loss"]
+        return {**metrics, "test_loss": risk + self.noise_variance, "excess_risk": risk}
 
     def measured(self, measures: Sequence[Measure]) -> list[Metrics]:
         """Return what each measure gives, name -> [] (or [n]).
@@ -85,28 +89,19 @@ class Subject:
         """
         loss_fn, gradient = LOSSES[self.loss], None
         if any(measure.needs_gradient for measure in measures):
-            gradient = mean_gradient(self.forward, loss_fn, self.params, self._train, self.chunk)
+            gradient = mean_gradient(self.forward, loss_fn, self.params, self.splits[TRAIN], self.chunk)
         snapshot = Snapshot(
             params=self.params,
             gradient=gradient,
             outputs_fn=self.forward,
             mean_fn=lambda per_example, params, examples: mean(self.forward, per_example, params, examples, self.chunk),
             loss_fn=loss_fn,
-            train=self._train,
-            test=self._test,
-            noise_variance=self.data.get("noise_variance"),
+            splits=self.splits,
+            noise_variance=self.noise_variance,
             learning_rate=self.learning_rate,
             spectrum=self.spectrum,
         )
         return [_measured(measure, snapshot) for measure in measures]
-
-    @property
-    def _train(self) -> tuple[jax.Array, jax.Array]:
-        return self.data["train_inputs"], self.data["train_targets"]
-
-    @property
-    def _test(self) -> tuple[jax.Array, jax.Array]:
-        return self.data["test_inputs"], self.data["test_targets"]
 
 
 def _measured(measure: Measure, snapshot: Snapshot) -> Metrics:

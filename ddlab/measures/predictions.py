@@ -21,7 +21,7 @@ class Predictions(Measure):
     points: int = leaf("test examples", low=1, high=10_000)
 
     def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
-        inputs, targets = (array[: self.points] for array in snapshot.test)
+        inputs, targets = snapshot.test.piece(0, min(self.points, snapshot.test.rows))
         outputs = snapshot.outputs_fn(snapshot.params, inputs)
         real = as_real(targets, outputs.shape[-1], outputs.dtype)
         return {"predictions": outputs.ravel(), "prediction_targets": real.ravel()}

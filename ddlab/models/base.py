@@ -25,7 +25,7 @@ class Model(abc.ABC):
 
     @abc.abstractmethod
     def make(self, spec: Spec, init: Init) -> nnx.Module:
-        """Return the network: a module that maps a batch of inputs [B, *input_shape] to outputs [B, K].
+        """Return the network: a module that maps a batch of inputs [B, *spec.inputs.shape] to outputs [B, K].
 
         Every parameter must come from `init`. Inside a compiled program the fields of `self` of mark TRACED and SIZE are tracers:
         what is made of a size is an axis (`Init.axis`), never a shape.
@@ -50,15 +50,16 @@ def make_network(model: Any, spec: Spec, init: Init) -> nnx.Module:
 
 
 def apply_network(model: Any, network: Any, inputs: jax.Array, spec: Spec) -> jax.Array:
-    """Return the outputs [B, K] of a network for inputs [B, *input_shape].
+    """Return the outputs [B, *spec.output_shape] of a network, which may give them as [B, K].
 
     Raises:
         ComponentError: they are anything else.
     """
     with inside(model, "make"):
         outputs = network(inputs)
-        wanted = (len(inputs), spec.num_outputs)
-        if not isinstance(outputs, jax.Array) or outputs.shape != wanted or not jnp.issubdtype(outputs.dtype, jnp.floating):
+        wanted, flat = (len(inputs), *spec.output_shape), (len(inputs), spec.num_outputs)
+        is_real = isinstance(outputs, jax.Array) and jnp.issubdtype(outputs.dtype, jnp.floating)
+        if not is_real or outputs.shape not in (wanted, flat):
             found = getattr(outputs, "shape", type(outputs).__name__)
             raise TypeError(f"the network must give real outputs of shape {wanted}, one array; it gave {found}")
-    return outputs
+    return outputs.reshape(wanted)

@@ -13,7 +13,7 @@ from ddlab.models.products import lookup, matmul
 
 def num_features(spec: Spec) -> int:
     """Return the length of the feature vector of one input."""
-    return math.prod(spec.input_shape) * (spec.alphabet or 1)
+    return math.prod(spec.inputs.shape) * (spec.inputs.size or 1)
 
 
 def project(x: jax.Array, weight: jax.Array, spec: Spec) -> jax.Array:
@@ -22,7 +22,7 @@ def project(x: jax.Array, weight: jax.Array, spec: Spec) -> jax.Array:
     What a token contributes depends on the token alone: it is a row of the weight, looked up instead of multiplied.
     """
     x = jnp.reshape(x, (x.shape[0], -1))
-    if spec.alphabet is None:
+    if spec.inputs.size is None:
         return matmul(x.astype(weight.dtype), weight)
-    tables = weight.reshape(x.shape[1], spec.alphabet, -1)
+    tables = weight.reshape(x.shape[1], spec.inputs.size, -1)
     return sum((lookup(table, tokens) for table, tokens in zip(tables[1:], x.T[1:], strict=True)), lookup(tables[0], x[:, 0]))

@@ -19,7 +19,7 @@ class Legendre(FeatureModel):
     """features_j(x) = sqrt(2 j + 1) P_j(x), j = 0..p-1, P_j the Legendre polynomials: orthonormal for x uniform in [-1, 1]."""
 
     def make_columns(self, spec: Spec, init: Init, width: Axis) -> Columns:
-        if spec.alphabet is not None or math.prod(spec.input_shape) != 1:
+        if spec.inputs.size is not None or math.prod(spec.inputs.shape) != 1:
             raise ConfigError("model: polynomial features take one real number as input; data: interval has it")
         return _Legendre(init.constant(jnp.arange(width.size)))
 

@@ -22,8 +22,8 @@ class Linear(FeatureModel):
 
     def make_columns(self, spec: Spec, init: Init, width: Axis) -> Columns:
         del init  # nothing is drawn
-        num_inputs = math.prod(spec.input_shape)
-        if spec.alphabet is not None:
+        num_inputs = math.prod(spec.inputs.shape)
+        if spec.inputs.size is not None:
             raise ConfigError("model: a linear model takes real inputs, not tokens")
         if width.size > num_inputs:
             raise ConfigError(

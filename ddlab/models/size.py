@@ -58,11 +58,11 @@ def size_of(model: Any, spec: Spec) -> Size:
         found.append(_count(network))
         return apply_network(model, network, x, spec)
 
-    x = jax.ShapeDtypeStruct((1, *spec.input_shape), jnp.float32 if spec.alphabet is None else jnp.int32)
+    x = jax.ShapeDtypeStruct((1, *spec.inputs.shape), jnp.float32 if spec.inputs.size is None else jnp.int32)
     products = _products_of(jax.make_jaxpr(outputs)(x).jaxpr)
     num_params, num_units = found[0]
     sizes = (num_params, max(1, num_units), max(1, products))
-    return Size(*sizes, math.prod(spec.input_shape), spec.num_train, spec.num_test, spec.num_outputs)
+    return Size(*sizes, math.prod(spec.inputs.shape), spec.num_train, spec.num_evaluated, spec.num_outputs)
 
 
 def _products_of(jaxpr: Any) -> int:

@@ -39,7 +39,7 @@ class Method(Protocol):
 
     COUNTS_STEPS: bool
 
-    def check(self, config: Science) -> None:
+    def check(self, config: Science, spec: Spec) -> None:
         """Raise `ConfigError` where a trial cannot be run in this way."""
 
     def cost(self, leaves: Leaves, config: Science, size: Size) -> Cost:

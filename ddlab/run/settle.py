@@ -33,7 +33,7 @@ def settle(leaves: Leaves) -> Settled:
     _check_bases(config)
     spec = describe(config.data)
     _check_together(config, spec)
-    method.check(config)
+    method.check(config, spec)
     if wanted := leaves.get(NUM_PARAMS):
         key, declared = _solved_for(leaves)
         width = settle_width(config.model, spec, wanted, key.removeprefix("model."), int(declared.high or wanted))
@@ -79,7 +79,7 @@ def _check_together(config: Science, spec: Spec) -> None:
     train = config.train
     if train.batch_size is not None and train.batch_size > spec.num_train:
         raise ConfigError(f"train.batch_size={train.batch_size}: must be at most the {spec.num_train} training examples")
-    if spec.regression and train.loss != "mse":
+    if spec.targets.size is None and train.loss != "mse":
         raise ConfigError(f"train.loss={train.loss}: must be mse, for real targets")
     if spec.test_nodes and not config.model.LINEAR_IN_INPUTS:
         raise ConfigError("data.num_test=null: is the exact risk of models linear in their inputs only; give a number")

@@ -19,7 +19,7 @@ import numpy as np
 
 from ddlab.config.catalog import shipped
 from ddlab.config.trial import Leaves, flatten, parse
-from ddlab.data import Dataset
+from ddlab.data import Dataset, Split
 from ddlab.devices.local import local_devices, use_compile_cache, working_bytes
 from ddlab.files import cache_directory, write_atomically
 from ddlab.models.size import size_of
@@ -106,8 +106,8 @@ def measure() -> Machine:
 def _time(width: int, tile: int | None = None) -> _Timed:
     random = np.random.default_rng(0)
     arrays = [(random.normal(size=(num, NUM_FEATURES)), random.integers(NUM_CLASSES, size=num)) for num in (NUM_TRAIN, NUM_TEST)]
-    (x, y), (test_x, test_y) = [(inputs.astype(np.float32), targets.astype(np.int32)) for inputs, targets in arrays]
-    dataset = Dataset(x, y, test_x, test_y, NUM_CLASSES)
+    train, test = [Split(inputs.astype(np.float32), targets.astype(np.int32)) for inputs, targets in arrays]
+    dataset = Dataset({"train": train, "test": test}, NUM_CLASSES)
     leaves = _standard(width)
     config = parse(leaves)
     cost = training_cost(leaves, config, size_of(config.model, dataset.spec))

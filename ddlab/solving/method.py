@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import jax
 
 from ddlab.config.schema import Science
@@ -26,7 +24,7 @@ __all__ = ["COUNTS_STEPS", "check", "cost", "metrics", "padded", "prepare", "run
 COUNTS_STEPS = False
 
 
-def check(config: Science) -> None:
+def check(config: Science, spec: Spec) -> None:
     """Raise `ConfigError` where a trial cannot be solved."""
     train = config.train
     for name, found, wanted in (
@@ -36,6 +34,8 @@ def check(config: Science) -> None:
     ):
         if found != wanted:
             raise ConfigError(f"train.{name}={found}: must be {wanted or 'null'} for a closed-form optimizer (train=exact)")
+    if len(spec.output_shape) > 1:
+        raise ConfigError(f"data: has targets of shape {spec.targets.shape}; a closed form takes one class or K real numbers")
     if not isinstance(config.model, FeatureModel):
         raise ConfigError("optimizer: a closed form needs a model linear in its parameters, such as linear or random_features")
 
@@ -48,7 +48,7 @@ def padded(leaves: Leaves) -> tuple[str, ...]:
 
 def metrics(leaves: Leaves, spec: Spec) -> Metrics:
     """Return the shapes [E] (or [E, n]) of the metrics of a trial, without computing anything."""
-    tiny = replace(spec, num_train=1, num_test=1)
+    tiny = spec.of_size(1)
     problem = make_problem([leaves], [blank(tiny)])
     found = jax.eval_shape(make_solver(parse(leaves), tiny), problem)
     return {name: jax.ShapeDtypeStruct(array.shape[2:], array.dtype) for name, array in found.items()}

@@ -18,14 +18,12 @@ from ddlab.devices.stacked import stacked
 from ddlab.plan.shapes import WIDTH
 from ddlab.streams import stream
 
-INPUTS = ("train_inputs", "test_inputs")
-
 
 class Problem(NamedTuple):
     """The arrays of one problem.
 
     Attributes:
-        inputs: name -> array, those of INPUTS.
+        inputs: split -> array.
         key: [2] uint32, of the stream "init".
         models: of each width, its numbers [W]; widths ascend.
         targets: name -> [W, L, ...], the other arrays of the data sets.
@@ -50,7 +48,6 @@ def make_problem(trials: Sequence[Leaves], datasets: Sequence[Dataset], num_widt
     Raises:
         ValueError: the widths do not ascend.
     """
-    first, arrays = trials[0], datasets[0].arrays
     widths = [leaves[WIDTH] for leaves in trials[:: len(trials) // num_widths]]
     if widths != sorted(widths):
         raise ValueError(f"the widths of a problem must ascend: {widths}")
@@ -59,10 +56,11 @@ def make_problem(trials: Sequence[Leaves], datasets: Sequence[Dataset], num_widt
         return numbers.reshape(num_widths, -1, *numbers.shape[1:])
 
     configs = jax.tree.map(by_width, stacked(trials, "float64"))
-    of_targets = [name for name in arrays if name not in INPUTS]
+    first = datasets[0]
+    of_targets = [name for name in first.arrays if not name.endswith("_inputs")]
     return Problem(
-        inputs={name: _as_float64(arrays[name]) for name in INPUTS},
-        key=stream(first["init_seed"], "init"),
+        inputs={name: _as_float64(split.inputs) for name, split in first.splits.items()},
+        key=stream(trials[0]["init_seed"], "init"),
         models=jax.tree.map(lambda numbers: numbers[:, 0], configs.model),
         targets={name: by_width(np.stack([_as_float64(dataset.arrays[name]) for dataset in datasets])) for name in of_targets},
         trials=configs,

@@ -9,6 +9,7 @@ Shapes: W widths of a problem, L trials at each, E eval points, N training and T
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -17,17 +18,18 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ddlab.config.schema import Science
-from ddlab.data import Spec
+from ddlab.data import TEST, TRAIN, Spec
 from ddlab.devices.layout import MOST_EXAMPLES
 from ddlab.losses import as_real
 from ddlab.measures import Spectrum
 from ddlab.measures.evaluate import Metrics, Subject, by_every, is_due, joined, where_due
+from ddlab.measures.examples import Examples
 from ddlab.measures.points import eval_steps
 from ddlab.models import FeatureModel, FeatureNetwork, Init
 from ddlab.models.base import make_network
 from ddlab.models.init import draw_words, record_draws
 from ddlab.solving.modes import Modes, inverse, nested
-from ddlab.solving.problem import INPUTS, Problem
+from ddlab.solving.problem import Problem
 
 
 def make_solver(config: Science, spec: Spec, evals: int | None = None) -> Callable[[Problem], Metrics]:
@@ -51,7 +53,7 @@ def make_solver(config: Science, spec: Spec, evals: int | None = None) -> Callab
             return network
 
         widest = network_of(jax.tree.map(lambda numbers: numbers[-1], problem.models))
-        columns = jnp.concatenate([widest.columns(problem.inputs[name]) for name in INPUTS])
+        columns = jnp.concatenate([widest.columns(problem.inputs[split]) for split in spec.splits])
         begin, step = nested(columns[: spec.num_train])
 
         def at_width(carry: Any, own: tuple[Any, Any, Any]) -> tuple[Any, Metrics]:
@@ -81,7 +83,7 @@ def _trajectory(
     """Return the metrics of one trial, [E].
 
     Args:
-        columns: [N + T, p], of the training examples first.
+        columns: [N + T, p], split by split, of the training examples first.
         network: at its start.
         modes: of the training features.
         targets: name -> array, the data set without its inputs.
@@ -91,17 +93,20 @@ def _trajectory(
     """
     train, optimizer, groups = trial.train, trial.optimizer, by_every(trial.measures)
     scale, start = network.scale[...], network.readout[...]
-    data = {**targets, "train_inputs": columns[: spec.num_train], "test_inputs": columns[spec.num_train :]}
+    ends = itertools.accumulate(spec.sizes[split] for split in spec.splits)
+    pieces = zip(spec.splits, jnp.split(columns, list(ends)[:-1]), strict=True)
+    splits = {split: Examples.of(inputs, targets[f"{split}_targets"]) for split, inputs in pieces}
     values = jnp.where(modes.values >= optimizer.cutoff * modes.values[0], modes.values, 0)
 
     def forward(params: Mapping[str, jax.Array], columns: jax.Array) -> jax.Array:
         return columns @ (scale[:, None] * params["readout"])
 
     def test_modes() -> jax.Array:
-        return forward({"readout": modes.along_right(jnp.eye(len(values), dtype=values.dtype))}, data["test_inputs"])
+        return forward({"readout": modes.along_right(jnp.eye(len(values), dtype=values.dtype))}, splits[TEST].inputs)
 
-    of_targets = modes.left.T @ as_real(targets["train_targets"], spec.num_outputs, columns.dtype)
-    of_start = modes.left.T @ forward({"readout": start}, data["train_inputs"])
+    train_inputs, train_targets = splits[TRAIN].piece(0, spec.num_train)
+    of_targets = modes.left.T @ as_real(train_targets, spec.num_outputs, columns.dtype)
+    of_start = modes.left.T @ forward({"readout": start}, train_inputs)
 
     def at_step(step: jax.Array) -> Metrics:
         mu = jnp.square(values) / spec.num_train
@@ -111,7 +116,8 @@ def _trajectory(
         subject = Subject(
             {"readout": kept_beyond * start + modes.along_right(inverse(values)[:, None] * change)},
             forward,
-            data,
+            splits,
+            targets.get("noise_variance"),
             loss=train.loss,
             learning_rate=jnp.asarray(optimizer.learning_rate),
             chunk=MOST_EXAMPLES,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import jax
 
 from ddlab.config.declare import Mark
@@ -24,8 +22,9 @@ __all__ = ["COUNTS_STEPS", "check", "cost", "metrics", "padded", "prepare", "run
 COUNTS_STEPS = True
 
 
-def check(config: Science) -> None:
+def check(config: Science, spec: Spec) -> None:
     """Raise `ConfigError` where a trial cannot be trained."""
+    del spec
     for name, measure in config.measures.items():
         if measure.needs_spectrum:
             raise ConfigError(f"measures.{name}: is a measure of the exact solver; measures.{name}=null turns it off")
@@ -40,8 +39,8 @@ def metrics(leaves: Leaves, spec: Spec) -> Metrics:
     """Return the shapes [1] (or [1, n]) of the metrics of a trial, without computing anything."""
     data = blank(spec)
     program = make_program(parse(leaves), spec)
-    tiny = make_inputs([leaves], [blank(replace(spec, num_train=1, num_test=1))])
-    shared = {name: jax.ShapeDtypeStruct(array.shape, tiny.shared[name].dtype) for name, array in data.arrays.items()}
+    tiny = make_inputs([leaves], [blank(spec.of_size(1))])
+    shared = {name: jax.ShapeDtypeStruct((1, *array.shape), tiny.shared[name].dtype) for name, array in data.arrays.items()}
     inputs: Inputs = tiny._replace(shared=shared)
     return jax.eval_shape(program.evaluate, jax.eval_shape(program.init, inputs), inputs)
 

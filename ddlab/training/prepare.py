@@ -9,6 +9,7 @@ import numpy as np
 
 from ddlab.config.schema import Train
 from ddlab.config.trial import Leaves, joined, parse
+from ddlab.data.base import joined_spec
 from ddlab.data.loader import Loader
 from ddlab.devices.layout import Layout, Tiles
 from ddlab.devices.local import fitting, precision, working_bytes
@@ -58,10 +59,10 @@ def prepare(trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float, port
     leaves = joined(trials)
     config = parse(leaves)
     train, datasets = config.train, Loader().load(trials)
-    spec = datasets[0].spec
+    spec = joined_spec([dataset.spec for dataset in datasets])
     wanted = portion or Tiles(*training_cost(leaves, config, size_of(config.model, spec)).tiling(working_bytes()))
     tile = Layout.of(len(trials), wanted.trials).tile
-    portion = Tiles(tile, min(wanted.examples, max(spec.num_train, spec.num_test)))
+    portion = Tiles(tile, min(wanted.examples, max(spec.sizes.values())))
     with precision(train), fitting(portion):
         program = make_program(config, spec, wanted.examples)
         compiled = compile_pack(program, make_inputs(trials, datasets), len(trials), wanted.trials)

@@ -23,18 +23,19 @@ from flax import nnx
 
 from ddlab.config.schema import Science, Train
 from ddlab.config.trial import Leaves, train_settings
-from ddlab.data import Dataset, Spec
+from ddlab.data import TRAIN, Dataset, Spec
 from ddlab.devices.layout import MOST_EXAMPLES
 from ddlab.devices.stacked import stacked
 from ddlab.errors import inside
 from ddlab.losses import LOSSES
 from ddlab.measures.evaluate import Metrics, Subject, by_every, cond_due, is_due, joined
-from ddlab.measures.examples import mean_gradient
+from ddlab.measures.examples import Examples, mean_gradient
 from ddlab.models import Constant, Init, Model
 from ddlab.models.base import apply_network, make_network
 from ddlab.models.init import draw_words, record_draws
 from ddlab.streams import stream
-from ddlab.training.batches import batch_rows
+from ddlab.training.batches import Grid, batch_rows
+from ddlab.training.pooled import pooled
 
 NOT_BEGUN = -1
 
@@ -73,20 +74,24 @@ class TrialInputs(NamedTuple):
 
     Attributes:
         config: of each trial, its numbers [T].
-        data: name -> [T, ...], the fields of the data set that differ between trials.
         keys: stream -> [T, 2] uint32, each trial's key of its random streams.
+        which: name -> [T] int32, which of the arrays of that name is the trial's.
+        sizes: split -> [T] int32, examples of it; only of splits in which trials differ.
+        grid: numbers [T] uint32 of the training sets; None where all have as many examples.
     """
 
     config: Science
-    data: dict[str, Any]
     keys: dict[str, Any]
+    which: dict[str, Any]
+    sizes: dict[str, Any]
+    grid: Grid | None
 
 
 class Inputs(NamedTuple):
     """Everything that training reads and never changes.
 
     Attributes:
-        shared: name -> array, the fields of the data set that all trials share.
+        shared: name -> [D, ...], the D arrays of that name that differ among the data sets, padded to the longest.
         trial: with the trial axis.
     """
 
@@ -103,22 +108,12 @@ def make_inputs(trials: Sequence[Leaves], datasets: Sequence[Dataset]) -> Inputs
     """
     dtype = train_settings(trials[0]).storage_dtype
     keys = {name: np.stack([stream(leaves[seed], name) for leaves in trials]) for name, seed in STREAMS.items()}
-    shared: dict[str, Any] = {}
-    own: dict[str, Any] = {}
-    arrays_of = {id(dataset): dataset.arrays for dataset in datasets}
-    for name in datasets[0].arrays:
-        arrays = [arrays_of[id(dataset)][name] for dataset in datasets]
-        distinct = {id(array): array for array in arrays}.values()
-        first = arrays[0]
-        if all(np.array_equal(first, array) for array in distinct):
-            shared[name] = _as(first, dtype)
-        else:
-            own[name] = np.stack([_as(array, dtype) for array in arrays])
-    return Inputs(shared, TrialInputs(stacked(trials, dtype), own, keys))
-
-
-def _as(array: np.ndarray, dtype: str) -> np.ndarray:
-    return array.astype(dtype) if array.dtype.kind == "f" else array
+    shared, which = pooled(datasets, dtype)
+    counts = {split: [dataset.splits[split].num for dataset in datasets] for split in datasets[0].splits}
+    sizes = {split: np.array(numbers, np.int32) for split, numbers in counts.items() if len(set(numbers)) > 1}
+    grids = [Grid.of(num) for num in counts[TRAIN]] if TRAIN in sizes else []
+    grid = Grid(*np.array(grids, np.uint32).T) if grids else None
+    return Inputs(shared, TrialInputs(stacked(trials, dtype), keys, which, sizes, grid))
 
 
 @dataclass(frozen=True, eq=False)
@@ -205,20 +200,24 @@ class Program:
         """Return the state at step `target`; trials that have not begun begin."""
         state = jax.lax.cond(state.step == NOT_BEGUN, lambda: self.init(inputs), lambda: state)
 
+        most = _most(inputs.trial)
+
         def update(step: jax.Array, trial: TrialState) -> TrialState:
-            return jax.vmap(partial(self._updated, step, inputs.shared))(trial, inputs.trial)
+            return jax.vmap(partial(self._updated, step, inputs.shared, most))(trial, inputs.trial)
 
         return State(jnp.asarray(target, jnp.int32), jax.lax.fori_loop(state.step, target, update, state.trial))
 
-    def _updated(self, step: jax.Array, shared: Mapping[str, Any], state: TrialState, inputs: TrialInputs) -> TrialState:
+    def _updated(
+        self, step: jax.Array, shared: Mapping[str, Any], most: Mapping[str, Any], state: TrialState, inputs: TrialInputs
+    ) -> TrialState:
         """Return one trial after the update that it makes at a step."""
-        data = {**shared, **inputs.data}
-        batch = data["train_inputs"], data["train_targets"]
+        examples = self._splits(shared, inputs, most)[TRAIN]
         if self.train.batch_size is not None:
-            rows = batch_rows(inputs.keys["batches"], step, self.network.spec.num_train, self.train.batch_size)
-            batch = tuple(array.at[rows].get(mode="promise_in_bounds") for array in batch)
+            grid = inputs.grid or Grid.of(examples.rows)
+            rows = batch_rows(inputs.keys["batches"], step, grid, self.train.batch_size)
+            examples = Examples.of(*examples.take(rows))
         forward = partial(self.network.apply, state.constants)
-        gradient = mean_gradient(forward, LOSSES[self.train.loss], state.params, batch, self.chunk)
+        gradient = mean_gradient(forward, LOSSES[self.train.loss], state.params, examples, self.chunk)
         optimizer = inputs.config.optimizer
         # optax counts updates in integers and mixes them with floats
         with inside(optimizer, "make"), jax.numpy_dtype_promotion("standard"):
@@ -237,22 +236,44 @@ class Program:
         return metrics
 
     def _losses(self, state: State, inputs: Inputs) -> Metrics:
-        subject = partial(self._subject, state.step, inputs.shared)
+        subject = partial(self._subject, state.step, inputs.shared, _most(inputs.trial))
         return jax.vmap(lambda *trial: subject(*trial).losses())(state.trial, inputs.trial)
 
     def _measured(self, every: int, state: State, inputs: Inputs) -> list[Metrics]:
         """Return what each measure with this `every` gives, with the trial axis."""
+        most = _most(inputs.trial)
 
         def measured(trial: TrialState, own: TrialInputs) -> list[Metrics]:
             measures = by_every(own.config.measures)[every]
-            return self._subject(state.step, inputs.shared, trial, own).measured(measures)
+            return self._subject(state.step, inputs.shared, most, trial, own).measured(measures)
 
         return jax.vmap(measured)(state.trial, inputs.trial)
 
-    def _subject(self, step: jax.Array, shared: Mapping[str, Any], trial: TrialState, inputs: TrialInputs) -> Subject:
+    def _subject(
+        self, step: jax.Array, shared: Mapping[str, Any], most: Mapping[str, Any], trial: TrialState, inputs: TrialInputs
+    ) -> Subject:
         learning_rate = inputs.config.optimizer.learning_rate_at(step, self.train.steps)
         forward = partial(self.network.apply, trial.constants)
-        return Subject(trial.params, forward, {**shared, **inputs.data}, self.train.loss, learning_rate, self.chunk)
+        noise = "noise_variance"
+        noise_variance = shared[noise][inputs.which[noise]] if noise in shared else None
+        splits = self._splits(shared, inputs, most)
+        return Subject(trial.params, forward, splits, noise_variance, self.train.loss, learning_rate, self.chunk)
+
+    def _splits(self, shared: Mapping[str, Any], inputs: TrialInputs, most: Mapping[str, Any]) -> dict[str, Examples]:
+        """Return the examples of one trial by split."""
+
+        def examples(split: str) -> Examples:
+            names = f"{split}_inputs", f"{split}_targets"
+            rows = shared[names[1]].shape[1]
+            which = inputs.which[names[0]], inputs.which[names[1]]
+            return Examples((shared[names[0]], shared[names[1]]), which, inputs.sizes.get(split, rows), most.get(split, rows))
+
+        return {split: examples(split) for split in self.network.spec.splits}
+
+
+def _most(trials: TrialInputs) -> dict[str, jax.Array]:
+    """Return the most examples that any trial has, of splits in which trials differ."""
+    return {split: jnp.max(sizes) for split, sizes in trials.sizes.items()}
 
 
 def make_program(config: Science, spec: Spec, chunk: int = MOST_EXAMPLES) -> Program:

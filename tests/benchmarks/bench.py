@@ -81,16 +81,16 @@ def peer(script: str, path: Path) -> Run:
 def problem_of(workplace: Path, name: str, leaves: Leaves, **changes: Any) -> Path:
     """Write the problem of a config for the peers."""
     dataset, train = dataset_of(leaves), train_settings(leaves)
-    arrays = {key: getattr(dataset, key) for key in ("train_inputs", "train_targets", "test_inputs", "test_targets")}
+    arrays = dict(dataset.arrays)
     settings = {
-        "model": "mlp" if dataset.alphabet is None else "quadratic",
+        "model": "mlp" if dataset.num_tokens is None else "quadratic",
         "widths": [leaves["model.width"]],
         "seeds": [0],
         "steps": train.steps,
         "eval_steps": eval_steps(train).tolist(),
         "batch_size": train.batch_size,
-        "num_outputs": dataset.num_outputs,
-        "alphabet": dataset.alphabet,
+        "num_outputs": dataset.num_classes,
+        "alphabet": dataset.num_tokens,
         **{key: leaves[f"optimizer.{key}"] for key in ("learning_rate", "weight_decay", "b1", "b2")},
         "threads": 1,
         "fused": False,

@@ -42,7 +42,7 @@ class SoundModel(Model):
     scale: float = leaf("multiplies the first weights", Mark.TRACED, above=0)
 
     def make(self, spec, init):
-        inputs, units = init.axis("inputs", int(np.prod(spec.input_shape))), init.axis("units", self.units)
+        inputs, units = init.axis("inputs", int(np.prod(spec.inputs.shape))), init.axis("units", self.units)
         outputs = init.axis("outputs", spec.num_outputs)
         return Network(self.first(init, inputs, units), init.normal("second", (units, outputs), 0.5), self._still())
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddlab.config import Mark, leaf
-from ddlab.data import Dataset, DataSource, Spec
+from ddlab.data import Dataset, DataSource, Split
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class SoundData(DataSource):
     def load(self):
         inputs, test_inputs = self.inputs(self.num_train), self.inputs(self.num_test)
         targets = np.sin(inputs) + self.noise
-        return Dataset(inputs, targets, test_inputs, np.sin(test_inputs), 1, noise_variance=0.0)
+        return Dataset({"train": Split(inputs, targets), "test": Split(test_inputs, np.sin(test_inputs))}, noise_variance=0.0)
 
     num_test = 5
 
@@ -34,7 +34,7 @@ class SaysOtherwise(SoundData):
     """describe() is wrong."""
 
     def describe(self):
-        return Spec(self.num_train + 1, self.num_test, (1,), 1, regression=True)
+        return self.load().spec.of_size(self.num_train + 1)
 
 
 class OtherEachTime(SoundData):

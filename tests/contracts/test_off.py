@@ -93,7 +93,7 @@ def descent(optimizer):
 
 
 def train_targets(data):
-    return load(data).train_targets
+    return load(data).train.targets
 
 
 def labels(digits):
@@ -102,7 +102,7 @@ def labels(digits):
 
 
 def train_inputs(data):
-    return load(data).train_inputs
+    return load(data).train.inputs
 
 
 def standard_normal(data):
@@ -110,7 +110,7 @@ def standard_normal(data):
 
 
 def inputs_of_the_test(data):
-    return load(data).test_inputs
+    return load(data).test.inputs
 
 
 def nodes(data):
@@ -118,7 +118,7 @@ def nodes(data):
 
 
 def targets_of_the_test(data):
-    return load(data).test_targets[:, 0]
+    return load(data).test.targets[:, 0]
 
 
 def of_every_feature(data):

@@ -41,7 +41,7 @@ def programs_of(name):
 
 def small(leaves):
     declared = declarations(leaves)
-    cut = {key: value if key.startswith("train.") else shrunk(declared[key], value) for key, value in leaves.items()}
+    cut = {key: value if key.startswith("train.") else shrunk(key, declared[key], value) for key, value in leaves.items()}
     batch = leaves["train.batch_size"]
     return {**cut, "train.batch_size": batch and min(batch, MOST // 2)}
 

@@ -20,10 +20,10 @@ def test_data_sets_of_equal_inputs_share_their_arrays():
     trials += [{**base, "data.num_train": 7}]
     loader = Loader()
     one, _, two, _, other = loader.load(trials)
-    assert one.train_inputs is two.train_inputs
-    assert one.test_inputs is two.test_inputs
-    assert not np.array_equal(one.train_targets, two.train_targets)
-    assert other.train_inputs is not one.train_inputs
+    assert one.train.inputs is two.train.inputs
+    assert one.test.inputs is two.test.inputs
+    assert not np.array_equal(one.train.targets, two.train.targets)
+    assert other.train.inputs is not one.train.inputs
     assert loader.load(trials)[2] is two
     alone = build(trials[2], "data").load()
     assert two.checksum == alone.checksum

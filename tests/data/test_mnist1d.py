@@ -27,13 +27,13 @@ def small_blocks(tmp_path, monkeypatch):
 def test_mnist1d_training_sets_are_nested_and_balanced(small_blocks):
     small = dataset_of(leaves_of("data.num_train=30", "data.num_test=20"))
     large = dataset_of(leaves_of("data.num_train=1000", "data.num_test=20"))
-    np.testing.assert_array_equal(small.train_inputs, large.train_inputs[:30])
-    assert large.train_inputs.shape == (1000, 40)
-    assert np.bincount(large.train_targets[:800]).tolist() == [80] * 10
-    assert abs(large.train_inputs.std() - 1) < 0.01
-    assert not any((small.test_inputs[0] == row).all() for row in small.train_inputs)
+    np.testing.assert_array_equal(small.train.inputs, large.train.inputs[:30])
+    assert large.train.inputs.shape == (1000, 40)
+    assert np.bincount(large.train.targets[:800]).tolist() == [80] * 10
+    assert abs(large.train.inputs.std() - 1) < 0.01
+    assert not any((small.test.inputs[0] == row).all() for row in small.train.inputs)
     other = dataset_of(leaves_of("data.num_train=30", "data.num_test=20", "data.seed=1"))
-    assert not np.array_equal(small.train_inputs, other.train_inputs)
+    assert not np.array_equal(small.train.inputs, other.train.inputs)
 
 
 def test_mnist1d_leaves_numpys_global_random_state_alone(small_blocks):

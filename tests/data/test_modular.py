@@ -17,8 +17,8 @@ pytestmark = pytest.mark.numeric
 @pytest.mark.parametrize("operation", ["add", "subtract", "multiply", "divide"])
 def test_modular_arithmetic_against_brute_force(operation, p):
     data = dataset_of(leaves_of("data=modular", f"data.modulus={p}", f"data.operation={operation}"))
-    inputs = np.concatenate([data.train_inputs, data.test_inputs])
-    targets = np.concatenate([data.train_targets, data.test_targets])
+    inputs = np.concatenate([data.train.inputs, data.test.inputs])
+    targets = np.concatenate([data.train.targets, data.test.targets])
     found = {(int(a), int(b)): int(c) for (a, b), c in zip(inputs, targets, strict=True)}
     assert len(found) == len(targets)
     for (a, b), c in found.items():
@@ -34,6 +34,6 @@ def test_modular_arithmetic_against_brute_force(operation, p):
 def test_modular_split_has_the_wanted_fraction_and_depends_on_the_seed():
     overrides = ("data=modular", "data.modulus=11", "data.train_fraction=0.3")
     one, same, other = (dataset_of(leaves_of(*overrides, f"data.seed={seed}")) for seed in (1, 1, 2))
-    assert len(one.train_targets) == round(0.3 * 121) == build(leaves_of(*overrides), "data").describe().num_train
-    np.testing.assert_array_equal(one.train_inputs, same.train_inputs)
-    assert not np.array_equal(one.train_inputs, other.train_inputs)
+    assert len(one.train.targets) == round(0.3 * 121) == build(leaves_of(*overrides), "data").describe().num_train
+    np.testing.assert_array_equal(one.train.inputs, same.train.inputs)
+    assert not np.array_equal(one.train.inputs, other.train.inputs)

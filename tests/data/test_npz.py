@@ -43,8 +43,8 @@ def claimed(directory, shape, dtype="<f8"):
 def test_inputs_may_be_any_real_numbers(tmp_path, dtype):
     inputs = np.abs(10 * INPUTS).astype(dtype)
     data = load(source(stored(tmp_path, inputs=inputs)))
-    assert data.train_inputs.dtype == np.float32
-    together = np.concatenate([data.train_inputs, data.test_inputs])
+    assert data.train.inputs.dtype == np.float32
+    together = np.concatenate([data.train.inputs, data.test.inputs])
     np.testing.assert_array_equal(np.sort(together, 0), np.sort(inputs.astype(np.float32), 0))
 
 
@@ -156,11 +156,11 @@ def test_npz_arrays_of_a_user(tmp_path):
     np.savez(tmp_path / "mine.npz", **arrays)
     path = f"data.path={tmp_path / 'mine.npz'}"
     data = dataset_of(leaves_of("data=npz", path, "data.num_train=20"))
-    assert data.train_inputs.shape == (20, 2, 3)
-    together = np.concatenate([data.train_inputs, data.test_inputs])
+    assert data.train.inputs.shape == (20, 2, 3)
+    together = np.concatenate([data.train.inputs, data.test.inputs])
     np.testing.assert_allclose(np.sort(together.ravel()), np.sort(arrays["inputs"].ravel()), rtol=1e-6)
     np.savez(tmp_path / "mine.npz", **arrays, test_inputs=arrays["inputs"][:5], test_targets=arrays["targets"][:5])
-    assert len(dataset_of(leaves_of("data=npz", path, "data.num_train=30")).test_targets) == 5
+    assert len(dataset_of(leaves_of("data=npz", path, "data.num_train=30")).test.targets) == 5
 
 
 @pytest.mark.parametrize(

@@ -23,21 +23,21 @@ def source(name, **fields):
 def test_the_sizes_are_known_without_loading(name):
     data = source(name, num_train=7)
     assert data.describe() == data.load().spec
-    assert data.load().train_targets.shape == (7, 1)
-    assert data.load().spec.regression
+    assert data.load().train.targets.shape == (7, 1)
+    assert data.load().spec.noise_variance
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_smaller_training_sets_are_nested_in_larger_ones(name):
     small, large = (source(name, num_train=n).load() for n in (5, 9))
-    np.testing.assert_array_equal(small.train_inputs, large.train_inputs[:5])
-    np.testing.assert_allclose(small.train_targets, large.train_targets[:5], rtol=1e-12)  # a product rounds by its shape
-    np.testing.assert_array_equal(small.test_inputs, large.test_inputs)
+    np.testing.assert_array_equal(small.train.inputs, large.train.inputs[:5])
+    np.testing.assert_allclose(small.train.targets, large.train.targets[:5], rtol=1e-12)  # a product rounds by its shape
+    np.testing.assert_array_equal(small.test.inputs, large.test.inputs)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_the_noise_has_its_variance_and_its_levels_share_their_draws(name):
-    clean, low, high = (source(name, num_train=4000, noise_variance=s2).load().train_targets for s2 in (0.0, 0.25, 1.0))
+    clean, low, high = (source(name, num_train=4000, noise_variance=s2).load().train.targets for s2 in (0.0, 0.25, 1.0))
     np.testing.assert_allclose(2 * (low - clean), high - clean, rtol=1e-9)
     assert np.var(high - clean) == pytest.approx(1.0, abs=5 * np.sqrt(2 / 4000))
     assert source(name, noise_variance=0.25).load().noise_variance == 0.25
@@ -47,12 +47,12 @@ def test_the_noise_has_its_variance_and_its_levels_share_their_draws(name):
 def test_each_seed_moves_its_own_draws(name):
     base = source(name, num_train=6, noise_variance=1.0).load()
     inputs, noise, target = (source(name, num_train=6, noise_variance=1.0, **{key: 5}).load() for key in SEEDS)
-    assert not np.array_equal(inputs.train_inputs, base.train_inputs)
-    np.testing.assert_array_equal(inputs.test_targets, base.test_targets)
-    np.testing.assert_array_equal(noise.train_inputs, base.train_inputs)
-    assert not np.array_equal(noise.train_targets, base.train_targets)
-    np.testing.assert_array_equal(target.train_inputs, base.train_inputs)
-    assert not np.array_equal(target.test_targets, base.test_targets) or name == "interval"
+    assert not np.array_equal(inputs.train.inputs, base.train.inputs)
+    np.testing.assert_array_equal(inputs.test.targets, base.test.targets)
+    np.testing.assert_array_equal(noise.train.inputs, base.train.inputs)
+    assert not np.array_equal(noise.train.targets, base.train.targets)
+    np.testing.assert_array_equal(target.train.inputs, base.train.inputs)
+    assert not np.array_equal(target.test.targets, base.test.targets) or name == "interval"
 
 
 SEEDS = ("seed", "noise_seed", "target_seed")
@@ -67,8 +67,8 @@ def test_what_is_said_to_change_targets_only_leaves_the_inputs(name):
     assert {"noise_variance", "noise_seed"} <= set(fields)
     for field in fields:
         other = source(name, num_train=6, **{field: values[field]}).load()
-        np.testing.assert_array_equal(other.train_inputs, base.train_inputs)
-        np.testing.assert_array_equal(other.test_inputs, base.test_inputs)
+        np.testing.assert_array_equal(other.train.inputs, base.train.inputs)
+        np.testing.assert_array_equal(other.test.inputs, base.test.inputs)
 
 
 def test_gaussian_inputs_have_the_given_covariance_and_the_target_its_norm():
@@ -76,17 +76,17 @@ def test_gaussian_inputs_have_the_given_covariance_and_the_target_its_norm():
         "gaussian", num_train=20000, num_features=4, eigenvalues=(1.0, 9.0), noise_variance=0.0, signal=3.0, num_relevant=2
     )
     loaded = data.load()
-    covariance = np.cov(loaded.train_inputs.T)
+    covariance = np.cov(loaded.train.inputs.T)
     np.testing.assert_allclose(np.diag(covariance), [1, 9, 1, 9], rtol=5 * np.sqrt(2 / 20000))
     assert abs(covariance[0, 1]) < 5 * 3 / np.sqrt(20000)
-    beta = np.linalg.lstsq(loaded.train_inputs, loaded.train_targets)[0][:, 0]
+    beta = np.linalg.lstsq(loaded.train.inputs, loaded.train.targets)[0][:, 0]
     np.testing.assert_allclose(beta[2:], 0, atol=1e-12)
     assert np.sum(beta**2) == pytest.approx(3.0)
 
 
 def test_at_the_nodes_the_mean_square_is_the_expectation_over_inputs():
     data = source("gaussian", num_features=3, eigenvalues=(1.0, 2.0, 5.0), num_train=5)
-    nodes = data.load().test_inputs
+    nodes = data.load().test.inputs
     w = np.array([0.3, -1.0, 2.0])
     assert np.mean((nodes @ w) ** 2) == pytest.approx(w @ np.diag([1, 2, 5]) @ w)
     assert data.load().test_nodes
@@ -95,26 +95,26 @@ def test_at_the_nodes_the_mean_square_is_the_expectation_over_inputs():
 
 def test_the_test_cutoff_takes_weak_directions_out_of_test_inputs_alone():
     whole, cut = (source("gaussian", num_train=10, num_features=10, test_cutoff=cutoff).load() for cutoff in (0.0, 0.3))
-    np.testing.assert_array_equal(whole.train_inputs, cut.train_inputs)
-    _, values, directions = np.linalg.svd(cut.train_inputs)
+    np.testing.assert_array_equal(whole.train.inputs, cut.train.inputs)
+    _, values, directions = np.linalg.svd(cut.train.inputs)
     weak = values < 0.3 * values[0]
     assert 0 < weak.sum() < 10
-    np.testing.assert_allclose(cut.test_inputs @ directions[weak].T, 0, atol=1e-12)
-    np.testing.assert_allclose(cut.test_inputs @ directions[~weak].T, whole.test_inputs @ directions[~weak].T, atol=1e-12)
+    np.testing.assert_allclose(cut.test.inputs @ directions[weak].T, 0, atol=1e-12)
+    np.testing.assert_allclose(cut.test.inputs @ directions[~weak].T, whole.test.inputs @ directions[~weak].T, atol=1e-12)
 
 
 @pytest.mark.parametrize("function", ["linear", "quadratic"])
 def test_the_sphere_has_its_radius_and_the_target_its_variance(function):
     data = source("sphere", num_train=40000, num_features=12, function=function, signal=2.0, noise_variance=0.0).load()
-    np.testing.assert_allclose(np.sum(data.train_inputs**2, axis=1), 12)
-    assert np.mean(data.train_targets) == pytest.approx(0, abs=5 * np.sqrt(2 / 40000))
-    assert np.var(data.train_targets) == pytest.approx(2.0, rel=5 * np.sqrt(4 / 40000))
+    np.testing.assert_allclose(np.sum(data.train.inputs**2, axis=1), 12)
+    assert np.mean(data.train.targets) == pytest.approx(0, abs=5 * np.sqrt(2 / 40000))
+    assert np.var(data.train.targets) == pytest.approx(2.0, rel=5 * np.sqrt(4 / 40000))
 
 
 @pytest.mark.parametrize("function", ["cosine", "runge", "step"])
 def test_the_interval_is_that_of_the_functions(function):
     data = source("interval", num_train=1000, function=function, noise_variance=0.0).load()
-    x, y = data.train_inputs[:, 0], data.train_targets[:, 0]
+    x, y = data.train.inputs[:, 0], data.train.targets[:, 0]
     assert x.min() < -0.98
     assert x.max() > 0.98
     assert np.abs(x).max() <= 1

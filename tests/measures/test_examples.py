@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddlab.measures.examples import mean, mean_gradient
+from ddlab.measures.examples import Examples, mean, mean_gradient, measured_mean
 
 pytestmark = pytest.mark.numeric
 
@@ -32,7 +32,7 @@ def squares(outputs, targets):
 def test_means_are_those_of_numpy(problem):
     params, (x, y), chunk = problem
     with jax.enable_x64(True):
-        square, wrong = mean(linear, squares, jnp.asarray(params), (jnp.asarray(x), jnp.asarray(y)), chunk)
+        square, wrong = mean(linear, squares, jnp.asarray(params), Examples.of(jnp.asarray(x), jnp.asarray(y)), chunk)
         np.testing.assert_allclose(square, ((x @ params - y[:, None]) ** 2).sum(1).mean(), rtol=1e-12)
         np.testing.assert_allclose(wrong, ((x @ params).argmax(1) != y).mean(), rtol=1e-12)
 
@@ -40,7 +40,7 @@ def test_means_are_those_of_numpy(problem):
 def test_gradients_are_those_of_numpy_and_of_the_differentiated_mean(problem):
     params, (x, y), chunk = problem
     with jax.enable_x64(True):
-        examples = jnp.asarray(x), jnp.asarray(y)
+        examples = Examples.of(jnp.asarray(x), jnp.asarray(y))
 
         def loss_only(outputs, targets):
             return squares(outputs, targets)[0]
@@ -53,6 +53,38 @@ def test_gradients_are_those_of_numpy_and_of_the_differentiated_mean(problem):
 
 @pytest.mark.parametrize("num", [3, 4000, 100_003])
 def test_a_fraction_of_all_examples_is_exactly_one(num):
-    examples = jnp.zeros((num, 1)), jnp.ones(num, jnp.int32)
+    examples = Examples.of(jnp.zeros((num, 1)), jnp.ones(num, jnp.int32))
     wrong = mean(lambda _, x: x, lambda _, y: y == 1, jnp.zeros(()), examples, 128)
     assert float(wrong) == 1.0
+
+
+@pytest.mark.parametrize("chunk", [4, 7, 100])
+def test_trials_with_data_and_numbers_of_their_own_have_the_means_of_their_first_rows(chunk):
+    """Five trials of three data sets of 20 rows, of which they have 1 to 20; `most` leaves out chunks that nobody needs."""
+    random = np.random.default_rng(0)
+    params, x, y = random.normal(size=(3, 2)), random.normal(size=(3, 20, 3)), random.integers(2, size=(3, 20))
+    which, num = np.array([0, 2, 1, 1, 0], np.int32), np.array([1, 8, 20, 13, 4], np.int32)
+
+    def loss_only(outputs, targets):
+        return squares(outputs, targets)[0]
+
+    def of_trial(most, which, num):
+        examples = Examples((jnp.asarray(x), jnp.asarray(y)), (which, which), num, most)
+        arguments = linear, loss_only, jnp.asarray(params), examples, chunk
+        taken = examples.take(jnp.arange(3, dtype=jnp.uint32))
+        return mean(*arguments), measured_mean(*arguments), mean_gradient(*arguments), *taken, examples.live
+
+    def all_trials(which, num):
+        return jax.vmap(lambda *own: of_trial(jnp.max(num), *own))(which, num)
+
+    for trials in (slice(None), slice(3, 5)):
+        with jax.enable_x64(True):
+            found = jax.device_get(jax.jit(all_trials)(which[trials], num[trials]))
+        for k, (place, n) in enumerate(zip(which[trials], num[trials], strict=True)):
+            inputs, targets = x[place, :n], y[place, :n]
+            wrong = inputs @ params - targets[:, None]
+            np.testing.assert_allclose([found[0][k], found[1][k]], (wrong**2).sum(1).mean(), rtol=1e-12)
+            np.testing.assert_allclose(found[2][k], 2 * inputs.T @ wrong / n, rtol=1e-10)
+            np.testing.assert_array_equal(found[3][k], x[place, :3])
+            np.testing.assert_array_equal(found[4][k], y[place, :3])
+            assert found[5][k].sum() == n

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ddlab.config.trial import build
-from ddlab.data import Spec
+from ddlab.data import Field, Spec
 from ddlab.errors import ConfigError
 from ddlab.models import Init
 from ddlab.models.size import count
@@ -16,7 +16,12 @@ from tests.support import leaves_of, words_of
 
 pytestmark = pytest.mark.numeric
 
-SPEC = Spec(num_train=10, num_test=10, input_shape=(8,), num_outputs=3)
+
+def spec_of(length, num_outputs, tokens=None):
+    return Spec(Field((length,), tokens), Field((num_outputs,)), {"train": 10, "test": 10})
+
+
+SPEC = spec_of(8, 3)
 
 
 def network(*overrides, spec=SPEC):
@@ -30,7 +35,7 @@ def features(x, *overrides, spec=SPEC):
 
 @pytest.mark.parametrize("model", ["linear", "random_features", "legendre"])
 def test_the_parameters_are_features_times_outputs(model):
-    spec = SPEC if model != "legendre" else Spec(10, 10, (1,), 3)
+    spec = SPEC if model != "legendre" else spec_of(1, 3)
     assert count(build(leaves_of(f"model={model}", "model.width=7"), "model"), spec) == (21, 3)
 
 
@@ -43,14 +48,14 @@ def test_a_linear_model_is_not_wider_than_its_inputs():
     with pytest.raises(ConfigError, match=r"model\.width=9: must be at most 8"):
         network("model=linear", "model.width=9")
     with pytest.raises(ConfigError, match="tokens"):
-        network("model=linear", "model.width=1", spec=Spec(10, 10, (2,), 3, alphabet=5))
+        network("model=linear", "model.width=1", spec=spec_of(2, 3, 5))
     with pytest.raises(ConfigError, match="one real number"):
         network("model=legendre")
 
 
 def test_legendre_features_are_orthonormal_polynomials():
     x = np.linspace(-1, 1, 41, dtype=np.float32)[:, None]
-    words, spec = ("model=legendre", "model.width=6"), Spec(10, 10, (1,), 1)
+    words, spec = ("model=legendre", "model.width=6"), spec_of(1, 1)
     expected = [np.sqrt(2 * k + 1) * np.polynomial.legendre.Legendre.basis(k)(x[:, 0]) for k in range(6)]
     np.testing.assert_allclose(features(x, *words, spec=spec), np.stack(expected, axis=1), atol=2e-5)  # float32
     nodes, weights = np.polynomial.legendre.leggauss(10)
@@ -72,7 +77,7 @@ def test_fourier_features_have_the_gaussian_kernel(bandwidth):
 @pytest.mark.parametrize("weights", ["gaussian", "sphere"])
 def test_features_of_normal_preactivations_have_their_mean_square(activation, mean_square, weights):
     """For ||x||^2 = d the preactivations are N(0, 1), for weights on the sphere as d grows."""
-    spec = Spec(10, 10, (400,), 1)
+    spec = spec_of(400, 1)
     x = np.random.default_rng(0).normal(size=(1, 400))
     x = (x * 20 / np.linalg.norm(x)).astype(np.float32)
     words = ("model=random_features", f"model.activation={activation}", f"model.weights={weights}", "model.width=20000")

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ddlab.config.trial import build
+from ddlab.data import Field
 from ddlab.models import Init
 from tests.support import leaves_of, make_pack, weights_of, words_of
 
@@ -32,11 +33,11 @@ def test_mlp_forward_pass_against_numpy(activation, parametrization):
         "ntk": (40**-0.5, width**-0.5, width**-0.5),
         "mean_field": (40**-0.5, width**-0.5, 1 / width),
     }
-    h = inputs.shared["test_inputs"].astype(float)
+    h = inputs.shared["test_inputs"][0].astype(float)
     for layer, multiplier in enumerate(fans[parametrization]):
         z = multiplier * (h @ weights[f"layers.{layer}.weight"] + weights[f"layers.{layer}.bias"])
         h = act(z) if layer < 2 else z
-    expected = ((h - np.eye(10)[inputs.shared["test_targets"]]) ** 2).mean()
+    expected = ((h - np.eye(10)[inputs.shared["test_targets"][0]]) ** 2).mean()
     measured = jax.jit(lambda: program.evaluate(program.init(inputs), inputs))()["test_loss"][0]
     np.testing.assert_allclose(measured, expected, rtol=1e-5)
 
@@ -67,7 +68,7 @@ def test_quadratic_mlp_solves_modular_addition_with_gromovs_weights():
 def test_a_network_on_tokens_is_the_network_on_one_hot_inputs(model):
     leaves = leaves_of("data=modular", "data.modulus=7", f"model={model}", "model.width=12", "train.batch_size=null")
     tokens = build(leaves, "data").describe()
-    one_hot = replace(tokens, input_shape=(14,), alphabet=None)
+    one_hot = replace(tokens, inputs=Field((14,)))
     x = np.array([[3, 5], [0, 0], [6, 1]], np.int32)
 
     def outputs(spec, inputs):

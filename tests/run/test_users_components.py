@@ -13,7 +13,7 @@ from flax import nnx
 from ddlab.cli import main
 from ddlab.config import Mark, leaf
 from ddlab.config.trial import build
-from ddlab.data import Dataset, DataSource, Spec, describe, load
+from ddlab.data import Dataset, DataSource, Field, Spec, Split, describe, load
 from ddlab.errors import ComponentError, ConfigError
 from ddlab.measures import Measure
 from ddlab.models import Model, matmul
@@ -122,27 +122,29 @@ class Own(DataSource):
             raise OSError("no such disk")
         x, y = np.zeros((50, 40), np.float32), np.arange(50, dtype=np.int32) % 10
         n = self.num_train
+        train, test = Split(x[:n], y[:n]), Split(x[n:], y[n:])
         wrong = {
             "fine": {},
-            "short": {"train_targets": y[: n - 1]},
-            "label": {"train_targets": y[:n] + 1},
-            "real labels": {"train_targets": y[:n] * 1.0},
-            "nan": {"test_inputs": x[n:] * np.nan},
-            "list": {"train_inputs": x[:n].tolist()},
-            "other shape": {"test_inputs": x[n:, 1:]},
-            "token": {"alphabet": 3},
-            "classes for reals": {"noise_variance": 1.0},
+            "short": {"train": train._replace(targets=y[: n - 1])},
+            "label": {"train": train._replace(targets=y[:n] + 1)},
+            "real labels": {"train": train._replace(targets=y[:n] * 1.0)},
+            "nan": {"test": test._replace(inputs=x[n:] * np.nan)},
+            "list": {"train": train._replace(inputs=x[:n].tolist())},
+            "other shape": {"test": test._replace(inputs=x[n:, 1:])},
+            "no test": {"test": None},
+            "other targets": {"validation": Split(x[n:], y[n:, None])},
         }
-        if self.kind not in wrong:
-            return None
-        arrays = {"train_inputs": x[:n], "train_targets": y[:n], "test_inputs": x[n:], "test_targets": y[n:]}
-        return Dataset(**{**arrays, "num_outputs": 10, **wrong[self.kind]})
+        if self.kind in wrong:
+            splits = {"train": train, "test": test, **wrong[self.kind]}
+            return Dataset({name: split for name, split in splits.items() if split}, 10)
+        kinds = {"token": {"num_classes": 10, "num_tokens": 3}, "classes for reals": {"noise_variance": 1.0}}
+        return Dataset({"train": train, "test": test}, **kinds[self.kind]) if self.kind in kinds else None
 
 
 @dataclass(frozen=True)
 class Lies(Own):
     def describe(self):
-        return Spec(1, 1, (40,), 10)
+        return Spec(Field((40,)), Field(size=10), {"train": 1, "test": 1})
 
 
 @dataclass(frozen=True)
@@ -243,14 +245,16 @@ def test_an_error_in_a_users_model_names_its_class(words, message):
     [
         ("fails", "OSError: no such disk"),
         ("none", "must return a ddlab.data.Dataset, not NoneType"),
-        ("short", r"train_inputs \(30, 40\) and train_targets \(29,\)"),
-        ("label", "train_targets must be integer classes .* from 0 to 9"),
-        ("real labels", "train_targets must be integer classes"),
-        ("nan", "test_inputs must be finite"),
+        ("short", r"train.inputs \(30, 40\) and train.targets \(29,\)"),
+        ("label", "train.targets must be integer classes from 0 to 9"),
+        ("real labels", "train.targets must be integer classes"),
+        ("nan", "test.inputs must be finite"),
         ("list", "must be NumPy arrays"),
         ("other shape", "as many examples, of one shape"),
         ("token", "must be integer tokens from 0 to 2"),
-        ("classes for reals", "must be finite real numbers"),
+        ("classes for reals", "train.targets must be real numbers, or there must be num_classes"),
+        ("no test", "must have a split 'test'"),
+        ("other targets", r"validation.targets \(20, 1\) must have as many examples, of one shape"),
     ],
 )
 def test_an_error_in_a_users_data_names_its_class(kind, message):

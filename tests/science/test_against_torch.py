@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ddlab.config.trial import parse
-from ddlab.data import Dataset
+from ddlab.data import Dataset, Split
 from ddlab.training.program import make_inputs, make_program
 from tests.support import leaves_of
 
@@ -40,7 +40,7 @@ def test_trajectory_equals_pytorch(golden, model, optimizer):
     full_batch = ("train.batch_size=null", "train.steps=100", "train.dtype=float64")
     leaves = leaves_of(*overrides, *OPTIMIZERS[optimizer], *full_batch)
     x, y = golden[f"{model}/x"], golden[f"{model}/y"]
-    dataset = Dataset(x, y, x, y, outputs, alphabet)
+    dataset = Dataset(dict.fromkeys(("train", "test"), Split(x, y)), outputs, alphabet)
     with jax.enable_x64(True):
         program = make_program(parse(leaves), dataset.spec)
         inputs = make_inputs([leaves], [dataset])

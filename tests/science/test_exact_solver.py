@@ -28,10 +28,10 @@ def test_the_whole_ridge_path_is_that_of_the_normal_equations(case):
     penalties = [0.0, 1e-3, 0.1, 3.0]
     metrics = solve([{**base, "optimizer.weight_decay": penalty} for penalty in penalties])
     x, test_x, dataset = features_of(base)
-    y, n = dataset.train_targets, len(x)
+    y, n = dataset.train.targets, len(x)
     for k, penalty in enumerate(penalties):
         w = np.linalg.solve(x.T @ x + n * penalty * np.eye(x.shape[1]), x.T @ y) if penalty else np.linalg.lstsq(x, y)[0]
-        risk = np.mean((test_x @ w - dataset.test_targets) ** 2)
+        risk = np.mean((test_x @ w - dataset.test.targets) ** 2)
         expected = {
             "train_loss": np.mean((x @ w - y) ** 2),
             "excess_risk": risk,
@@ -42,7 +42,7 @@ def test_the_whole_ridge_path_is_that_of_the_normal_equations(case):
         for name, value in expected.items():
             # Squaring X squares its condition, up to 1e4 here.
             np.testing.assert_allclose(metrics[name][k, 1], value, rtol=1e-6, atol=1e-13, err_msg=f"{name} at {penalty}")
-        assert metrics["excess_risk"][k, 0] == pytest.approx(np.mean(dataset.test_targets**2))
+        assert metrics["excess_risk"][k, 0] == pytest.approx(np.mean(dataset.test.targets**2))
     values = np.linalg.svd(x, compute_uv=False)
     np.testing.assert_allclose(metrics["smallest_singular_value"][0], values[-1], rtol=1e-6)
     np.testing.assert_allclose(metrics["condition_number"][0], values[0] / values[-1], rtol=1e-6)
@@ -54,8 +54,8 @@ def test_classes_are_one_hot_targets():
     )
     metrics = solve([base])
     x, test_x, dataset = features_of(base)
-    outputs = [features @ np.linalg.lstsq(x, np.eye(10)[dataset.train_targets])[0] for features in (x, test_x)]
-    for split, output, targets in zip(("train", "test"), outputs, (dataset.train_targets, dataset.test_targets), strict=True):
+    outputs = [features @ np.linalg.lstsq(x, np.eye(10)[dataset.train.targets])[0] for features in (x, test_x)]
+    for split, output, targets in zip(("train", "test"), outputs, (dataset.train.targets, dataset.test.targets), strict=True):
         assert metrics[f"{split}_loss"][0, 1] == pytest.approx(np.mean((output - np.eye(10)[targets]) ** 2), rel=1e-6)
         assert metrics[f"{split}_error"][0, 1] == pytest.approx(np.mean(output.argmax(1) != targets), abs=1e-12)
     assert "excess_risk" not in metrics
@@ -80,9 +80,9 @@ def test_the_cutoff_leaves_small_singular_values_out():
     base = leaves_of(*GAUSSIAN, "model.width=20", "optimizer.cutoff=0.25")
     metrics = solve([base])
     x, test_x, dataset = features_of(base)
-    w = np.linalg.lstsq(x, dataset.train_targets, rcond=0.25)[0]
+    w = np.linalg.lstsq(x, dataset.train.targets, rcond=0.25)[0]
     assert np.linalg.matrix_rank(x, tol=0.25 * np.linalg.norm(x, 2)) < 20
-    assert metrics["excess_risk"][0, 1] == pytest.approx(np.mean((test_x @ w - dataset.test_targets) ** 2), rel=1e-9)
+    assert metrics["excess_risk"][0, 1] == pytest.approx(np.mean((test_x @ w - dataset.test.targets) ** 2), rel=1e-9)
 
 
 @pytest.mark.parametrize("optimizer", ["ridge", "gradient_flow", "gradient_descent"])
@@ -97,7 +97,7 @@ def test_widths_with_dead_features_are_those_of_numpy(optimizer):
     for k, width in enumerate(widths):
         x, test_x, dataset = features_of({**base, "model.width": width})
         start = start_of({**base, "model.width": width}, dataset.spec)
-        hessian, pull = x.T @ x / 40, x.T @ np.eye(10)[dataset.train_targets] / 40
+        hessian, pull = x.T @ x / 40, x.T @ np.eye(10)[dataset.train.targets] / 40
         if optimizer != "ridge":
             hessian, pull = 2 / 10 * hessian, 2 / 10 * pull
         hessian = hessian + 0.1 * np.eye(width)
@@ -108,10 +108,10 @@ def test_widths_with_dead_features_are_those_of_numpy(optimizer):
             "gradient_descent": np.linalg.matrix_power(np.eye(width) - 0.01 * hessian, 50),
         }[optimizer]
         solution = goal + kept @ (start - goal)
-        error = np.mean((test_x @ solution).argmax(axis=1) != dataset.test_targets)
+        error = np.mean((test_x @ solution).argmax(axis=1) != dataset.test.targets)
         assert together["test_error"][k, 0, -1] == pytest.approx(error, abs=1e-12)
         assert together["weight_norm"][k, 0, -1] == pytest.approx(np.linalg.norm(solution), rel=1e-7)
-        loss = np.mean((test_x @ solution - np.eye(10)[dataset.test_targets]) ** 2)
+        loss = np.mean((test_x @ solution - np.eye(10)[dataset.test.targets]) ** 2)
         assert together["test_loss"][k, 0, -1] == pytest.approx(loss, rel=1e-7)
 
 
@@ -122,7 +122,7 @@ def test_polynomials_are_fitted_as_well_as_by_least_squares_and_whatever_their_p
     x, _, dataset = features_of(base)
     condition = np.linalg.cond(x)
     assert condition > 1e5
-    norm = np.linalg.norm(np.linalg.lstsq(x, dataset.train_targets, rcond=1e-15)[0])
+    norm = np.linalg.norm(np.linalg.lstsq(x, dataset.train.targets, rcond=1e-15)[0])
     alone, packed = solve([base]), solve([base], {**base, "model.width": n + 30})
     for metrics in (alone, packed):
         assert metrics["degrees_of_freedom"][0, 1] == pytest.approx(n)

@@ -62,9 +62,7 @@ def test_the_bytes_of_a_problem_are_those_of_its_arrays(case):
     at_work = problem_bytes(size) + trials_at_width * num_evals * eval_bytes(size)
     targets = [example.targets["train_targets"], example.targets["test_targets"]]
     assert input_bytes(size, num_trials) == num_bytes([example.inputs, targets])
-    counted = (
-        row_bytes(parse(leaves), size.num_outputs) - 8
-    )  # four losses are counted; real targets have three, as there is no error
+    counted = row_bytes(parse(leaves), size.num_outputs) - 8  # of four losses that are counted real targets have three: no error
     assert num_trials * num_evals * counted == num_bytes(metrics)
     # No less than XLA takes. What is counted lies side by side, and XLA puts arrays where others have gone (measured:
     # 1.1 to 1.5); beyond twice that, a portion would be less than half of what memory does for.

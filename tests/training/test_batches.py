@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ddlab.training.batches import batch_rows, shuffled
+from ddlab.training.batches import Grid, batch_rows, shuffled
 
 pytestmark = pytest.mark.numeric
 
@@ -19,7 +19,7 @@ KEYS = np.random.default_rng(0).integers(2**32, size=(40_000, 2), dtype=np.uint3
 
 def orders(num, keys=KEYS, epochs=None):
     epochs = np.zeros(len(keys), np.int32) if epochs is None else epochs
-    function = jax.jit(jax.vmap(lambda key, epoch: shuffled(key, epoch, jnp.arange(num), num)))
+    function = jax.jit(jax.vmap(lambda key, epoch: shuffled(key, epoch, jnp.arange(num), Grid.of(num))))
     return np.asarray(function(keys, epochs)).astype(int)
 
 
@@ -52,7 +52,7 @@ def test_places_neighbours_and_distances_are_uniform(num):
 
 def test_batches_of_an_epoch_are_disjoint_and_leave_out_another_rest_each_time():
     def epoch(number, key=KEYS[0]):
-        rows = [np.asarray(batch_rows(key, np.int32(number * 3 + step), 200, 60)) for step in range(3)]
+        rows = [np.asarray(batch_rows(key, np.int32(number * 3 + step), Grid.of(200), 60)) for step in range(3)]
         assert all(len(batch) == 60 for batch in rows)
         return np.concatenate(rows)
 

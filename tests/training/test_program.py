@@ -8,7 +8,7 @@ import pytest
 
 from ddlab.config.trial import parse
 from ddlab.data.loader import Loader
-from ddlab.training.batches import batch_rows
+from ddlab.training.batches import Grid, batch_rows
 from ddlab.training.program import Inputs, make_program
 from tests.support import FLOAT64, MODULAR, ROUNDING, SMALL_MNIST, leaves_of, make_pack, named_leaves, run_trials
 
@@ -45,8 +45,8 @@ def test_first_batch_update_equals_one_computed_by_hand():
         named_leaves(jax.tree.map(lambda array: np.asarray(array, np.float64)[0], state.trial.params))
         for state in (begun, after_state)
     )
-    rows = np.asarray(batch_rows(inputs.trial.keys["batches"][0], np.int32(0), 200, 20))
-    x, y = inputs.shared["train_inputs"][rows].astype(np.float64), np.eye(10)[inputs.shared["train_targets"][rows]]
+    rows = np.asarray(batch_rows(inputs.trial.keys["batches"][0], np.int32(0), Grid.of(200), 20))
+    x, y = inputs.shared["train_inputs"][0, rows].astype(np.float64), np.eye(10)[inputs.shared["train_targets"][0, rows]]
     w1, b1, w2, b2 = (before[f"layers.{k}.{name}"] for k in (0, 1) for name in ("weight", "bias"))
     h = np.tanh(x @ w1 + b1)
     delta = 2 * (h @ w2 + b2 - y) / y.size
@@ -64,7 +64,7 @@ def test_metrics_do_not_depend_on_how_evaluation_is_chunked(num_test):
     state = jax.jit(program.init)(inputs)
     metrics = jax.device_get(jax.jit(program.evaluate)(state, inputs))
     weights = named_leaves(jax.tree.map(lambda array: np.asarray(array, np.float64)[0], state.trial.params))
-    x, y = inputs.shared["test_inputs"].astype(np.float64), inputs.shared["test_targets"]
+    x, y = inputs.shared["test_inputs"][0].astype(np.float64), inputs.shared["test_targets"][0]
     h = np.maximum(x @ weights["layers.0.weight"] + weights["layers.0.bias"], 0)
     logits = h @ weights["layers.1.weight"] + weights["layers.1.bias"]
     losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(num_test), y]
@@ -114,6 +114,11 @@ def test_arrays_that_all_trials_share_are_kept_once():
     trials = [leaves_of(*SMALL_MNIST, f"data.label_noise={level}") for level in (0.0, 0.4)]
     inputs = make_pack(trials)[1]
     assert isinstance(inputs, Inputs)
-    assert set(inputs.trial.data) == {"train_targets"}
-    assert inputs.trial.data["train_targets"].shape == (2, 200)
-    assert inputs.shared["train_inputs"].shape == (200, 40)
+    assert {name: array.shape for name, array in inputs.shared.items()} == {
+        "train_inputs": (1, 200, 40),
+        "train_targets": (2, 200),
+        "test_inputs": (1, 100, 40),
+        "test_targets": (1, 100),
+    }
+    assert inputs.trial.which["train_targets"].tolist() == [0, 1]
+    assert inputs.trial.sizes == {}

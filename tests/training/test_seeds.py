@@ -55,10 +55,10 @@ def test_what_stands_inside_a_list_follows_its_axis():
 
 def test_other_wrong_labels_on_the_same_examples():
     base, other = (dataset_of(leaves_of(*TINY, f"data.noise_seed={seed}")) for seed in (0, 1))
-    np.testing.assert_array_equal(other.train_inputs, base.train_inputs)
-    assert (other.train_targets != base.train_targets).any()
+    np.testing.assert_array_equal(other.train.inputs, base.train.inputs)
+    assert (other.train.targets != base.train.targets).any()
     clean = dataset_of(leaves_of(*TINY, "data.label_noise=0", "data.noise_seed=1"))
-    assert np.mean(clean.train_targets != base.train_targets) <= 0.2
+    assert np.mean(clean.train.targets != base.train.targets) <= 0.2
 
 
 def test_trials_that_differ_in_seeds_alone_share_a_pack():

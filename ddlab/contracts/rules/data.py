@@ -20,8 +20,6 @@ from ddlab.contracts.verdict import KEPT, Verdict, broken, skipped, verdict_of
 from ddlab.data import Dataset, describe, load
 from ddlab.errors import ConfigError
 
-INPUTS = ("train_inputs", "test_inputs")
-
 LOADS = """\
 import json, sys
 sys.path[:] = json.loads(sys.argv[1])
@@ -56,12 +54,14 @@ def is_the_same_in_another_process(subject: Subject) -> Verdict:
 
 
 def has_one_shape(subject: Subject) -> Verdict:
-    """Fields of mark HOST, which may differ within a pack, change no shape."""
-    host = [name for name, leaf in declared(type(subject.component)).items() if leaf.mark is Mark.HOST]
-    spec = load(subject.component).spec
-    for words, dataset in _varied(subject.component, host):
+    """Fields of mark HOST, which may differ within a pack, change no shape; those of mark SIZE, numbers of examples only."""
+    leaves, spec = declared(type(subject.component)), load(subject.component).spec
+    for words, dataset in _varied(subject.component, [name for name in leaves if leaves[name].mark is Mark.HOST]):
         if dataset.spec != spec:
             return broken(f"{words}: gives {dataset.spec}, not {spec}")
+    for words, dataset in _varied(subject.component, [name for name in leaves if leaves[name].mark is Mark.SIZE]):
+        if dataset.spec.of_size(1) != spec.of_size(1):
+            return broken(f"{words}: gives {dataset.spec}, not as {spec} but for the sizes")
     return KEPT
 
 
@@ -83,8 +83,8 @@ def is_nested(subject: Subject) -> Verdict:
     if name is None:
         return skipped("it makes no such claim (NESTED_BY)")
     size = getattr(subject.component, name)
-    smaller = load(_with(subject.component, name, size // 2 if isinstance(size, int) else size / 2)).train_inputs
-    same = np.array_equal(smaller, load(subject.component).train_inputs[: len(smaller)])
+    smaller = load(_with(subject.component, name, size // 2 if isinstance(size, int) else size / 2)).train.inputs
+    same = np.array_equal(smaller, load(subject.component).train.inputs[: len(smaller)])
     return verdict_of("" if same else f"half of {name} gives training inputs that are not the first of the whole")
 
 
@@ -108,4 +108,4 @@ def _with(source: Any, name: str, value: Any) -> Any:
 
 
 def _inputs(dataset: Dataset) -> dict[str, np.ndarray]:
-    return {name: dataset.arrays[name] for name in INPUTS}
+    return {name: split.inputs for name, split in dataset.splits.items()}
