@@ -6,12 +6,27 @@ Of an example with several targets, such as a class at each place of a sequence,
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+
+class Outputs(NamedTuple):
+    """What a network gives for B examples.
+
+    Attributes:
+        outputs: [B, *spec.output_shape].
+        losses: name -> [B], what is added to the training loss; recorded as SPLIT_NAME.
+        activations: name -> [B, ...], for measures (`Snapshot.network_fn`).
+    """
+
+    outputs: jax.Array
+    losses: Mapping[str, jax.Array] = MappingProxyType({})
+    activations: Mapping[str, jax.Array] = MappingProxyType({})
 
 
 def cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
@@ -43,6 +58,11 @@ def _per_example(values: jax.Array) -> jax.Array:
 
 
 LOSSES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {"cross_entropy": cross_entropy, "mse": mse}
+
+
+def objective(loss: str, found: Outputs, targets: jax.Array) -> jax.Array:
+    """Return what training makes small, [B]: a loss, and what the network adds to it."""
+    return sum(found.losses.values(), LOSSES[loss](found.outputs, targets))
 
 
 def untrained_loss(loss: str, targets: np.ndarray, num_classes: int | None) -> float:

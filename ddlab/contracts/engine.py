@@ -113,9 +113,11 @@ class Trained:
         return jax.tree.map(lambda before, after: (before - after) / optimizer.learning_rate, self.first.params, moved)
 
     def loss(self, params: Any) -> float:
-        """Return the training loss of the first trial with other parameters than it starts from."""
+        """Return what training makes small of the first trial, with other parameters than it starts from."""
         state = self._first._replace(trial=self.first._replace(params=params))
-        return float(self._evaluated(state)["train_loss"][0])
+        metrics = self._evaluated(state)
+        terms = [name for name in metrics if name.startswith("train_") and name != "train_error"]
+        return float(sum(metrics[name][0] for name in terms))
 
     @cached_property
     def text(self) -> str:

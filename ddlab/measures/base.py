@@ -11,6 +11,7 @@ import jax
 
 from ddlab.config import leaf
 from ddlab.data import TEST, TRAIN
+from ddlab.losses import Outputs
 from ddlab.measures.examples import Examples
 
 Params = Any
@@ -37,8 +38,10 @@ class Snapshot:
 
     Attributes:
         params: trainable parameters, a pytree; zero-padded units are exact zeros.
-        gradient: of train_loss over the whole training set, as `params`; None unless a measure sets `needs_gradient`.
+        gradient: of what training makes small, over the whole training set, as `params`; None unless a measure sets
+            `needs_gradient`.
         outputs_fn: (params, inputs [B, ...]) -> outputs [B, K].
+        network_fn: (params, inputs [B, ...]) -> all that the network gives, named activations among it.
         mean_fn: (per_example, params, examples) -> mean over the examples of a split of `per_example(outputs, targets)`, a
             pytree of [B] arrays; evaluated in chunks, so that memory does not grow with the data.
         loss_fn: (outputs [B, K], targets [B]) -> training loss per example [B].
@@ -52,6 +55,7 @@ class Snapshot:
     params: Params
     gradient: Params | None
     outputs_fn: Callable[[Params, jax.Array], jax.Array]
+    network_fn: Callable[[Params, jax.Array], Outputs]
     mean_fn: Callable[..., Any]
     loss_fn: Callable[[jax.Array, jax.Array], jax.Array]
     splits: Mapping[str, Examples]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -13,7 +14,7 @@ import jax.numpy as jnp
 from ddlab.config.schema import Train
 from ddlab.data import TRAIN
 from ddlab.errors import ConfigError, inside
-from ddlab.losses import LOSSES, error
+from ddlab.losses import LOSSES, Outputs, error, objective
 from ddlab.measures import Measure, Snapshot, Spectrum
 from ddlab.measures.examples import Examples, mean, mean_gradient, measured_mean
 from ddlab.measures.points import due_steps
@@ -46,7 +47,7 @@ class Subject:
 
     Attributes:
         params: of the network, a pytree.
-        forward: (params, inputs [B, ...]) -> outputs [B, K].
+        network: (params, inputs [B, ...]) -> what the network gives.
         splits: name -> examples.
         noise_variance: of a real target of a fresh example, []; None where the test targets have their noise, or are classes.
         loss: name of the training loss.
@@ -56,7 +57,7 @@ class Subject:
     """
 
     params: Any
-    forward: Callable[[Any, jax.Array], jax.Array]
+    network: Callable[[Any, jax.Array], Outputs]
     splits: Mapping[str, Examples]
     noise_variance: Any
     loss: str
@@ -65,16 +66,21 @@ class Subject:
     spectrum: Spectrum | None = None
 
     def losses(self) -> Metrics:
-        """Return SPLIT_loss, SPLIT_error of classes, and excess_risk where there is a noise variance, name -> []."""
+        """Return SPLIT_loss, SPLIT_error of classes, SPLIT_NAME of what the network adds to the training loss, name -> [].
 
-        def per_example(outputs: jax.Array, targets: jax.Array) -> dict[str, jax.Array]:
-            losses = {"loss": LOSSES[self.loss](outputs, targets)}
-            return losses if jnp.issubdtype(targets.dtype, jnp.floating) else losses | {"error": error(outputs, targets)}
+        Where there is a noise variance also excess_risk.
+        """
+
+        def per_example(found: Outputs, targets: jax.Array) -> dict[str, jax.Array]:
+            losses = {"loss": LOSSES[self.loss](found.outputs, targets)}
+            if not jnp.issubdtype(targets.dtype, jnp.floating):
+                losses["error"] = error(found.outputs, targets)
+            return {**losses, **found.losses}
 
         metrics = {
             f"{split}_{name}": value
             for split, examples in self.splits.items()
-            for name, value in measured_mean(self.forward, per_example, self.params, examples, self.chunk).items()
+            for name, value in measured_mean(self.network, per_example, self.params, examples, self.chunk).items()
         }
         if self.noise_variance is None:
             return metrics
@@ -87,15 +93,21 @@ class Subject:
         Raises:
             ComponentError: from a measure's own code, or where it gives anything else.
         """
-        loss_fn, gradient = LOSSES[self.loss], None
+        gradient = None
         if any(measure.needs_gradient for measure in measures):
-            gradient = mean_gradient(self.forward, loss_fn, self.params, self.splits[TRAIN], self.chunk)
+            loss = partial(objective, self.loss)
+            gradient = mean_gradient(self.network, loss, self.params, self.splits[TRAIN], self.chunk)
+
+        def outputs(params: Any, inputs: jax.Array) -> jax.Array:
+            return self.network(params, inputs).outputs
+
         snapshot = Snapshot(
             params=self.params,
             gradient=gradient,
-            outputs_fn=self.forward,
-            mean_fn=lambda per_example, params, examples: mean(self.forward, per_example, params, examples, self.chunk),
-            loss_fn=loss_fn,
+            outputs_fn=outputs,
+            network_fn=self.network,
+            mean_fn=lambda per_example, params, examples: mean(outputs, per_example, params, examples, self.chunk),
+            loss_fn=LOSSES[self.loss],
             splits=self.splits,
             noise_variance=self.noise_variance,
             learning_rate=self.learning_rate,

@@ -16,8 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-Forward = Callable[[Any, jax.Array], jax.Array]
-PerExample = Callable[[jax.Array, jax.Array], Any]
+Forward = Callable[[Any, jax.Array], Any]
+PerExample = Callable[[Any, jax.Array], Any]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Networks: each is a component with `make(spec, init) -> flax.nnx.Module`."""
 
-from ddlab.models.base import Model
+from ddlab.losses import Outputs
+from ddlab.models.base import Model, Training
 from ddlab.models.features import Columns, FeatureModel, FeatureNetwork
 from ddlab.models.init import Axis, Constant, Init
 from ddlab.models.legendre import Legendre
@@ -21,8 +22,10 @@ __all__ = [
     "Legendre",
     "Linear",
     "Model",
+    "Outputs",
     "QuadraticMLP",
     "RandomFeatures",
+    "Training",
     "lookup",
     "matmul",
 ]

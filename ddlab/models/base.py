@@ -1,9 +1,11 @@
-"""What a model component is, and the network that it makes."""
+"""What a model component is, the network that it makes, and what that is told and gives."""
 
 from __future__ import annotations
 
 import abc
-from typing import Any, ClassVar
+import inspect
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -11,7 +13,39 @@ from flax import nnx
 
 from ddlab.data import Spec
 from ddlab.errors import inside
-from ddlab.models.init import Constant, Init
+from ddlab.losses import Outputs
+from ddlab.models.init import Axis, Constant, Init, draw_words, folded, symmetric
+
+# Parameters are trained, constants stay as they were drawn, batch statistics are what the network makes of them in training.
+VARIABLES = (nnx.Param, Constant, nnx.BatchStat)
+
+
+class Training(NamedTuple):
+    """What a network is told when it is trained on B examples.
+
+    Attributes:
+        key: [2] uint32, of the trial and the step.
+        places: of the examples in their batch, [B] int32.
+        live: which of the examples count, [B] bool: a batch may be padded with others.
+    """
+
+    key: jax.Array
+    places: jax.Array
+    live: jax.Array
+
+    def symmetric(self, name: str, axes: tuple[Axis, ...], dtype: Any) -> jax.Array:
+        """Return numbers uniform in (-1, 1), [B, *axes], drawn anew for each trial, step, name and example.
+
+        They depend neither on the padded size of an axis nor on the pieces that a batch is taken in.
+        """
+        shape = tuple(axis.size for axis in axes)
+        keys = jax.vmap(partial(folded, self.key))(self.places)
+        return symmetric(jax.vmap(lambda key: draw_words(key, {name: shape})[name])(keys), dtype)
+
+    def keep(self, name: str, axes: tuple[Axis, ...], rate: Any, dtype: Any) -> jax.Array:
+        """Return the factors of dropout (Srivastava et al. 2014), [B, *axes]: 0 with probability `rate`, else 1 / (1 - rate)."""
+        uniform = (1 + self.symmetric(name, axes, dtype)) / 2
+        return jnp.where(uniform < rate, jnp.zeros_like(uniform), 1 / jnp.asarray(1 - rate, dtype))
 
 
 class Model(abc.ABC):
@@ -19,13 +53,20 @@ class Model(abc.ABC):
 
     Class attributes:
         LINEAR_IN_INPUTS: the outputs are a linear function of the inputs.
+        WHOLE_BATCH: when the network is trained, what it gives for an example depends on the others of the batch, which is never
+            taken in pieces. That is so of any network with batch statistics.
     """
 
     LINEAR_IN_INPUTS: ClassVar[bool] = False
+    WHOLE_BATCH: ClassVar[bool] = False
 
     @abc.abstractmethod
     def make(self, spec: Spec, init: Init) -> nnx.Module:
-        """Return the network: a module that maps a batch of inputs [B, *spec.inputs.shape] to outputs [B, K].
+        """Return the network: a module that maps a batch of inputs [B, *spec.inputs.shape] to outputs [B, K], or to `Outputs`.
+
+        If its `__call__` has a parameter `training`, it is given a `Training` when it is trained, and None when it is evaluated.
+        Its variables are parameters (`nnx.Param`), constants (`Constant`) and batch statistics (`nnx.BatchStat`), which it may
+        change when it is trained. Randomness comes from `training`, so that an interrupted run goes on as if it had not been.
 
         Every parameter must come from `init`. Inside a compiled program the fields of `self` of mark TRACED and SIZE are tracers:
         what is made of a size is an axis (`Init.axis`), never a shape.
@@ -44,22 +85,31 @@ def make_network(model: Any, spec: Spec, init: Init) -> nnx.Module:
             raise TypeError(f"must return a flax.nnx.Module, not {type(network).__name__}")
         variables = jax.tree.leaves(nnx.state(network), is_leaf=lambda node: isinstance(node, nnx.Variable))
         for variable in variables:
-            if not isinstance(variable, nnx.Param | Constant):
-                raise TypeError(f"variables must be nnx.Param or ddlab.models.Constant; {type(variable).__name__} is neither")
+            if not isinstance(variable, VARIABLES):
+                kinds = "nnx.Param, ddlab.models.Constant or nnx.BatchStat"
+                raise TypeError(f"variables must be {kinds}; {type(variable).__name__} is none of them")
     return network
 
 
-def apply_network(model: Any, network: Any, inputs: jax.Array, spec: Spec) -> jax.Array:
-    """Return the outputs [B, *spec.output_shape] of a network, which may give them as [B, K].
+def apply_network(model: Any, network: Any, inputs: jax.Array, spec: Spec, training: Training | None = None) -> Outputs:
+    """Return what a network gives for inputs; its outputs, which it may give as [B, K], are [B, *spec.output_shape].
 
     Raises:
-        ComponentError: they are anything else.
+        ComponentError: it gives anything else.
     """
     with inside(model, "make"):
-        outputs = network(inputs)
+        told = {"training": training} if "training" in inspect.signature(type(network).__call__).parameters else {}
+        given = network(inputs, **told)
+        found = given if isinstance(given, Outputs) else Outputs(given)
         wanted, flat = (len(inputs), *spec.output_shape), (len(inputs), spec.num_outputs)
-        is_real = isinstance(outputs, jax.Array) and jnp.issubdtype(outputs.dtype, jnp.floating)
-        if not is_real or outputs.shape not in (wanted, flat):
-            found = getattr(outputs, "shape", type(outputs).__name__)
-            raise TypeError(f"the network must give real outputs of shape {wanted}, one array; it gave {found}")
-    return outputs.reshape(wanted)
+        if not _is_real(found.outputs) or found.outputs.shape not in (wanted, flat):
+            shape = getattr(found.outputs, "shape", type(found.outputs).__name__)
+            raise TypeError(f"the network must give real outputs of shape {wanted}, one array; it gave {shape}")
+        for name, loss in found.losses.items():
+            if not _is_real(loss) or loss.shape != (len(inputs),):
+                raise TypeError(f"its loss '{name}' must be one real number for each example, not {getattr(loss, 'shape', loss)}")
+    return Outputs(found.outputs.reshape(wanted), dict(found.losses), dict(found.activations))
+
+
+def _is_real(array: Any) -> bool:
+    return isinstance(array, jax.Array) and jnp.issubdtype(array.dtype, jnp.floating)

@@ -42,6 +42,11 @@ class Constant(nnx.Variable):
 Words = Callable[[str, tuple[int, ...]], jax.Array]
 
 
+def folded(key: jax.Array, number: jax.Array) -> jax.Array:
+    """Return the key [2] uint32 that belongs to a key and a number, such as a step."""
+    return threefry_2x32(key, jnp.stack([number.astype(jnp.uint32), jnp.zeros((), jnp.uint32)]))
+
+
 def draw_words(key: jax.Array, shapes: Mapping[str, tuple[int, ...]]) -> dict[str, jax.Array]:
     """Return random words for every entry of every parameter, drawn in one call.
 
@@ -83,6 +88,12 @@ def _counters(shape: tuple[int, ...]) -> jax.Array:
         raise ValueError(f"a parameter of shape {shape}: all axes but the last must have at most {2**bits} entries")
     code = sum((index << (bits * axis) for axis, index in enumerate(rows)), jnp.zeros_like(indices[-1]))
     return jnp.stack([code, indices[-1]], axis=1)
+
+
+def symmetric(words: jax.Array, dtype: Any) -> jax.Array:
+    """Return numbers uniform in (-1, 1) of random words: odd multiples of 2^-24, exact in float32."""
+    odd = (words >> 8).astype(jnp.int32) * 2 + (1 - 2**24)
+    return (odd.astype(jnp.float32) * 2.0**-24).astype(dtype)
 
 
 class Init:
@@ -136,6 +147,10 @@ class Init:
         """Return a parameter that starts at zero."""
         return self._parameter(axes, jnp.zeros(_shape(axes), self._dtype))
 
+    def statistic(self, axes: tuple[Axis, ...], value: float = 0.0) -> nnx.BatchStat:
+        """Return a statistic of batches that begins at a value."""
+        return nnx.BatchStat(jnp.full(_shape(axes), value, self._dtype))
+
     def constant(self, value: Any) -> Constant:
         """Return untrained numbers."""
         return Constant(jnp.asarray(value, self._dtype))
@@ -150,8 +165,7 @@ class Init:
 
     def draw_symmetric(self, name: str, axes: tuple[Axis, ...]) -> jax.Array:
         """Return numbers uniform in (-1, 1), one for each entry of the padded axes: odd multiples of 2^-24, exact in float32."""
-        odd = (self._words(name, _shape(axes)) >> 8).astype(jnp.int32) * 2 + (1 - 2**24)
-        return (odd.astype(jnp.float32) * 2.0**-24).astype(self._dtype)
+        return symmetric(self._words(name, _shape(axes)), self._dtype)
 
     def _parameter(self, axes: tuple[Axis, ...], value: jax.Array) -> nnx.Param:
         for dimension, axis in enumerate(axes):

@@ -56,7 +56,7 @@ def size_of(model: Any, spec: Spec) -> Size:
     def outputs(x: jax.Array) -> jax.Array:
         network = make_network(model, spec, _Blank())
         found.append(_count(network))
-        return apply_network(model, network, x, spec)
+        return apply_network(model, network, x, spec).outputs
 
     x = jax.ShapeDtypeStruct((1, *spec.inputs.shape), jnp.float32 if spec.inputs.size is None else jnp.int32)
     products = _products_of(jax.make_jaxpr(outputs)(x).jaxpr)

@@ -20,7 +20,7 @@ from flax import nnx
 from ddlab.config.schema import Science
 from ddlab.data import TEST, TRAIN, Spec
 from ddlab.devices.layout import MOST_EXAMPLES
-from ddlab.losses import as_real
+from ddlab.losses import Outputs, as_real
 from ddlab.measures import Spectrum
 from ddlab.measures.evaluate import Metrics, Subject, by_every, is_due, joined, where_due
 from ddlab.measures.examples import Examples
@@ -115,7 +115,7 @@ def _trajectory(
         change = learned[:, None] * of_targets + (kept - kept_beyond)[:, None] * of_start
         subject = Subject(
             {"readout": kept_beyond * start + modes.along_right(inverse(values)[:, None] * change)},
-            forward,
+            lambda params, columns: Outputs(forward(params, columns)),
             splits,
             targets.get("noise_variance"),
             loss=train.loss,

@@ -27,12 +27,12 @@ from ddlab.data import TRAIN, Dataset, Spec
 from ddlab.devices.layout import MOST_EXAMPLES
 from ddlab.devices.stacked import stacked
 from ddlab.errors import inside
-from ddlab.losses import LOSSES
+from ddlab.losses import objective
 from ddlab.measures.evaluate import Metrics, Subject, by_every, cond_due, is_due, joined
-from ddlab.measures.examples import Examples, mean_gradient
-from ddlab.models import Constant, Init, Model
-from ddlab.models.base import apply_network, make_network
-from ddlab.models.init import draw_words, record_draws
+from ddlab.measures.examples import Examples, divided, live_sum, sum_over_chunks
+from ddlab.models import Init, Model, Outputs, Training
+from ddlab.models.base import VARIABLES, apply_network, make_network
+from ddlab.models.init import draw_words, folded, record_draws
 from ddlab.streams import stream
 from ddlab.training.batches import Grid, batch_rows
 from ddlab.training.pooled import pooled
@@ -40,7 +40,7 @@ from ddlab.training.pooled import pooled
 NOT_BEGUN = -1
 
 # The random streams of a trial, and the leaf whose seed each takes.
-STREAMS = {"init": "init_seed", "batches": "batch_seed"}
+STREAMS = {"init": "init_seed", "batches": "batch_seed", "training": "seed"}
 
 
 class TrialState(NamedTuple):
@@ -49,11 +49,13 @@ class TrialState(NamedTuple):
     Attributes:
         params: pytree of [T, ...], trainable parameters.
         constants: pytree of [T, ...], untrained numbers of the networks.
+        moving: pytree of [T, ...], batch statistics of the networks.
         optimizer: pytree of [T, ...], optimizer state.
     """
 
     params: Any
     constants: Any
+    moving: Any
     optimizer: Any
 
 
@@ -145,10 +147,10 @@ class Network:
         words, draws = record_draws()
         init = Init(words, dtype=stored)
         made = nnx.eval_shape(lambda: make_network(config.model, spec, init))
-        return Network(config.model, spec, init.sizes, stored, computed, nnx.split(made, nnx.Param, Constant)[0], draws)
+        return Network(config.model, spec, init.sizes, stored, computed, nnx.split(made, *VARIABLES)[0], draws)
 
-    def init(self, model: Model, key: jax.Array) -> tuple[Any, Any]:
-        """Return the parameters and constants at which one trial starts.
+    def init(self, model: Model, key: jax.Array) -> tuple[Any, Any, Any]:
+        """Return the parameters, constants and batch statistics at which one trial starts.
 
         Args:
             model: the trial's own.
@@ -156,19 +158,32 @@ class Network:
         """
         words = draw_words(key, self.draws)
         network = make_network(model, self.spec, Init(lambda name, _shape: words[name], self.sizes, self.stored))
-        _, *states = nnx.split(network, nnx.Param, Constant)
-        params, constants = states
-        return params, constants
+        _, *states = nnx.split(network, *VARIABLES)
+        params, constants, moving = states
+        return params, constants, moving
 
-    def apply(self, constants: Any, params: Any, inputs: jax.Array) -> jax.Array:
-        """Return the outputs [B, K] of one trial for inputs [B, ...], of the type of the parameters."""
-        narrow = partial(_as_compute_type, dtype=self.computed)
-        network = nnx.merge(self.graph, *jax.tree.map(narrow, (params, constants)))
-        return apply_network(self.model, network, narrow(inputs), self.spec).astype(self.stored)
+    def apply(self, params: Any, state: TrialState, inputs: jax.Array, training: Training | None = None) -> tuple[Outputs, Any]:
+        """Return what the network of one trial gives, and its batch statistics after that, of the type of the parameters.
+
+        Args:
+            params: of the network.
+            state: has the rest of it.
+            inputs: of B examples, [B, ...].
+            training: what it is told where it is trained on them.
+        """
+        variables = _of_type((params, state.constants, state.moving), self.computed)
+        network = nnx.merge(self.graph, *variables)
+        outputs = apply_network(self.model, network, _of_type(inputs, self.computed), self.spec, training)
+        return _of_type((outputs, nnx.state(network, nnx.BatchStat)), self.stored)
+
+    def is_whole(self, state: TrialState) -> bool:
+        """Whether a batch must go through the network in one piece."""
+        return self.model.WHOLE_BATCH or bool(jax.tree.leaves(state.moving))
 
 
-def _as_compute_type(array: jax.Array, dtype: Any) -> jax.Array:
-    return array.astype(dtype) if jnp.issubdtype(array.dtype, jnp.floating) else array
+def _of_type(tree: Any, dtype: Any) -> Any:
+    """Return a tree whose real numbers are of a type."""
+    return jax.tree.map(lambda x: x.astype(dtype) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree)
 
 
 @dataclass(frozen=True, eq=False)
@@ -189,10 +204,10 @@ class Program:
         """Return the state at step 0."""
 
         def begun(trial: TrialInputs) -> TrialState:
-            params, constants = self.network.init(trial.config.model, trial.keys["init"])
+            params, constants, moving = self.network.init(trial.config.model, trial.keys["init"])
             optimizer = trial.config.optimizer
             with inside(optimizer, "make"):
-                return TrialState(params, constants, optimizer.make(optimizer.learning_rate).init(params))
+                return TrialState(params, constants, moving, optimizer.make(optimizer.learning_rate).init(params))
 
         return State(jnp.zeros((), jnp.int32), jax.vmap(begun)(inputs.trial))
 
@@ -216,14 +231,31 @@ class Program:
             grid = inputs.grid or Grid.of(examples.rows)
             rows = batch_rows(inputs.keys["batches"], step, grid, self.train.batch_size)
             examples = Examples.of(*examples.take(rows))
-        forward = partial(self.network.apply, state.constants)
-        gradient = mean_gradient(forward, LOSSES[self.train.loss], state.params, examples, self.chunk)
+        gradient, moving = self._gradient(state, examples, folded(inputs.keys["training"], step))
         optimizer = inputs.config.optimizer
         # optax counts updates in integers and mixes them with floats
         with inside(optimizer, "make"), jax.numpy_dtype_promotion("standard"):
             rule = optimizer.make(optimizer.learning_rate_at(step, self.train.steps))
             updates, rule_state = rule.update(gradient, state.optimizer, state.params)
-        return TrialState(optax.apply_updates(state.params, updates), state.constants, rule_state)
+        return TrialState(optax.apply_updates(state.params, updates), state.constants, moving, rule_state)
+
+    def _gradient(self, state: TrialState, examples: Examples, key: jax.Array) -> tuple[Any, Any]:
+        """Return the gradient of the training loss on a batch, as the parameters, and the batch statistics after it.
+
+        Args:
+            state: of the trial.
+            examples: the batch.
+            key: [2] uint32, of the trial and the step.
+        """
+
+        def loss(params: Any, inputs: jax.Array, targets: jax.Array, live: jax.Array, places: jax.Array) -> tuple[Any, Any]:
+            found, moving = self.network.apply(params, state, inputs, Training(key, places, live))
+            return live_sum(objective(self.train.loss, found, targets), live), moving
+
+        chunk = examples.rows if self.network.is_whole(state) else self.chunk
+        part = partial(jax.grad(loss, has_aux=True), state.params)
+        gradient, moving = sum_over_chunks(part, examples, chunk, examples.most)
+        return divided(gradient, examples.num), moving
 
     def evaluate(self, state: State, inputs: Inputs) -> Metrics:
         """Return the metrics, name -> [T] (or [T, n]); nan where a measure is not due at the state's step."""
@@ -253,11 +285,18 @@ class Program:
         self, step: jax.Array, shared: Mapping[str, Any], most: Mapping[str, Any], trial: TrialState, inputs: TrialInputs
     ) -> Subject:
         learning_rate = inputs.config.optimizer.learning_rate_at(step, self.train.steps)
-        forward = partial(self.network.apply, trial.constants)
         noise = "noise_variance"
         noise_variance = shared[noise][inputs.which[noise]] if noise in shared else None
         splits = self._splits(shared, inputs, most)
-        return Subject(trial.params, forward, splits, noise_variance, self.train.loss, learning_rate, self.chunk)
+        return Subject(
+            trial.params,
+            lambda params, x: self.network.apply(params, trial, x)[0],
+            splits,
+            noise_variance,
+            self.train.loss,
+            learning_rate,
+            self.chunk,
+        )
 
     def _splits(self, shared: Mapping[str, Any], inputs: TrialInputs, most: Mapping[str, Any]) -> dict[str, Examples]:
         """Return the examples of one trial by split."""
