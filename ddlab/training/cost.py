@@ -17,12 +17,12 @@ from ddlab.plan.shapes import Size
 # A step of a single wide network takes as long as that of two: XLA's CPU product for its first layer's gradient is a slow one.
 LEAST_TILE = 2
 
-# Copies of what a trial changes, and of data of its own, in the memory of the devices: while a commit copies them.
-STATE_COPIES, OWN_DATA_COPIES = 2, 1
+# Copies of what a trial changes in the memory of the devices: while a commit copies it. Where host and devices share a memory
+# also gathered, in the order of the trials, and on the way to a checkpoint.
+STATE_COPIES, STATE_COPIES_OF_CORES = 2, 4
 
-# The same where host and devices share a memory: also gathered, in the order of the trials, and on the way to a
-# checkpoint; as loaded, slot by slot, and on the devices.
-STATE_COPIES_OF_CORES, OWN_DATA_COPIES_OF_CORES = 4, 3
+# Copies of a data set on the host where it shares its memory with the devices, each of which has one: as loaded, and pooled.
+DATA_COPIES_OF_CORES = 2
 
 # Segments whose metrics are in memory at once.
 SEGMENTS = 2
@@ -84,11 +84,11 @@ class TrainingCost(Cost):
         """Return the bytes of the data on each device, of what trials keep, and of a step of the tiles at work."""
         del budget  # tiles are as small as is best
         at_work = min(load.trials, self._most_at_work(machine))
-        return self._shared_bytes(load, machine) + load.trials * self._trial_bytes(load, machine) + at_work * self.step_bytes
+        return self._data_bytes(load, machine)[0] + load.trials * self._trial_bytes(load, machine) + at_work * self.step_bytes
 
     def capacity(self, load: Load, machine: Machine, budget: float) -> int:
         at_work, kept = self._most_at_work(machine), self._trial_bytes(load, machine)
-        budget -= self._shared_bytes(load, machine)
+        budget -= self._data_bytes(load, machine)[0]
         fitting = int(budget // (kept + self.step_bytes))
         if fitting >= at_work:
             fitting = int((budget - at_work * self.step_bytes) // kept)
@@ -115,22 +115,20 @@ class TrainingCost(Cost):
         chunk = int(working_bytes / (2 * tile * self.train.itemsize * self.size.num_units))
         return tile, min(max(chunk, LEAST_EXAMPLES), MOST_EXAMPLES)
 
-    def _data_bytes(self, load: Load) -> tuple[float, float]:
-        """Return the bytes of the data that all trials share, and of what each has of its own."""
+    def _data_bytes(self, load: Load, machine: Machine) -> tuple[float, float]:
+        """Return the bytes of the data that all trials share, and of each trial's part of data that differ among them."""
         numbers = self.size.num_inputs, 1
-        sizes = [self.train.itemsize * number * float(self.size.num_train + self.size.num_test) for number in numbers]
-        own = sum(size for size, groups in zip(sizes, load.shared, strict=True) if groups > 1)
-        return sum(sizes) - own, own
-
-    def _shared_bytes(self, load: Load, machine: Machine) -> float:
-        """Return the bytes of the data that all trials share, which lie on each device."""
-        return machine.num_devices * self._data_bytes(load)[0]
+        copies = machine.num_devices + (DATA_COPIES_OF_CORES if machine.cores else 0)
+        of_set = copies * self.train.itemsize * float(self.size.num_train + self.size.num_test)
+        counted = list(zip(numbers, load.shared, strict=True))
+        shared = sum(of_set * number for number, groups in counted if groups == 1)
+        return shared, sum(of_set * number * groups / load.trials for number, groups in counted if groups > 1)
 
     def _trial_bytes(self, load: Load, machine: Machine) -> float:
-        """Return the bytes that each trial keeps while its pack is trained: parameters, two moments, and data of its own."""
-        states, data = (STATE_COPIES_OF_CORES, OWN_DATA_COPIES_OF_CORES) if machine.cores else (STATE_COPIES, OWN_DATA_COPIES)
+        """Return the bytes that each trial keeps while its pack is trained: parameters, two moments, its part of the data."""
+        states = STATE_COPIES_OF_CORES if machine.cores else STATE_COPIES
         state_bytes = self.train.itemsize * 3.0 * self.size.num_params
-        return states * state_bytes + data * self._data_bytes(load)[1] + SEGMENTS * self.row_bytes
+        return states * state_bytes + self._data_bytes(load, machine)[1] + SEGMENTS * self.row_bytes
 
     def _most_at_work(self, machine: Machine) -> int:
         """Return how many trials are trained at once, at most: a layout may widen its tiles by a quarter."""

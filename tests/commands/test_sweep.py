@@ -100,10 +100,10 @@ def test_a_pack_that_fails_is_one_line_and_the_others_are_stored(tiny, workplace
     (workplace / "broken.py").write_text(
         "from dataclasses import dataclass\nfrom ddlab.data.mnist1d import MNIST1D\n"
         "@dataclass(frozen=True)\nclass Broken(MNIST1D):\n"
-        "    def load(self):\n        assert self.num_train < 200, 'broken on purpose'\n        return super().load()\n"
+        "    def load(self):\n        assert self.num_test < 100, 'broken on purpose'\n        return super().load()\n"
     )
     monkeypatch.syspath_prepend(workplace)
-    words = ["sweep", tiny, "data._target_=broken.Broken", "data.num_train=100,200", "seed=0"]
+    words = ["sweep", tiny, "data._target_=broken.Broken", "data.num_test=50,100", "seed=0"]
     assert main(words) == 1
     line = "pack 1 failed: broken.Broken.load: AssertionError: broken on purpose (HYDRA_FULL_ERROR=1 shows the traceback)"
     assert [text for text in capfd.readouterr().err.splitlines() if "pack 1/" not in text] == [f"ddlab: {line}"]

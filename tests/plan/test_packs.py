@@ -114,13 +114,13 @@ def test_packs_are_as_large_as_the_memory_budget_allows_and_no_larger(budget, wo
 
 
 def test_targets_of_their_own_take_less_than_data_of_their_own():
-    """40 numbers an input, 1000 + 100 examples, float32, three copies: loaded, slot by slot, on the devices."""
+    """40 numbers an input, 1000 + 100 examples, float32, four copies: loaded, pooled, and on each of two devices."""
     shape = make_trials([part({"model.width": (8,)})], settle)[0].shape
     loads = [load(shape, 50, shared) for shared in ((1, 1), (1, 50), (50, 50))]
     alike, targets, data = (shape.cost.num_bytes(each, MACHINE, math.inf) for each in loads)
     examples = 4 * (leaves_of()["data.num_train"] + 100)
-    assert targets - alike == pytest.approx(examples * (50 * 3 - 2))
-    assert data - alike == pytest.approx(41 * examples * (50 * 3 - 2))
+    assert targets - alike == pytest.approx(examples * 4 * (50 - 1))
+    assert data - alike == pytest.approx(41 * examples * 4 * (50 - 1))
 
 
 def test_a_trial_too_large_for_the_budget_is_a_pack_of_its_own():
