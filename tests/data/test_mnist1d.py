@@ -9,8 +9,10 @@ import sys
 
 import numpy as np
 import pytest
+from mnist1d.data import get_dataset_args, make_dataset
 
 from ddlab.data import mnist1d
+from ddlab.streams import seed_of
 from tests.support import SMALL_MNIST, dataset_of, leaves_of
 
 pytestmark = pytest.mark.numeric
@@ -36,10 +38,16 @@ def test_mnist1d_training_sets_are_nested_and_balanced(small_blocks):
     assert not np.array_equal(small.train.inputs, other.train.inputs)
 
 
-def test_mnist1d_leaves_numpys_global_random_state_alone(small_blocks):
-    before = np.random.get_state()[1].copy()
-    dataset_of(leaves_of("data.num_train=10", "data.num_test=10"))
-    np.testing.assert_array_equal(before, np.random.get_state()[1])
+def test_a_block_is_what_the_package_generates_number_for_number(small_blocks):
+    args, state = get_dataset_args(), np.random.get_state()
+    args.num_samples, args.train_split, args.seed = 400, 1.0, seed_of("mnist1d-v1-train-seed0-block0.npz")
+    try:
+        expected = make_dataset(args)  # it seeds NumPy's global state
+    finally:
+        np.random.set_state(state)
+    block = dataset_of(leaves_of("data.num_train=400", "data.num_test=20", "data.label_noise=0")).train
+    np.testing.assert_array_equal(block.inputs, expected["x"].astype(np.float32))
+    np.testing.assert_array_equal(block.targets, expected["y"])
 
 
 @pytest.mark.parametrize("damage", [b"", b"no archive", None])
