@@ -7,10 +7,8 @@ number moves with the seeds is shown beside it (`ddlab.report.claims.intervals`)
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from typing import Any
 
-from ddlab.errors import ConfigError
 from ddlab.report.claims.base import FAIL, NOT_ENOUGH, PASS, Claim, Verdict
 from ddlab.report.claims.curves import (
     ClassicalMinimum,
@@ -44,13 +42,9 @@ def make_claim(name: str, options: Mapping[str, Any]) -> Claim:
     """Return the claim `name` from its entry in the sweep's `claims`.
 
     Raises:
-        ConfigError: an unknown kind or option, or one that is missing; the line lists the known ones.
+        ConfigError: an unknown kind or option, or one that is missing; the line lists them.
     """
     kind, chosen = choose(f"claims.{name}", "kind", KINDS, options)
-    known = {option.name for option in fields(kind)}
-    needed = [option for option in ("metric", "x", "theory", "order", "at_most", "between", "source") if option in known]
-    if missing := [option for option in needed if option not in chosen]:
-        raise ConfigError(f"claims.{name}: {options['kind']} needs {', '.join(needed)}; there is no {missing[0]}")
     claim = kind(**chosen)
     claim.check(name)
     return claim

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -16,7 +16,7 @@ from ddlab.errors import ConfigError
 from ddlab.report.claims.intervals import Interval, interval_of
 from ddlab.report.claims.sample import Sample, make_sample
 from ddlab.report.columns import NoSuchColumn, label, require, text
-from ddlab.report.options import is_number, shown
+from ddlab.report.options import is_number, option, shown
 from ddlab.report.selection import check_selection, matching, with_ratios
 from ddlab.store.results import DIVERGED, PENDING, Results
 
@@ -66,21 +66,13 @@ class NotEnoughData(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim(abc.ABC):
-    """Base of claims.
+    """Base of claims: a number, and the bounds that it must lie in."""
 
-    Options:
-        metric: column of the curves, at the last step of each trial unless a kind says otherwise.
-        between: [least, greatest] allowed value of the number; null leaves a side open.
-        source: author, year, figure or equation.
-        where: trials taken, by their columns.
-        seeds: fewest seeds that will do.
-    """
-
-    metric: str
-    between: Sequence[float | None]
-    source: str
-    where: Mapping[str, Any] = field(default_factory=dict)
-    seeds: int = 1
+    metric: str = option("column of the curves, at the last step of each trial unless a kind says otherwise")
+    between: Sequence[float | None] = option("[least, greatest] allowed value of the number; null leaves a side open")
+    source: str = option("author, year, figure or equation")
+    where: Mapping[str, Any] = option("trials taken, by their columns", dict)
+    seeds: int = option("fewest seeds that will do", 1, low=1)
 
     def check(self, name: str) -> None:
         """Raise `ConfigError` for options that cannot be; their types are right."""
@@ -88,8 +80,6 @@ class Claim(abc.ABC):
         numbers = [bound for bound in bounds if bound is not None] if len(bounds) == 2 else []
         if not numbers or not all(map(is_number, numbers)) or numbers != sorted(numbers):
             raise ConfigError(f"claims.{name}.between={shown(bounds)}: must be [least, greatest], one of which may be null")
-        if self.seeds < 1:
-            raise ConfigError(f"claims.{name}.seeds={self.seeds}: must be at least 1")
         check_selection(f"claims.{name}.where", self.where)
 
     @property

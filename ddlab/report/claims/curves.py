@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ddlab.errors import ConfigError
 from ddlab.report.claims.base import Claim, NotEnoughData
 from ddlab.report.claims.sample import Sample
 from ddlab.report.columns import label
 from ddlab.report.metric_rows import metric_rows
+from ddlab.report.options import option
 from ddlab.report.theories import THEORIES, check_theory, predicted
 from ddlab.store.results import Results
 
@@ -69,15 +69,10 @@ class Curves:
 
 @dataclass(frozen=True, kw_only=True)
 class _OfCurve(Claim):
-    """A claim on the mean over seeds of a metric as a function of `x`.
+    """A claim on the mean over seeds of a metric as a function of `x`."""
 
-    Options:
-        x: a column of the trials, "step", or "time" (learning rate x step).
-        best_over: a column of the trials, such as optimizer.weight_decay; of its values the one of least mean is taken at each x.
-    """
-
-    x: str
-    best_over: str | None = None
+    x: str = option('a column of the trials, "step", or "time" (learning rate x step)')
+    best_over: str | None = option("a column of the trials; of its values the one of least mean is taken at each x", None)
 
     def rows(self, results: Results) -> pd.DataFrame:
         rows = metric_rows(results, self.where, self.metric, [self.x], self.best_over)
@@ -156,18 +151,9 @@ class LastOverLeast(_OfCurve):
 
 @dataclass(frozen=True, kw_only=True)
 class Monotone(_OfCurve):
-    """The largest step against the trend, relative to the value before: 0.02 is a rise of 2 % of a falling curve.
+    """The largest step against the trend, relative to the value before: 0.02 is a rise of 2 % of a falling curve."""
 
-    Options:
-        trend: "falling" or "rising".
-    """
-
-    trend: str = "falling"
-
-    def check(self, name: str) -> None:
-        super().check(name)
-        if self.trend not in ("falling", "rising"):
-            raise ConfigError(f"claims.{name}.trend={self.trend}: must be falling or rising")
+    trend: str = option("which way the curve goes", "falling", choices=("falling", "rising"))
 
     def _says(self) -> str:
         return f"largest relative step of {label(self.metric)} against its {self.trend} trend in {label(self.x)}"
@@ -183,12 +169,9 @@ class MatchesTheory(_OfCurve):
     """The 90 % quantile over `x` of the relative deviation of the mean over seeds from a closed form, where that is finite.
 
     It is biased upwards, as the mean deviates by the noise of the seeds, too; its interval is corrected for that.
-
-    Options:
-        theory: name of the closed form.
     """
 
-    theory: str
+    theory: str = option("name of the closed form")
 
     def check(self, name: str) -> None:
         super().check(name)

@@ -16,7 +16,7 @@ from ddlab.report.claims.sample import Sample
 from ddlab.report.columns import label, require
 from ddlab.report.frames import first_step, sustained_step
 from ddlab.report.metric_rows import metric_rows
-from ddlab.report.options import shown
+from ddlab.report.options import option, shown
 from ddlab.report.selection import check_selection, require_seeds_only, selected
 from ddlab.store.results import Results
 
@@ -37,13 +37,9 @@ class Value(Claim):
 
 @dataclass(frozen=True, kw_only=True)
 class _OfGroups(Claim):
-    """A claim on the medians over seeds of groups of trials.
+    """A claim on the medians over seeds of groups of trials."""
 
-    Options:
-        order: two or more selections of trials, such as [{data.label_noise: 0.0}, {data.label_noise: 0.2}].
-    """
-
-    order: Sequence[Selection]
+    order: Sequence[Selection] = option("two or more selections of trials: [{data.label_noise: 0.0}, {data.label_noise: 0.2}]")
 
     def check(self, name: str) -> None:
         super().check(name)
@@ -97,15 +93,10 @@ class Ratio(_OfGroups):
 
 @dataclass(frozen=True, kw_only=True)
 class FirstCrossing(Claim):
-    """The median over seeds, on a log scale, of the step at which the metric falls to a level.
+    """The median over seeds, on a log scale, of the step at which the metric falls to a level."""
 
-    Options:
-        at_most: the level.
-        sustained: it stays there at every later eval point.
-    """
-
-    at_most: float
-    sustained: bool = True
+    at_most: float = option("the level")
+    sustained: bool = option("whether it stays there at every later eval point", True)
 
     def _says(self) -> str:
         return f"median step {'from' if self.sustained else 'at'} which {label(self.metric)} is at most {self.at_most:g}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -221,9 +221,9 @@ class _Curve:
     """Options of one of several curves."""
 
     label: str
-    where: Mapping[str, Any]
-    best_over: str | None
-    theory: str | None
+    where: Mapping[str, Any] = field(default_factory=dict)
+    best_over: str | None = None
+    theory: str | None = None
 
 
 def median_deviation(frame: pd.DataFrame) -> float:
