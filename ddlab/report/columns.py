@@ -57,11 +57,22 @@ def text(value: Any) -> str:
     return f"{value:g}" if isinstance(value, int | float | np.number) else str(value).replace("_", " ")
 
 
+def number(metric: str, value: float) -> str:
+    """Return a value of a metric as text: three digits, errors in percent."""
+    return f"{100 * value:.1f} %" if metric.endswith("_error") else f"{value:.3g}"
+
+
 def loss_name(trials: pd.DataFrame) -> str:
     """Return the axis label of the trials' training loss, with its unit."""
     names = {"cross_entropy": "cross-entropy (nats)", "mse": "mean squared error"}
     kinds = list(trials["train.loss"].unique())
     return names.get(kinds[0], "loss") if len(kinds) == 1 else "loss"
+
+
+def quantity(metric: str, trials: pd.DataFrame) -> str:
+    """Return what a metric is, with its unit, whichever examples it is measured on."""
+    kind = metric.partition("_")[2] if metric in ("train_error", "test_error", "train_loss", "test_loss") else ""
+    return {"error": "error", "loss": loss_name(trials)}[kind] if kind else label(metric)
 
 
 def require(frame: pd.DataFrame, column: str, option: str, numeric: bool = True) -> None:

@@ -89,22 +89,6 @@ def _carried_on(rows: pd.DataFrame, final: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([rows, later[later["step"] > later["last_step"]]], ignore_index=True)
 
 
-def over_seeds(frame: pd.DataFrame, by: str, metrics: Sequence[str]) -> pd.DataFrame:
-    """Return, for each value of `by`, mean, standard deviation, median and number of trials of each metric, in long form.
-
-    Columns: `by`, metric, mean, sd (0 for a single trial), median, trials.
-    """
-    for metric in metrics:
-        require(frame, metric, "metric")
-    rows = []
-    for value, group in frame.groupby(by):
-        for metric in metrics:
-            values = group[metric].to_numpy(float)
-            sd = values.std(ddof=1) if len(values) > 1 else 0.0
-            rows.append((value, metric, values.mean(), sd, np.median(values), len(values)))
-    return pd.DataFrame(rows, columns=[by, "metric", "mean", "sd", "median", "trials"])
-
-
 def curves_over_seeds(results: Results, trials: pd.DataFrame, group: str | None, metrics: Sequence[str]) -> pd.DataFrame:
     """Return median, lowest and highest value over trials of each metric at each eval step, for each value of `group`.
 
@@ -138,10 +122,23 @@ def learning_steps(results: Results, trials: pd.DataFrame, accuracy: float) -> p
     """Return for each trial the steps at which it memorised and generalised.
 
     memorised: first eval step with train accuracy at least `accuracy`; generalised: the eval step from which on test
-    accuracy stays at least `accuracy`. Columns: trial_id, memorised, generalised (nan: never).
+    accuracy stays at least `accuracy`. Columns: trial_id, memorised, generalised, and memorised_censored, generalised_censored:
+    whether it never did; then the step is the last one there is.
     """
     rows = []
     for trial_id, curve in results.curves[results.curves["trial_id"].isin(set(trials["trial_id"]))].groupby("trial_id"):
-        limit = 1 - accuracy + 1e-9
-        rows.append((trial_id, first_step(curve, "train_error", limit), sustained_step(curve, "test_error", limit)))
-    return pd.DataFrame(rows, columns=["trial_id", "memorised", "generalised"])
+        limit, last = 1 - accuracy + 1e-9, float(curve["step"].max())
+        steps = first_step(curve, "train_error", limit), sustained_step(curve, "test_error", limit)
+        rows.append((trial_id, *(last if np.isnan(step) else step for step in steps), *map(np.isnan, steps)))
+    return pd.DataFrame(rows, columns=["trial_id", "memorised", "generalised", "memorised_censored", "generalised_censored"])
+
+
+def median_step(steps: pd.Series, censored: pd.Series) -> tuple[float, bool]:
+    """Return the median of steps, and whether it is censored: then it is later than that step.
+
+    Args:
+        steps: of trials.
+        censored: those that had not got there by that step.
+    """
+    median = steps.where(~censored, np.inf).median()
+    return (float(median), False) if np.isfinite(median) else (float(steps[censored].max()), True)

@@ -1,8 +1,7 @@
-"""The report of a sweep: its figures as PNG and PDF, the data behind each as CSV, and a page that shows them."""
+"""The report of a sweep: its figures as PNG, PDF and SVG, the data behind each as CSV, and a page that shows them."""
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import sys
@@ -15,21 +14,17 @@ from typing import Any
 
 import pandas as pd
 import yaml
-from matplotlib import style
-from matplotlib.figure import Figure
 
 from ddlab.errors import ConfigError, StoreError
 from ddlab.files import write_atomically
+from ddlab.report.charts.draw import render
 from ddlab.report.claims import Verdict, verify
 from ddlab.report.columns import require_values
 from ddlab.report.figures import Recipe, make_recipe
-from ddlab.report.figures.base import show_literally
 from ddlab.report.selection import NotPlanned
 from ddlab.report.specs import figure_specs, read_overrides
 from ddlab.store.results import Results, load
 from ddlab.store.store import Store
-
-STYLE = Path(__file__).with_name("ddlab.mplstyle")
 
 
 @dataclass
@@ -113,24 +108,13 @@ def _draw_all(recipes: Mapping[str, Recipe], results: Results, directory: Path, 
 
 
 def draw_figure(name: str, recipe: Recipe, results: Results, directory: Path) -> str:
-    """Compute and draw one figure; write NAME.csv, NAME.png and NAME.pdf; return its caption."""
+    """Compute and draw one figure; write NAME.csv and its images; return its caption."""
     frame = recipe.frame(results)
-    with style.context(str(STYLE), after_reset=True):  # a matplotlibrc of the working directory changes nothing
-        figure = Figure(figsize=recipe.size)
-        recipe.draw(frame, figure)
-        show_literally(figure)
-        images = {form: _saved(figure, form) for form in ("png", "pdf")}
-    caption = recipe.caption(frame)
+    images, caption = render(recipe.chart(frame)), recipe.caption(frame)
     write_atomically(directory / f"{name}.csv", _csv(frame).encode(errors="backslashreplace"))
     for form, image in images.items():
         write_atomically(directory / f"{name}.{form}", image)
     return caption
-
-
-def _saved(figure: Figure, form: str) -> bytes:
-    image = io.BytesIO()
-    figure.savefig(image, format=form, metadata={"CreationDate": None} if form == "pdf" else None)
-    return image.getvalue()
 
 
 def _csv(frame: pd.DataFrame) -> str:
@@ -185,7 +169,7 @@ def render_page(
     sweep = results.sweep
     figures = "\n".join(
         f'<figure><img src="{name}.png" alt="{escape(name)}"><figcaption><b>{escape(name)}</b>: {escape(caption)} '
-        f'<a href="{name}.pdf">PDF</a> <a href="{name}.csv">CSV</a></figcaption></figure>'
+        f'<a href="{name}.pdf">PDF</a> <a href="{name}.svg">SVG</a> <a href="{name}.csv">CSV</a></figcaption></figure>'
         for name, caption in drawn.captions.items()
     )
     for title, reasons in (("Not drawn", drawn.missing), ("Not part of this run", drawn.absent)):

@@ -58,7 +58,7 @@ def test_keys_are_completed_in_a_directory_whose_name_has_a_quote(tiny, monkeypa
 def test_stored_sweeps_and_the_options_of_their_figures_are_completed(tiny):
     for command in ("status", "report", "verify"):
         assert complete(f"ddlab {command} ") == ["tiny"]
-    assert complete("ddlab report tiny figures.curve.x") == ["figures.curve.x=", "figures.curve.x_label="]
+    assert complete("ddlab report tiny figures.curve.x") == [f"figures.curve.{key}=" for key in ("x", "x_label", "x_scale")]
     assert complete("ddlab report tiny figures.curve.wh") == ["figures.curve.where."]
     assert complete("ddlab report results/tiny figures.curve.recipe=dou") == ["figures.curve.recipe=double_descent"]
     assert complete("ddlab report tiny +figures.map.r") == ["+figures.map.recipe="]

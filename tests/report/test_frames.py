@@ -9,8 +9,8 @@ import pytest
 from ddlab.errors import ConfigError
 from ddlab.report.claims import make_claim
 from ddlab.report.figures import RECIPES, make_recipe
-from ddlab.report.figures.double_descent import clear_peak, interpolation_threshold
-from ddlab.report.frames import curves_over_seeds, first_step, sustained_step
+from ddlab.report.figures.peaks import clear_peak, interpolation_threshold, is_highest
+from ddlab.report.frames import curves_over_seeds, first_step, median_step, sustained_step
 from ddlab.report.metric_rows import metric_rows
 from ddlab.store.results import Results
 from tests.support import SWEEP
@@ -22,7 +22,8 @@ def test_the_double_descent_frame_is_mean_and_deviation_over_seeds(results):
     assert loss["params_per_sample_output"].tolist() == [0.2, 0.4, 0.8, 1.6]
     assert loss["mean"].tolist() == [1, 3, 9, 5]
     np.testing.assert_allclose(loss["sd"], np.sqrt(0.5))
-    assert interpolation_threshold(frame, "params_per_sample_output") == 0.8
+    train = frame[frame["metric"] == "train_error"]
+    assert train.loc[interpolation_threshold(train), "params_per_sample_output"] == 0.8
     assert loss.loc[clear_peak(loss), "params_per_sample_output"] == 0.8
 
 
@@ -40,10 +41,16 @@ def test_a_bump_within_the_spread_of_the_seeds_is_no_peak():
     assert clear_peak(rows.assign(sd=0.005)) == 2
 
 
+def test_a_peak_is_marked_where_nothing_later_is_higher():
+    rows = pd.DataFrame({"mean": [9.0, 1.0, 5.0, 2.0]})
+    assert is_highest(rows, 2)
+    assert not is_highest(pd.DataFrame({"mean": [9.0, 1.0, 5.0, 6.0]}), 2)
+
+
 def test_no_threshold_is_claimed_where_train_error_never_is_zero(results):
     frame = make_recipe("f", {"recipe": "double_descent", "where": {"model.width": 2}}).frame(results)
-    assert interpolation_threshold(frame, "params_per_sample") is None
-    assert "never reaches zero" in make_recipe("f", {"recipe": "double_descent"}).caption(frame)
+    assert interpolation_threshold(frame[frame["metric"] == "train_error"]) is None
+    assert "train error never is zero" in make_recipe("f", {"recipe": "double_descent"}).caption(frame)
 
 
 @pytest.fixture
@@ -95,9 +102,23 @@ def test_steps_to_learn():
 
 def test_the_grokking_frame_marks_memorisation_and_generalisation(results):
     frame = make_recipe("f", {"recipe": "grokking", "group": "model.width"}).frame(results)
-    marks = frame.groupby("group")[["memorised", "generalised"]].first()
-    assert marks["generalised"].tolist() == [10] * 4
-    assert marks["memorised"].tolist() == [np.inf, np.inf, 100, 100]
+    learnt = frame[frame["metric"].isin(["memorised", "generalised"])].set_index("metric")
+    assert learnt.loc["generalised", ["step", "censored"]].to_numpy().tolist() == [[10, False]] * 4
+    assert learnt.loc["memorised", ["step", "censored"]].to_numpy().tolist() == [[100, True]] * 2 + [[100, False]] * 2
+    assert np.isfinite(frame["step"]).all()
+
+
+def test_a_median_step_is_censored_where_half_of_the_trials_have_not_got_there():
+    steps = pd.Series([10.0, 50.0, 50.0])
+    assert median_step(steps, pd.Series([False, False, True])) == (50, False)
+    assert median_step(steps, pd.Series([False, True, True])) == (50, True)
+
+
+def test_the_delay_frame_has_a_row_for_each_trial_that_never_got_there(results):
+    frame = make_recipe("f", {"recipe": "grokking_delay", "x": "model.width"}).frame(results)
+    memorised = frame[frame["learnt"] == "memorised"]
+    assert memorised["step"].tolist() == [100] * 8
+    assert memorised["censored"].tolist() == [True] * 4 + [False] * 4
 
 
 def test_the_heat_map_frame_is_the_mean_over_seeds(results):
@@ -127,7 +148,7 @@ def test_a_heat_map_ends_for_a_size_where_its_last_trial_has_stopped(results):
 def test_a_final_metric_is_never_an_earlier_one(results):
     damaged = results.curves[(results.curves["trial_id"] != "t00") | (results.curves["step"] < 100)]
     frame = make_recipe("f", {"recipe": "double_descent"}).frame(Results(results.trials, damaged, SWEEP))
-    assert frame.query("params_per_sample == 2")["trials"].tolist() == [1] * 4
+    assert frame.query("params_per_sample == 2")["seeds"].tolist() == [1] * 4
 
 
 def test_trials_that_differ_in_more_than_seeds_are_not_averaged(results):
@@ -142,4 +163,4 @@ def test_trials_that_differ_in_more_than_seeds_are_not_averaged(results):
 def test_diverged_trials_are_not_averaged_in(results):
     results.trials.loc[results.trials["trial_id"] == "t00", "status"] = "diverged"
     frame = make_recipe("f", {"recipe": "double_descent"}).frame(results)
-    assert frame[frame["params_per_sample"] == 2]["trials"].tolist() == [1] * 4
+    assert frame[frame["params_per_sample"] == 2]["seeds"].tolist() == [1] * 4

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
+from dataclasses import asdict
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -42,14 +45,20 @@ def test_reference_results_redraw_without_jax(tmp_path):
     assert done.stdout.splitlines()[-1] == "False"
     for name in DRAWN:
         assert (tmp_path / name / "report" / "index.html").exists(), name
-    assert {spec["recipe"] for name in DRAWN for spec in figures_of(name).values()} == RECIPES.keys()
+    assert {RECIPES[spec["recipe"]] for name in DRAWN for spec in figures_of(name).values()} == set(RECIPES.values())
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in catalog.shipped("sweeps").glob("*.yaml")))
-def test_every_figure_of_the_reference_results_has_its_frame(name):
+def test_every_figure_of_the_reference_results_has_its_frame_and_its_chart(name):
+    """The frame has no infinite number but a theory's; the chart is JSON."""
     results = load(REFERENCE / name)
     for figure, spec in figures_of(name).items():
-        assert len(make_recipe(figure, spec).frame(results)) > 0
+        recipe = make_recipe(figure, spec)
+        frame = recipe.frame(results)
+        measured = frame[frame["kind"] == "simulation"].drop(columns="theory", errors="ignore") if "kind" in frame else frame
+        assert len(measured) > 0
+        assert not np.isinf(measured.select_dtypes("number").to_numpy(float)).any()
+        assert json.loads(json.dumps(asdict(recipe.chart(frame)), allow_nan=False))["panels"]
 
 
 def test_a_figure_that_cannot_be_drawn_is_status_1_and_the_others_are_drawn(tmp_path, capsys):

@@ -10,11 +10,10 @@ import matplotlib as mpl
 import pandas as pd
 import pytest
 import yaml
-from matplotlib.figure import Figure
 
 from ddlab.cli import main
+from ddlab.report.charts.draw import draw, render
 from ddlab.report.figures import make_recipe
-from ddlab.report.figures.base import show_literally
 from ddlab.report.page import make_report
 from ddlab.store.results import Results
 from ddlab.store.store import Store
@@ -34,7 +33,7 @@ def change(**entries):
     store.write_sweep({**store.read_sweep(), **entries})
 
 
-@pytest.mark.parametrize("name", ["g.csv", "g.png", "g.pdf", "index.html"])
+@pytest.mark.parametrize("name", ["g.csv", "g.png", "g.pdf", "g.svg", "index.html"])
 def test_a_link_in_the_report_is_replaced_and_not_followed(stranger, name):
     Path("bashrc").write_text("mine")
     (stranger / "report").mkdir()
@@ -96,18 +95,17 @@ def test_mathematics_that_cannot_be_drawn_is_one_line_that_names_the_option(opti
     assert error.count("\n") == 1
 
 
-def test_names_that_are_no_mathematics_are_shown_as_they_are(tmp_path):
+def test_names_that_are_no_mathematics_are_shown_as_they_are():
     trials = pd.DataFrame({"trial_id": ["a", "b"], "model.kind": ["$x{$", "US$ 5"], "x": [1, 2]})
     trials = trials.assign(seed=0, status="completed", last_step=1, num_outputs=1, params_per_sample=1.0)
+    trials["train.loss"] = "mse"
     results = Results(trials, pd.DataFrame({"trial_id": ["a", "b"], "step": 1, "test_loss": [1.0, 2.0]}), SWEEP)
     recipe = make_recipe("f", {"recipe": "risk_curve", "x": "x", "group": "model.kind", "title": "$x$"})
-    figure = Figure()
-    recipe.draw(recipe.frame(results), figure)
-    show_literally(figure)
+    chart = recipe.chart(recipe.frame(results))
+    figure = draw(chart)
     texts = {text.get_text(): text.get_parse_math() for text in figure.findobj(mpl.text.Text)}
-    assert (texts["$x{$"], texts["$x$"]) == (False, True)
-    figure.savefig(tmp_path / "f.png")
-    assert (tmp_path / "f.png").stat().st_size > 1000
+    assert (texts["$x{$"], texts["$x$\ncolours: model.kind"]) == (False, True)
+    assert len(render(chart)["png"]) > 1000
 
 
 def test_a_matplotlibrc_of_the_working_directory_changes_no_figure(stranger):

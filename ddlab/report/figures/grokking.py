@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from ddlab.report.charts import Axis, Band, Chart, Line, Mark, Note, Panel, Rule, Series, positions, values
+from ddlab.report.charts.chart import Dash
+from ddlab.report.charts.colors import GREY, TEST, TRAIN, group_series, is_ordered
 from ddlab.report.columns import label, loss_name, require, text
-from ddlab.report.figures.base import MARK, TEST, TRAIN, Recipe, ordered_colors, percent, step_axis
-from ddlab.report.frames import curves_over_seeds, learning_steps
+from ddlab.report.figures.base import Recipe
+from ddlab.report.frames import curves_over_seeds, learning_steps, median_step
+from ddlab.report.options import option
 from ddlab.report.selection import require_seeds_only, selected
 from ddlab.store.results import Results
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 METRICS = ("train_error", "test_error", "train_loss", "test_loss")
-MARKS: dict[str, Any] = {"memorised": (0, (1, 1.5)), "generalised": (0, (5, 2))}
+DASHES: dict[str, Dash] = {"test": "solid", "train": "dashed"}
+SPLITS = {"test": Series("test", TEST), "train": Series("train", TRAIN)}
+
+# When the trials have learnt -> how that is marked.
+LEARNT: dict[str, Dash] = {"memorised": "dotted", "generalised": "dashed"}
 
 
 @dataclass(frozen=True)
@@ -27,95 +31,92 @@ class Grokking(Recipe):
     """Accuracy (upper panel) and loss (lower) against steps: median over seeds, band from lowest to highest.
 
     Vertical lines mark the median steps at which the trials memorised (train accuracy reaches `accuracy`) and generalised
-    (test accuracy stays at or above it at every later eval point).
-
-    Options:
-        group: a column of the trials; one colour for each of its values.
-        accuracy: what counts as learnt.
+    (test accuracy stays at or above it at every later eval point); those of groups are in the caption.
     """
 
-    group: str = ""
-    accuracy: float = 0.99
+    group: str = option("a column of the trials; one colour for each of its values", "")
+    accuracy: float = option("what counts as learnt", 0.99, above=0, high=1)
 
     def frame(self, results: Results) -> pd.DataFrame:
+        """Return rows of each metric along the steps (median, low, high), and of "memorised" and "generalised" at one step.
+
+        A median step that no trial got to is the last step of the trials, and `censored`.
+        """
         trials = selected(results, self.where)
         if self.group:
             require(trials, self.group, "group", numeric=False)
         for metric in METRICS:
             require(results.curves, metric, "metric")
         require_seeds_only(trials, [self.group] if self.group else [], results.seeds)
-        curves = curves_over_seeds(results, trials, self.group or None, METRICS).assign(loss=loss_name(trials))
+        curves = curves_over_seeds(results, trials, self.group or None, METRICS)
         steps = trials.merge(learning_steps(results, trials, self.accuracy), on="trial_id")
-        key = steps[self.group] if self.group else pd.Series(np.nan, index=steps.index)
-        for name in ("memorised", "generalised"):
-            median = steps.assign(key=key, **{name: steps[name].fillna(np.inf)}).groupby("key", dropna=False)[name].median()
-            curves[name] = [median.loc[value] if value == value else median.iloc[0] for value in curves["group"]]
-        return curves
+        groups = steps.groupby(self.group) if self.group else [(np.nan, steps)]
+        learnt = []
+        for value, members in groups:
+            for name in LEARNT:
+                step, censored = median_step(members[name], members[f"{name}_censored"])
+                learnt.append({"group": value, "step": step, "metric": name, "trials": len(members), "censored": censored})
+        frame = pd.concat([curves.assign(censored=False), pd.DataFrame(learnt)], ignore_index=True)
+        return frame.assign(loss=loss_name(trials))
 
-    def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
-        upper, lower = figure.subplots(2, 1, sharex=True)
-        for color, styles, rows in self._groups(frame):
-            for split, style in styles.items():
-                tint = color or {"train": TRAIN, "test": TEST}[split]
-                for axes, kind in ((upper, "error"), (lower, "loss")):
-                    part = rows[rows["metric"] == f"{split}_{kind}"]
-                    values = {name: part[name] for name in ("median", "low", "high")}
-                    if kind == "error":
-                        values = {name: 1 - column for name, column in values.items()}
-                    axes.fill_between(part["step"], values["low"], values["high"], color=tint, alpha=0.15, linewidth=0)
-                    axes.plot(part["step"], values["median"], style, color=tint)
-            for name, dashes in MARKS.items():
-                at = float(rows[name].iloc[0])
-                if np.isfinite(at):
-                    upper.axvline(at, color=color or MARK, linestyle=dashes, linewidth=0.9, alpha=0.9)
-        upper.set_ylabel("accuracy")
-        upper.set_ylim(-0.03, 1.03)
-        percent(upper)
-        lower.set_ylabel(frame["loss"].iloc[0])
-        lower.set_yscale("log")
-        lower.set_xlabel(label("step"))
-        step_axis(lower)
-        self._legend(frame, figure)
+    def chart(self, frame: pd.DataFrame) -> Chart:
+        groups = list(self._groups(frame))
+        marks: dict[str, list[Mark]] = {"error": [], "loss": []}
+        for series, rows in groups:
+            for split, dash in DASHES.items():
+                tint = series if self.group else SPLITS[split]
+                for kind in marks:
+                    marks[kind] += self._curve(rows[rows["metric"] == f"{split}_{kind}"], tint, dash, kind)
+        legend = [Line({}, (), Series(split, GREY if self.group else SPLITS[split].color), DASHES[split]) for split in DASHES]
+        if self._end_together(groups):
+            marks["loss"] += [self._end_label(rows, series) for series, rows in groups]
+        elif self.group:
+            legend += [Line({}, (), series) for series, _ in groups]
+        rules = [] if self.group else list(self._rules(frame))
+        panels = [
+            Panel(Axis("accuracy", low=-0.03, high=1.03, percent=True), [*rules, *marks["error"]]),
+            Panel(Axis(frame["loss"].iloc[0], scale="log"), [*rules, *marks["loss"]]),
+        ]
+        steps = Axis(label("step"), "step", "symlog", low=0.0, high=float(frame["step"].max()))
+        colors = label(self.group) if self.group else ""
+        return Chart([steps], panels, [*legend, *rules], self.title, colors, size=(3.5, 4.0))
 
-    def _groups(self, frame: pd.DataFrame) -> Iterator[tuple[Any, dict[str, str], pd.DataFrame]]:
-        styles = {"test": "-", "train": "--"}
+    def _groups(self, frame: pd.DataFrame) -> list[tuple[Series, pd.DataFrame]]:
+        """Return the rows of each group with its series; of all trials where they are one group."""
         if not self.group:
-            yield None, styles, frame
-            return
+            return [(Series("", GREY), frame)]
         values = sorted(frame["group"].unique())
-        for value, color in zip(values, ordered_colors(len(values)), strict=True):
-            yield color, styles, frame[frame["group"] == value]
+        every = group_series(values, [text(value) for value in values])
+        return [(series, frame[frame["group"] == value]) for value, series in zip(values, every, strict=True)]
 
-    def _legend(self, frame: pd.DataFrame, figure: Figure) -> None:
-        from matplotlib.lines import Line2D
+    def _end_together(self, groups: Sequence[tuple[Series, pd.DataFrame]]) -> bool:
+        """Whether the curves of groups end at one step, so that their names, where they are short, may stand there."""
+        return is_ordered([series.value for series, _ in groups]) and len({rows["step"].max() for _, rows in groups}) == 1
 
-        tints = (MARK, MARK) if self.group else (TEST, TRAIN)
-        handles = [Line2D([], [], color=tints[0]), Line2D([], [], color=tints[1], linestyle="--")]
-        handles += [Line2D([], [], color=MARK, linestyle=dashes, linewidth=0.9) for dashes in MARKS.values()]
-        level = f"{100 * self.accuracy:g} %"
-        names = ["test", "train", f"{level} train", f"{level} test, for good"]
-        if self.group:
-            values = sorted(frame["group"].unique())
-            handles += [Line2D([], [], color=color, linewidth=3) for color in ordered_colors(len(values))]
-            names += [text(value) for value in values]
-            blanks = -len(values) % 4  # the styles fill the first column, the groups the others
-            handles += [Line2D([], [], linestyle="none")] * blanks
-            names += [""] * blanks
-        titles = [self.title, f"colours: {label(self.group)}" if self.group else ""]
-        title = "\n".join(filter(None, titles)) or None
-        columns = len(handles) // 4 if self.group else 2
-        figure.legend(handles, names, loc="outside upper center", ncols=columns, title=title, columnspacing=1.2)
+    def _curve(self, rows: pd.DataFrame, series: Series, dash: Dash, kind: str) -> Iterator[Mark]:
+        middle, low, high = (1 - rows[name] if kind == "error" else rows[name] for name in ("median", "low", "high"))
+        x = positions(rows, ["step"])
+        yield Band(x, values(low), values(high), series, 0.15)
+        yield Line(x, values(middle), series, dash)
+
+    def _end_label(self, rows: pd.DataFrame, series: Series) -> Note:
+        test = rows[(rows["metric"] == "test_loss") & np.isfinite(rows["median"])]
+        last = test.iloc[-1]
+        return Note({"step": float(last["step"])}, float(last["median"]), series.label, series)
+
+    def _rules(self, frame: pd.DataFrame) -> Iterator[Rule]:
+        for name, dash in LEARNT.items():
+            (row,) = frame[frame["metric"] == name].to_dict("records")
+            if not row["censored"]:
+                yield Rule({"step": float(row["step"])}, Series(f"{name} (step {row['step']:,.0f})", GREY), dash)
 
     def caption(self, frame: pd.DataFrame) -> str:
         parts = []
-        for _, _, rows in self._groups(frame):
-            value, memorised, generalised = rows[["group", "memorised", "generalised"]].iloc[0]
-            name = f"{label(self.group)} {text(value)}: " if self.group else ""
-            test = f"{generalised:,.0f}" if np.isfinite(generalised) else "not reached"
-            train = f"{memorised:,.0f}" if np.isfinite(memorised) else "not reached"
-            parts.append(f"{name}train {train}, test {test}")
-        trials = f"{int(frame['trials'].max())} seeds"
+        for series, rows in self._groups(frame):
+            learnt = rows[rows["metric"].isin(list(LEARNT))].set_index("metric")
+            train, test = (f"{'not by ' if row['censored'] else ''}{row['step']:,.0f}" for _, row in learnt.iterrows())
+            parts.append(f"{f'{label(self.group)} {series.label}: ' if self.group else ''}train {train}, test {test}")
         return (
-            f"Median over {trials}{self.selection}, band: lowest to highest. Steps to {100 * self.accuracy:g} % accuracy "
-            f"(test: from which on it stays there), medians: {'; '.join(parts)}."
+            f"Median over {int(frame['trials'].max())} seeds{self.selection}, band: lowest to highest. Steps to"
+            f" {100 * self.accuracy:g} % accuracy (test: from which on it stays there), medians: {'; '.join(parts)}."
         )

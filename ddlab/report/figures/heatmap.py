@@ -3,104 +3,115 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from ddlab.errors import ConfigError
-from ddlab.report.columns import label, loss_name, require
-from ddlab.report.figures.base import Recipe, plain_log_ticks
+from ddlab.report.charts import Axis, Chart, HeatMap, Line, Mark, Note, Panel, Series, values
+from ddlab.report.charts.chart import Values
+from ddlab.report.charts.colors import WHITE
+from ddlab.report.columns import label, loss_name, number, require
+from ddlab.report.figures.base import Recipe
+from ddlab.report.figures.peaks import clear_peak
 from ddlab.report.frames import metric_table
+from ddlab.report.options import option
 from ddlab.report.selection import require_seeds_only, selected
 from ddlab.store.results import Results
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+# Train error at which the training set counts as learnt.
+LEARNT = 0.01
 
 
 @dataclass(frozen=True)
 class Heatmap(Recipe):
     """Mean over seeds of a metric, colour, against steps (horizontal) and `y` (vertical), both on log scales.
 
-    A white line marks where the mean train error falls below 1 %.
-
-    Options:
-        metric: a column of the curves.
-        y: a numeric column of the trials.
+    The colours span what the metric is at the end of training, and all that is less: higher values, as before training, are shown
+    as the highest. A white line marks where the mean train error falls below 1 %.
     """
 
-    metric: str = "test_error"
-    y: str = "model.width"
-
-    size = (3.5, 2.8)
+    metric: str = option("a column of the curves", "test_error")
+    y: str = option("a numeric column of the trials", "model.width")
 
     def frame(self, results: Results) -> pd.DataFrame:
+        """Return the mean and the standard deviation over seeds of the metric, and the mean train error, at each y and step."""
         trials = selected(results, self.where)
         require(trials, self.y, "y")
         require(results.curves, self.metric, "metric")
         require_seeds_only(trials, [self.y], results.seeds)
         if trials[self.y].min() <= 0:
             raise ConfigError(f"y={self.y}: must be positive, for its log scale")
-        metrics = [name for name in dict.fromkeys((self.metric, "train_error")) if name in results.curves]
         sizes = trials.set_index("trial_id")[self.y]
-        means = {}
-        for metric in metrics:
-            rows = metric_table(results, trials, metric).melt(ignore_index=False, value_name=metric).reset_index()
-            means[metric] = rows.groupby([rows["trial_id"].map(sizes).rename(self.y), "step"])[metric].mean()
-        frame = pd.DataFrame(means).reset_index()
+        columns = {}
+        for metric in dict.fromkeys((self.metric, "train_error")):
+            if metric in results.curves:
+                rows = metric_table(results, trials, metric).melt(ignore_index=False, value_name=metric).reset_index()
+                at = rows.groupby([rows["trial_id"].map(sizes).rename(self.y), "step"])[metric]
+                columns[metric] = at.mean()
+                if metric == self.metric:
+                    columns["sd"] = at.std().fillna(0.0)
+        frame = pd.DataFrame(columns).reset_index()
         reached = results.curves["step"].groupby(results.curves["trial_id"].map(sizes)).max()
         frame = frame[frame["step"] <= frame[self.y].map(reached)].assign(loss=loss_name(trials))
         return frame[(frame["step"] > 0) & frame[self.metric].notna()].sort_values([self.y, "step"], ignore_index=True)
 
-    def draw(self, frame: pd.DataFrame, figure: Figure) -> None:
-        from matplotlib.colors import LogNorm
-        from matplotlib.ticker import FuncFormatter, PercentFormatter
+    def chart(self, frame: pd.DataFrame) -> Chart:
+        cells = frame.pivot_table(index=self.y, columns="step", values=self.metric)
+        steps = {"step": values(cells.columns)}
+        rows = tuple(values(row) for row in cells.to_numpy())
+        marks: list[Mark] = [HeatMap(steps, values(cells.index), rows, self._colors(frame)), *self._learnt(frame)]
+        y = Axis(label(self.y), scale="log")
+        return Chart([Axis(label("step"), "step", "log")], [Panel(y, marks)], title=self.title, size=(3.5, 2.8))
 
-        axes = figure.subplots()
-        values = frame.pivot_table(index=self.y, columns="step", values=self.metric)
-        steps, sizes = values.columns.to_numpy(float), values.index.to_numpy(float)
-        fractions = self.metric.endswith("error")
-        norm = None if fractions else LogNorm()
-        mesh = axes.pcolormesh(_edges(steps), _edges(sizes), values.to_numpy(), cmap="cividis", norm=norm, rasterized=True)
-        if _has_contour(frame, self.y):
-            train = frame.pivot_table(index=self.y, columns="step", values="train_error").to_numpy()
-            axes.contour(steps, sizes, train, levels=[0.01], colors="white", linewidths=1.2)
-        for which in ("x", "y"):
-            getattr(axes, f"set_{which}scale")("log")
-            plain_log_ticks(axes, which)
-        axes.grid(False)
-        axes.set_xlabel(label("step"))
-        axes.set_ylabel(label(self.y))
-        form = PercentFormatter(1.0, 0) if fractions else FuncFormatter(lambda value, _: f"{value:g}")
-        bar = figure.colorbar(mesh, ax=axes, label=self._metric_label(frame), format=form)
-        bar.ax.yaxis.set_minor_formatter(form)
-        if self.title:
-            axes.set_title(self.title)
-
-    def _metric_label(self, frame: pd.DataFrame) -> str:
+    def _colors(self, frame: pd.DataFrame) -> Axis:
         split, _, kind = self.metric.partition("_")
-        return f"{split} {frame['loss'].iloc[0]}" if kind == "loss" else label(self.metric)
+        name = f"{split} {frame['loss'].iloc[0]}" if kind == "loss" else label(self.metric)
+        is_error = self.metric.endswith("_error")
+        low, high = float(frame[self.metric].min()), float(self._last(frame)[self.metric].max())
+        scale = "linear" if is_error or low <= 0 else "log"
+        return Axis(name, scale=scale, low=low, high=high if high > low else None, percent=is_error)
+
+    def _last(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Return the rows of the last step of each y."""
+        return frame.groupby(self.y).tail(1)
+
+    def _learnt(self, frame: pd.DataFrame) -> list[Mark]:
+        """Return the line along which the train error falls below `LEARNT`, with its name; nothing where it never does."""
+        if "train_error" not in frame:
+            return []
+        sizes, steps = zip(*((size, _crossing(rows)) for size, rows in frame.groupby(self.y)), strict=True)
+        found = np.flatnonzero(np.isfinite(steps))
+        if len(found) < 2:
+            return []
+        series, top = Series(f"train error {100 * LEARNT:g} %", WHITE), found[-1]
+        at: Values = values(steps)
+        return [
+            Line({"step": at}, values(sizes), series),
+            Note({"step": float(steps[top])}, float(sizes[top]), series.label, series, "left"),
+        ]
 
     def caption(self, frame: pd.DataFrame) -> str:
-        worst = frame.loc[frame[self.metric].idxmax()]
-        line = "; white line: train error 1 %" if _has_contour(frame, self.y) else ""
+        last = self._last(frame).reset_index(drop=True)
+        peak = clear_peak(last.assign(mean=last[self.metric]))
+        top = last.loc[last[self.metric].idxmax() if peak is None else peak]
+        at_end = f"{'is highest' if peak is None else 'peaks'} at {label(self.y)} {top[self.y]:g}"
+        line = f"; white line: train error {100 * LEARNT:g} %" if self._learnt(frame) else ""
         return (
-            f"Mean {label(self.metric)} over seeds{self.selection}{line}. "
-            f"Highest: {worst[self.metric]:.3g} at {label(self.y)} {worst[self.y]:g}, step {worst['step']:,.0f}."
+            f"Mean {label(self.metric)} over seeds{self.selection}{line}. At the end of training it {at_end}:"
+            f" {number(self.metric, top[self.metric])}."
         )
 
 
-def _has_contour(frame: pd.DataFrame, y: str) -> bool:
-    if "train_error" not in frame or min(frame[y].nunique(), frame["step"].nunique()) < 2:
-        return False
-    return frame["train_error"].min() < 0.01 < frame["train_error"].max()
+def _crossing(rows: pd.DataFrame) -> float:
+    """Return the step at which the train error first falls below `LEARNT`, between eval points on log scales; nan: never.
 
-
-def _edges(centers: np.ndarray) -> np.ndarray:
-    """Return the cell edges of positive centres, halfway on a log scale."""
-    logs = np.log(centers)
-    if len(logs) == 1:
-        return np.exp(np.array([logs[0] - 0.5, logs[0] + 0.5]))
-    middle = (logs[:-1] + logs[1:]) / 2
-    return np.exp(np.concatenate([[2 * logs[0] - middle[0]], middle, [2 * logs[-1] - middle[-1]]]))
+    Args:
+        rows: of one size, along the steps.
+    """
+    below = np.flatnonzero(rows["train_error"] < LEARNT)
+    if not len(below) or below[0] == 0:
+        return np.nan
+    between = rows.iloc[below[0] - 1 : below[0] + 1]
+    error, step = between["train_error"].to_numpy(), np.log(between["step"].to_numpy(float))
+    return float(np.exp(np.interp(-LEARNT, -error, step)))

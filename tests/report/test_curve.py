@@ -1,16 +1,16 @@
-"""The curve of a metric with the theory's line: its frame, and what it shows."""
+"""Curves of metrics, with the theory's line: their frames, and what they show."""
 
 from __future__ import annotations
 
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.figure import Figure
 
 from ddlab import theory
 from ddlab.errors import ConfigError
+from ddlab.report.charts import Band, Dots, Line, Note, Rule
 from ddlab.report.figures import make_recipe
-from ddlab.report.figures.risk_curve import median_deviation
+from ddlab.report.figures.curve_chart import median_deviation
 from ddlab.report.theories import THEORIES, predicted
 from ddlab.store.results import Results
 from tests.support import SWEEP
@@ -36,14 +36,23 @@ def results():
                 sizes = {"num_train": N, "num_params": p, "num_outputs": 1, "params_per_sample": p / N, "model.width": p}
                 data = {"data.num_features": 80, "data.num_relevant": p, "data.signal": signal, "data.noise_variance": S2}
                 more = {"status": "completed", "last_step": 1, "seed": seed, "optimizer.weight_decay": 0.0, **ASSUMED}
+                more["train.loss"] = "mse"
                 trials.append({"trial_id": trial, **sizes, **data, **more})
                 risk = factor * float(theory.ridgeless_exact(p, N, signal, S2))
                 curves += [{"trial_id": trial, "step": step, "excess_risk": risk, "test_loss": risk + S2} for step in (0, 1)]
     return Results(pd.DataFrame(trials), pd.DataFrame(curves), SWEEP)
 
 
+def marks(panel, kind):
+    return [mark for mark in panel.marks if isinstance(mark, kind)]
+
+
+def legend(chart):
+    return [mark.series.label for mark in chart.legend]
+
+
 def recipe(**options):
-    return make_recipe("f", {"recipe": "risk_curve", "metric": "excess_risk", "x": "model.width", **options})
+    return make_recipe("f", {"recipe": "curve", "metric": "excess_risk", "x": "model.width", **options})
 
 
 def test_the_frame_holds_simulation_and_theory_of_each_group(results):
@@ -60,7 +69,7 @@ def test_the_frame_holds_simulation_and_theory_of_each_group(results):
     np.testing.assert_allclose(line["mean"], theory.ridgeless_exact(line["model.width"], N, 4.0, S2))
     assert np.isinf(line["mean"]).any()  # at the threshold
     assert median_deviation(frame) == pytest.approx(0.05)
-    assert "median relative deviation of the means 5.00%" in recipe(group="data.signal", theory="ridgeless").caption(frame)
+    assert "median relative deviation of the means 5.00 %" in recipe(group="data.signal", theory="ridgeless").caption(frame)
 
 
 def test_where_the_theory_is_zero_nothing_is_compared(results):
@@ -74,11 +83,11 @@ def test_where_the_theory_is_zero_nothing_is_compared(results):
     made = recipe(theory="ridgeless", where={"data.signal": 1.0}, y_scale="linear")
     frame = made.frame(results)
     assert median_deviation(frame) == 0
-    made.draw(frame, Figure())
+    assert "theory (median deviation 0.0 %)" in legend(made.chart(frame))
     below = frame[frame["model.width"] < N]
     assert np.isnan(median_deviation(below))
     assert "nan" not in made.caption(below)
-    made.draw(below, Figure())
+    assert "theory" in legend(made.chart(below))
 
 
 def test_a_metric_without_a_finite_value_is_not_drawn_and_others_are(results):
@@ -86,10 +95,9 @@ def test_a_metric_without_a_finite_value_is_not_drawn_and_others_are(results):
     with pytest.raises(ConfigError, match="metric=smallest: has no finite mean above 0"):
         recipe(metric="smallest", where={"data.signal": 1.0}).frame(results)
     results.curves.loc[results.curves["trial_id"].isin(["1.0-5-0", "1.0-5-1"]), "smallest"] = 1.0
-    made, figure = recipe(metric="smallest", where={"data.signal": 1.0}), Figure()
-    made.draw(made.frame(results), figure)
-    low, high = figure.axes[0].get_ylim()
-    assert 0.5 < low < 1 < high < 2
+    made = recipe(metric="smallest", where={"data.signal": 1.0})
+    (panel,) = made.chart(made.frame(results)).panels
+    assert 0.5 < panel.y.low < 1 < panel.y.high < 2
 
 
 def test_more_curves_than_can_be_told_apart_are_refused():
@@ -123,24 +131,80 @@ def test_curves_have_their_own_selection_and_theory(results):
     np.testing.assert_allclose(strong["mean"], 1.05 * theory.ridgeless_exact(np.array(WIDTHS), N, 4.0, S2))
 
 
-@pytest.mark.parametrize(
-    "options",
-    [{"group": "data.signal", "theory": "ridgeless"}, {"where": {"data.signal": 1.0}, "y_scale": "linear", "threshold": 20}],
-)
-def test_what_is_drawn_is_the_frame(results, options):
-    made = recipe(title="T", **options)
-    frame, figure = made.frame(results), Figure()
-    made.draw(frame, figure)
-    (axes,) = figure.axes
+def test_what_is_charted_is_the_frame(results):
+    made = recipe(title="T", group="data.signal", theory="ridgeless")
+    frame = made.frame(results)
+    chart = made.chart(frame)
+    (panel,) = chart.panels
     simulation = frame[frame["kind"] == "simulation"]
-    drawn = {tuple(np.round(np.asarray(line.get_ydata(), float), 6)) for line in axes.get_lines()}
-    for _, rows in simulation.groupby("curve"):
-        assert tuple(np.round(rows["mean"], 6)) in drawn
-    low, high = axes.get_ylim()
-    assert low < simulation["mean"].min()
-    assert simulation["mean"].max() < high < 2 * simulation["high"].max()
-    legends = [[text.get_text() for text in legend.get_texts()] for legend in figure.legends]
-    assert legends == ([["mean of seeds", "theory (median deviation 5.0%)"], ["1", "4"]] if "group" in options else [])
+    for dots, (_, rows) in zip(marks(panel, Dots), simulation.groupby("group"), strict=True):
+        assert dots.series.value == rows["group"].iloc[0]
+        assert dots.x["model.width"] == tuple(rows["model.width"])
+        assert dots.y == tuple(rows["mean"])
+    assert [note.text for note in marks(panel, Note)] == ["1", "4"]
+    assert [note.y for note in marks(panel, Note)] == [rows["mean"].iloc[-1] for _, rows in simulation.groupby("group")]
+    assert panel.y.low < simulation["low"].min()
+    assert simulation["high"].max() < panel.y.high < 2 * simulation["high"].max()
+    assert (chart.title, chart.colors, legend(chart)) == (
+        "T",
+        "signal",
+        ["mean of seeds", "theory (median deviation 5.0 %)", "P = N"],
+    )
+
+
+def test_a_theory_has_a_gap_where_it_is_infinite(results):
+    made = recipe(theory="ridgeless", where={"data.signal": 1.0})
+    (line,) = marks(made.chart(made.frame(results)).panels[0], Line)
+    at_threshold = [y for x, y in zip(line.x["model.width"], line.y, strict=True) if abs(x - N) < 1]
+    assert at_threshold
+    assert set(at_threshold) == {None}
+
+
+def test_a_known_threshold_takes_the_place_of_what_is_measured(results):
+    made = recipe(where={"data.signal": 1.0}, threshold=20)
+    (rule,) = marks(made.chart(made.frame(results)).panels[0], Rule)
+    assert rule.x == {"model.width": 20}
+
+
+def test_an_axis_may_be_switched_to_what_else_is_a_size(results):
+    """P is the width, and N is 20: P/N rises with it, P says nothing new, and N does not vary."""
+    made = recipe(group="data.signal")
+    frame = made.frame(results)
+    chart = made.chart(frame)
+    assert [axis.column for axis in chart.x] == ["model.width", "params_per_sample"]
+    band = marks(chart.panels[0], Band)[0]
+    assert band.x == {"model.width": (5.0, 10.0, 40.0, 80.0), "params_per_sample": (0.25, 0.5, 2.0, 4.0)}
+    (rule,) = marks(chart.panels[0], Rule)
+    assert (rule.x, rule.series.label) == ({"params_per_sample": 1.0}, "P = N")
+
+
+def test_a_group_has_a_value_and_a_name(results):
+    frame = recipe(group="data.signal").frame(results)
+    assert frame.groupby("curve")["group"].unique().to_dict() == {"1": [1.0], "4": [4.0]}
+
+
+def test_panels_have_metrics_and_scales_of_their_own(results):
+    panels = [{"metrics": ["excess_risk", "test_loss"]}, {"metrics": ["test_loss"], "y_scale": "linear", "y_min": 0.1}]
+    made = recipe(where={"data.signal": 1.0}, panels=panels)
+    frame = made.frame(results)
+    both, alone = made.chart(frame).panels
+    assert (both.y.scale, alone.y.scale, alone.y.low) == ("log", "linear", 0.1)
+    assert [line.y for line in marks(both, Line)] == [
+        tuple(frame.loc[frame["metric"] == name, "mean"]) for name in panels[0]["metrics"]
+    ]
+    assert [line.series.label for line in marks(both, Line)] == ["excess risk", "test loss"]
+
+
+def test_a_band_is_the_range_of_few_seeds_and_the_middle_of_many(results):
+    few = recipe(where={"data.signal": 1.0}).frame(results)
+    np.testing.assert_allclose(few["high"] / few["low"], 1.2 / 0.9)
+    copies = [(results.trials.assign(seed=results.trials["seed"] + 2 * k), k) for k in range(3)]
+    trials = pd.concat([trials.assign(trial_id=trials["trial_id"] + f"/{k}") for trials, k in copies])
+    curves = pd.concat([results.curves.assign(trial_id=results.curves["trial_id"] + f"/{k}") for k in range(3)])
+    curves.loc[curves["trial_id"].str.endswith("0/0"), "excess_risk"] = 0.0
+    many = recipe(where={"data.signal": 1.0}).frame(Results(trials, curves, SWEEP))
+    assert set(many["seeds"]) == {6}
+    assert (many["low"] > 0).all()
 
 
 def test_along_time_every_eval_point_but_the_first_counts(results):
@@ -153,11 +217,16 @@ def test_along_time_every_eval_point_but_the_first_counts(results):
 MISTAKES = {
     "theory": ({"theory": "rigdeless"}, "did you mean 'ridgeless'"),
     "metric": ({"theory": "ridge", "metric": "train_loss"}, "not train_loss"),
-    "scale": ({"x_scale": "logg"}, "x_scale=logg"),
+    "scale": ({"x_scale": "logg"}, "x_scale=logg: must be one of linear, log"),
     "group and curves": ({"group": "data.signal", "curves": [{"label": "a"}]}, "one of the two"),
-    "label": ({"curves": [{"where": {}}]}, "label"),
+    "label": ({"curves": [{"where": {}}]}, "there is no label"),
     "option": ({"curves": [{"label": "a", "thoery": "ridge"}]}, "did you mean 'theory'"),
     "theory of a curve": ({"curves": [{"label": "a", "theory": "rige"}]}, "did you mean 'ridge'"),
+    "no metrics": ({"panels": [{"metrics": []}]}, "panels.metrics=\\[\\]: must be one column or more"),
+    "metrics of numbers": ({"panels": [{"metrics": [1]}]}, "panels.metrics=\\[1\\]: must be one column or more"),
+    "a panel that is none": ({"panels": ["test_loss"]}, "panels=test_loss: must be a list of mappings"),
+    "scale of a panel": ({"panels": [{"metrics": ["a"], "y_scale": "lin"}]}, "panels.y_scale=lin: must be one of linear, log"),
+    "selection of a curve": ({"curves": [{"label": "a", "where": {3: 4}}]}, "curves.where.3: must be the name of a column"),
 }
 
 

@@ -1,0 +1,35 @@
+"""Charts as data, and what draws them."""
+
+from ddlab.report.charts.chart import (
+    Axis,
+    Band,
+    Bars,
+    Chart,
+    Dots,
+    HeatMap,
+    Line,
+    Mark,
+    Note,
+    Panel,
+    Rule,
+    Series,
+    positions,
+    values,
+)
+
+__all__ = [
+    "Axis",
+    "Band",
+    "Bars",
+    "Chart",
+    "Dots",
+    "HeatMap",
+    "Line",
+    "Mark",
+    "Note",
+    "Panel",
+    "Rule",
+    "Series",
+    "positions",
+    "values",
+]

@@ -1,0 +1,65 @@
+"""Axes drawn with matplotlib: scales, ends and ticks."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis as DrawnAxis
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+
+from ddlab.report.charts.chart import Axis
+
+# Over more decades than this, ticks are powers of ten.
+MOST_DECADES = 6
+
+# More tick labels than this stand at an angle.
+MOST_LEVEL = 5
+
+
+def set_scale(axes: Axes, which: str, axis: Axis) -> None:
+    """Give one direction, "x" or "y", its scale, before anything is drawn."""
+    options = {"linthresh": axis.linear_below, "linscale": 0.5} if axis.scale == "symlog" else {}
+    getattr(axes, f"set_{which}scale")(axis.scale, **options)
+
+
+def set_ends(axes: Axes, which: str, axis: Axis) -> None:
+    """Give one direction its ends, once all is drawn: where the axis has none, they fit it."""
+    low, high = getattr(axes, f"get_{which}lim")()
+    getattr(axes, f"set_{which}lim")(low if axis.low is None else axis.low, high if axis.high is None else axis.high)
+
+
+def label_ticks(drawn: DrawnAxis, axis: Axis) -> None:
+    """Put the ticks where the axis says, if it does, and label them with plain numbers."""
+    drawn.set_label_text(axis.label)
+    if axis.ticks:
+        drawn.set_major_locator(FixedLocator(axis.ticks))
+        drawn.set_minor_locator(NullLocator())
+        drawn.set_major_formatter(FuncFormatter(_plain))
+        drawn.set_tick_params(labelrotation=45 if len(axis.ticks) > MOST_LEVEL else 0)
+    elif axis.percent:
+        drawn.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
+    elif axis.scale == "log" and _decades(drawn) <= MOST_DECADES:
+        drawn.set_major_formatter(FuncFormatter(_plain))
+        drawn.set_minor_formatter(FuncFormatter(partial(_some_digits, _decades(drawn))))
+    elif axis.scale == "symlog":
+        drawn.set_major_formatter(FuncFormatter(_plain))
+        drawn.set_minor_formatter(NullFormatter())
+
+
+def _plain(value: float, _: Any = None) -> str:
+    return f"{value:,.0f}" if value >= 1 and value == round(value) else f"{value:g}"
+
+
+def _decades(drawn: DrawnAxis) -> float:
+    low, high = drawn.get_view_interval()
+    return float(np.log10(high / low))
+
+
+def _some_digits(decades: float, value: float, _: Any) -> str:
+    """Return the label of a minor tick of a log axis: the more decades it has, the fewer digits are labelled."""
+    digit = round(value / 10 ** np.floor(np.log10(value)))
+    digits = (2, 3, 5, 7) if decades < 1.2 else (2, 5) if decades < 2 else ()
+    return _plain(value) if digit in digits else ""

@@ -1,0 +1,138 @@
+"""Metrics against size, data or time: double descent, and risks with the theory's line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from ddlab.errors import ConfigError
+from ddlab.report.charts import Axis, Chart
+from ddlab.report.charts.colors import CATEGORIES
+from ddlab.report.charts.limits import shown_on
+from ddlab.report.columns import label
+from ddlab.report.figures.base import Recipe
+from ddlab.report.figures.curve_caption import CurveCaption
+from ddlab.report.figures.curve_chart import CurveChart
+from ddlab.report.figures.curve_frame import CurveRows
+from ddlab.report.figures.curve_parts import SCALES, CurvePart, PanelPart
+from ddlab.report.options import check_options, option, shown
+from ddlab.report.selection import check_selection
+from ddlab.report.theories import check_theory
+from ddlab.store.results import Results
+
+MOST_CURVES = len(CATEGORIES)
+
+# What the recipe `double_descent` stands for.
+DOUBLE_DESCENT: dict[str, Any] = {
+    "x": "params_per_sample",
+    "y_scale": "linear",
+    "panels": ({"metrics": ("test_error", "train_error"), "y_scale": "linear"}, {"metrics": ("test_loss", "train_loss")}),
+}
+
+
+@dataclass(frozen=True)
+class Curve(Recipe):
+    """Metrics against `x`: mean over seeds and a band, in one panel or several; where a closed form is known, its line.
+
+    The band is the middle 80 % of the seeds; of fewer than five, all from the lowest to the highest. Where the train error is
+    shown, the interpolation threshold is marked where its median over seeds first is zero, as measured.
+    """
+
+    metric: str = option("a column of the curves, or ensemble_risk, variance_over_features", "test_loss")
+    panels: Sequence[Mapping[str, Any]] = option("instead of a metric: of each panel its metrics, and y_scale, y_min", ())
+    x: str = option("a numeric column of the trials, or step, or time (learning rate x step)", "params_per_sample_output")
+    x_label: str = option("of the axis; empty: the column's own", "")
+    group: str | None = option("a column of the trials; one curve for each of its values", None)
+    group_label: str = option("what the groups are; empty: the column's own", "")
+    curves: Sequence[Mapping[str, Any]] = option("instead of a group: of each curve its label, and where, best_over, theory", ())
+    best_over: str | None = option("a column of the trials; of its values the one of least mean is taken at each x", None)
+    theory: str | None = option("name of a closed form, drawn over the simulation", None)
+    threshold: float | None = option("where on x the interpolation threshold is; null: it is not known beforehand", None)
+    x_scale: str = option("of the horizontal axis", "log", choices=SCALES)
+    y_scale: str = option("of the vertical axis", "log", choices=SCALES)
+    y_min: float | None = option("least value shown; null: it fits the metric", None)
+
+    def check(self, name: str) -> None:
+        super().check(name)
+        self._check_parts(name, "panels", PanelPart, self.panels)
+        self._check_parts(name, "curves", CurvePart, self.curves)
+        self._check_curves(name)
+        for panel in self.all_panels:
+            if not panel.metrics or not all(isinstance(metric, str) for metric in panel.metrics):
+                raise ConfigError(f"figures.{name}.panels.metrics={shown(panel.metrics)}: must be one column or more")
+        on_axes = [("threshold", self.x_scale, self.threshold)]
+        on_axes += [("y_min", panel.y_scale, panel.y_min) for panel in self.all_panels]
+        for key, scale, value in on_axes:
+            if scale == "log" and value is not None and value <= 0:
+                raise ConfigError(f"figures.{name}.{key}={value}: must be above 0, on a log scale")
+
+    def _check_parts(self, name: str, key: str, kind: type, entries: Sequence[Any]) -> None:
+        for entry in entries:
+            if not isinstance(entry, Mapping):
+                raise ConfigError(f"figures.{name}.{key}={shown(entry)}: must be a list of mappings")
+            check_options(f"figures.{name}.{key}", f"an entry of {key}", kind, entry)
+
+    def _check_curves(self, name: str) -> None:
+        if self.curves and self.group:
+            raise ConfigError(f"figures.{name}.curves: takes the place of a group; give one of the two")
+        if len(self.curves) > MOST_CURVES:
+            raise ConfigError(f"figures.{name}.curves: are {len(self.curves)}; at most {MOST_CURVES} can be told apart")
+        if len({curve.label for curve in self.all_curves}) < len(self.curves):
+            raise ConfigError(f"figures.{name}.curves: two have the same label")
+        for curve in self.all_curves:
+            check_selection(f"figures.{name}.curves.where", curve.where)
+            for metric in self.metrics if curve.theory is not None else ():
+                check_theory(f"figures.{name}.theory", str(curve.theory), metric, curve.best_over)
+
+    @property
+    def all_panels(self) -> list[PanelPart]:
+        """The panels; one of the `metric` where none are given."""
+        own = {"metrics": (self.metric,), "y_scale": self.y_scale, "y_min": self.y_min}
+        return [PanelPart(**{**own, **entry}) for entry in self.panels or ({},)]
+
+    @property
+    def all_curves(self) -> list[CurvePart]:
+        """The curves; one without a name where none are given."""
+        own = {"label": "", "best_over": self.best_over, "theory": self.theory}
+        entries = self.curves or ({},)
+        return [CurvePart(**{**own, **entry, "where": {**self.where, **entry.get("where", {})}}) for entry in entries]
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics of all panels."""
+        return list(dict.fromkeys(metric for panel in self.all_panels for metric in panel.metrics))
+
+    def frame(self, results: Results) -> pd.DataFrame:
+        """Return the rows of `CurveRows.frame` of all curves and metrics."""
+        curves = [CurveRows(results, curve, self.x, self.x_scale, self.group) for curve in self.all_curves]
+        frame = pd.concat([curve.frame(metric) for curve in curves for metric in self.metrics], ignore_index=True)
+        if (number := frame["curve"].nunique()) > MOST_CURVES:
+            raise ConfigError(f"group={self.group}: has {number} values; at most {MOST_CURVES} can be told apart")
+        for panel in self.all_panels:
+            rows = frame[(frame["metric"] == panel.metrics[0]) & (frame["kind"] == "simulation")]
+            for _, means in rows.groupby("curve")["mean"]:
+                if not len(shown_on(panel.y_scale, means)):
+                    positive = " above 0, for its log scale" if panel.y_scale == "log" else ""
+                    raise ConfigError(f"metric={panel.metrics[0]}: has no finite mean{positive}")
+        return frame
+
+    def chart(self, frame: pd.DataFrame) -> Chart:
+        group = (self.group_label or label(self.group)) if self.group else ""
+        return CurveChart(frame, self._axes(frame), self.all_panels, group, self.threshold, self.title).chart()
+
+    def _axes(self, frame: pd.DataFrame) -> list[Axis]:
+        """Return `x`, and what else it may be read as."""
+        others = [column for column in frame.columns[1 : frame.columns.get_loc("metric")] if column != self.x]
+        return [self._axis, *(Axis(label(column), column, self.x_scale) for column in others)]
+
+    @property
+    def _axis(self) -> Axis:
+        return Axis(self.x_label or label(self.x), self.x, self.x_scale)
+
+    def caption(self, frame: pd.DataFrame) -> str:
+        theories = dict.fromkeys(curve.theory for curve in self.all_curves if curve.theory)
+        group = (self.group_label or label(self.group)) if self.group else ""
+        return CurveCaption(frame, self._axis, self.all_panels, group, self.threshold, list(theories)).text(self.selection)

@@ -1,0 +1,110 @@
+"""The caption of a figure of curves: what is shown, and the measured numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ddlab.report.charts import Axis
+from ddlab.report.claims.intervals import FEWEST_SEEDS
+from ddlab.report.columns import label, number
+from ddlab.report.figures.curve_chart import median_deviation
+from ddlab.report.figures.curve_parts import PanelPart
+from ddlab.report.figures.peaks import clear_peak, interpolation_threshold
+from ddlab.report.theories import THEORIES
+
+
+@dataclass(frozen=True)
+class CurveCaption:
+    """What a caption speaks of.
+
+    Attributes:
+        frame: of all curves and metrics (`CurveRows.frame`).
+        x: the horizontal axis, as it is shown at first.
+        panels: from top to bottom.
+        group: what the groups are; empty: there are none.
+        threshold: where on x the interpolation threshold is, if that is known.
+        theories: names of those that are shown.
+    """
+
+    frame: pd.DataFrame
+    x: Axis
+    panels: Sequence[PanelPart]
+    group: str
+    threshold: float | None
+    theories: Sequence[str]
+
+    def text(self, selection: str) -> str:
+        """Return the caption.
+
+        Args:
+            selection: which trials are shown, in words.
+        """
+        shown = f"{self._metrics} against {self.x.label}{selection}: {self._seeds}."
+        return " ".join(filter(None, [shown, self._theory, self._known_threshold, self._findings]))
+
+    @property
+    def _simulation(self) -> pd.DataFrame:
+        return self.frame[self.frame["kind"] == "simulation"]
+
+    @property
+    def _metrics(self) -> str:
+        return ", ".join(dict.fromkeys(label(metric) for panel in self.panels for metric in panel.metrics))
+
+    @property
+    def _seeds(self) -> str:
+        low, high = int(self._simulation["seeds"].min()), int(self._simulation["seeds"].max())
+        if high <= 1:
+            return "one seed"
+        seeds = f"{high:,} seeds" if low == high else f"{low:,} to {high:,} seeds"
+        if low >= FEWEST_SEEDS:
+            return f"mean of {seeds} with its standard error; band: the middle 80 % of the seeds"
+        beyond = f", of {FEWEST_SEEDS} or more the middle 80 %" if high >= FEWEST_SEEDS else ""
+        return f"mean of {seeds}; band: from the lowest seed to the highest{beyond}"
+
+    @property
+    def _theory(self) -> str:
+        if not self.theories:
+            return ""
+        median = median_deviation(self.frame)
+        deviates = f"; median relative deviation of the means {100 * median:.2f} %" if np.isfinite(median) else ""
+        return f"Lines: {', '.join(dict.fromkeys(THEORIES[name][1] for name in self.theories))}{deviates}."
+
+    @property
+    def _known_threshold(self) -> str:
+        return "" if self.threshold is None else f"Dotted: the interpolation threshold, {self.threshold:g}."
+
+    @property
+    def _findings(self) -> str:
+        """Where a lone curve peaks, and interpolates; of several, or beside a theory, the highest mean."""
+        if self.theories or len(set(self.frame["curve"])) > 1:
+            return self._highest
+        found = [self._peak(panel.metrics[0]) for panel in self.panels]
+        train = self._simulation[self._simulation["metric"] == "train_error"]
+        if len(train):
+            reached = interpolation_threshold(train)
+            zero = "never is zero" if reached is None else f"is zero from {train.loc[reached, self.x.column]:.3g} on"
+            found.append(f"train error {zero}")
+        return f"Measured: {', '.join(found)}."
+
+    @property
+    def _highest(self) -> str:
+        first = self.panels[0].metrics[0]
+        rows = self._simulation[self._simulation["metric"] == first]
+        top = rows.loc[rows["mean"].idxmax()]
+        named = f" ({self.group + ' ' if self.group else ''}{top['curve']})" if top["curve"] else ""
+        return f"Highest mean: {number(first, top['mean'])} at {top[self.x.column]:.3g}{named}."
+
+    def _peak(self, metric: str) -> str:
+        rows = self._simulation[self._simulation["metric"] == metric]
+        peak = clear_peak(rows)
+        if peak is None:
+            return f"{label(metric)} has no clear interior peak"
+        before, top, after = rows.loc[:peak, "mean"].min(), rows.loc[peak], rows.loc[peak:, "mean"].min()
+        return (
+            f"{label(metric)} rises from {number(metric, before)} to {number(metric, top['mean'])} at {top[self.x.column]:.3g} "
+            f"and falls to {number(metric, after)}"
+        )

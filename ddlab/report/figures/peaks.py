@@ -1,0 +1,39 @@
+"""What is read off the curve of a metric: its peak, and the interpolation threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+
+def interpolation_threshold(rows: pd.DataFrame) -> int | None:
+    """Return the index of the first row at which the median train error over seeds is zero; None where it never is.
+
+    Args:
+        rows: of train errors along a curve, with their `median`.
+    """
+    reached = rows.index[rows["median"] == 0]
+    return int(reached[0]) if len(reached) else None
+
+
+def clear_peak(rows: pd.DataFrame) -> int | None:
+    """Return the index of the highest mean to which the curve has risen, and from which it falls, clearly; else None.
+
+    Clearly: by more than twice the peak's standard deviation over seeds.
+
+    Args:
+        rows: along a curve, with their `mean` and `sd`.
+    """
+    rows = rows[np.isfinite(rows["mean"])]
+    clear = rows["mean"] - rows["mean"].cummin() > 2 * rows["sd"]
+    if not clear.any():
+        return None
+    peak = int(rows["mean"].where(clear).idxmax())
+    top = rows.loc[peak]
+    return peak if top["mean"] - rows.loc[peak:, "mean"].min() > 2 * top["sd"] else None
+
+
+def is_highest(rows: pd.DataFrame, peak: int) -> bool:
+    """Return whether a peak is the highest point from the least one before it on."""
+    start = rows.loc[:peak, "mean"].idxmin()
+    return bool(rows.loc[peak, "mean"] >= rows.loc[start:, "mean"].max())

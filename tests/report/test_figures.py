@@ -1,0 +1,122 @@
+"""What figures show of their frames: lines, labels and colours of each recipe."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from ddlab.report.charts import Band, Dots, HeatMap, Line, Note, Rule
+from ddlab.report.figures import make_recipe
+from ddlab.store.results import Results
+from tests.support import SWEEP
+
+
+def chart_of(results, **options):
+    recipe = make_recipe("f", options)
+    return recipe.chart(recipe.frame(results))
+
+
+def marks(panel, kind):
+    return [mark for mark in panel.marks if isinstance(mark, kind)]
+
+
+def legend(chart):
+    return [mark.series.label for mark in chart.legend]
+
+
+def test_double_descent_is_a_panel_of_errors_and_one_of_losses(results):
+    chart = chart_of(results, recipe="double_descent")
+    error, loss = chart.panels
+    assert (error.y.label, error.y.percent, loss.y.label) == ("error", True, "cross-entropy (nats)")
+    assert (loss.y.low, loss.y.scale) == (0.0, "linear")
+    assert [line.y for line in marks(loss, Line)] == [(1.0, 3.0, 9.0, 5.0), (1.0,) * 4]
+    assert [note.text for note in marks(loss, Note)] == ["9"]
+    assert marks(loss, Rule)[-1].x["params_per_sample"] == 8
+    assert legend(chart) == ["test", "train", "P = N K", "train error 0"]
+    assert [axis.column for axis in chart.x] == ["params_per_sample", "num_params", "params_per_sample_output"]
+
+
+def test_a_size_of_one_parameter_a_target_is_marked_where_the_axis_shows_it(results):
+    results.trials["params_per_sample"] /= 4
+    chart = chart_of(results, recipe="double_descent", x="model.width")
+    of_unity, _ = marks(chart.panels[0], Rule)
+    assert (of_unity.x, of_unity.series.label) == ({"params_per_sample": 1.0}, "P = N")
+
+
+@pytest.mark.parametrize(("metric", "highest"), [("test_loss", 9.0), ("norm", None)])
+def test_the_colours_of_a_heat_map_span_what_the_metric_is_at_the_end(results, metric, highest):
+    early = results.curves["step"] == 1
+    results.curves["test_loss"] = results.curves["test_loss"].where(~early, 100.0)
+    results.curves["norm"] = 2.0
+    chart = chart_of(results, recipe="heatmap", metric=metric)
+    (cells,) = marks(chart.panels[0], HeatMap)
+    assert cells.color.high == highest
+    assert (cells.y, cells.x["step"], len(cells.z)) == ((2, 4, 8, 16), (1, 10, 100), 4)
+
+
+def test_a_heat_map_names_the_line_along_which_the_training_set_is_learnt(results):
+    chart = chart_of(results, recipe="heatmap", metric="test_loss")
+    (line,), (note,) = marks(chart.panels[0], Line), marks(chart.panels[0], Note)
+    never, _, first, second = line.x["step"]
+    assert never is None
+    assert 10 < first == second < 100
+    assert (note.text, note.y) == ("train error 1 %", 16)
+    assert not marks(chart_of(results, recipe="heatmap", where={"model.width": 2}).panels[0], Line)
+
+
+def test_grokking_of_one_group_marks_when_it_has_learnt(results):
+    chart = chart_of(results, recipe="grokking", where={"model.width": 8})
+    assert legend(chart) == ["test", "train", "memorised (step 100)", "generalised (step 10)"]
+    assert [rule.x["step"] for rule in marks(chart.panels[0], Rule)] == [100, 10]
+    assert legend(chart_of(results, recipe="grokking", where={"model.width": 2})) == ["test", "train", "generalised (step 10)"]
+
+
+def test_grokking_of_groups_names_them_at_the_ends_of_their_curves_and_marks_no_steps(results):
+    chart = chart_of(results, recipe="grokking", group="model.width")
+    assert (chart.colors, legend(chart)) == ("width", ["test", "train"])
+    assert [note.text for note in marks(chart.panels[1], Note)] == ["2", "4", "8", "16"]
+    assert not marks(chart.panels[0], Rule)
+
+
+def test_grokking_of_groups_that_end_at_different_steps_names_them_in_the_legend(results):
+    stopped = results.trials["model.width"] == 8
+    results.trials.loc[stopped, ["status", "last_step"]] = ["stopped", 10]
+    late = results.curves["trial_id"].isin(results.trials.loc[stopped, "trial_id"]) & (results.curves["step"] > 10)
+    chart = chart_of(Results(results.trials, results.curves[~late], SWEEP), recipe="grokking", group="model.width")
+    assert legend(chart) == ["test", "train", "2", "4", "8", "16"]
+    assert not marks(chart.panels[1], Note)
+
+
+def test_a_trial_that_never_got_there_is_a_triangle_at_its_last_step(results):
+    chart = chart_of(results, recipe="grokking_delay", x="model.width")
+    beyond = [dots for dots in marks(chart.panels[0], Dots) if dots.hollow]
+    assert {dots.series.label: dots.y for dots in beyond} == {"generalised": (), "memorised": (100.0,) * 4}
+    medians = {line.series.label: line.y for line in marks(chart.panels[0], Line)}
+    assert medians == {"generalised": (10.0,) * 4, "memorised": (None, None, 100.0, 100.0)}
+    assert legend(chart)[-1] == "not within the steps trained"
+
+
+def test_an_axis_with_0_is_linear_up_to_its_least_value(results):
+    results.trials["optimizer.weight_decay"] = results.trials["model.width"].map({2: 0.0, 4: 0.01, 8: 0.1, 16: 1.0})
+    (axis,) = chart_of(results, recipe="grokking_delay", x="optimizer.weight_decay").x
+    assert (axis.scale, axis.linear_below, axis.ticks) == ("symlog", 0.01, (0.0, 0.01, 0.1, 1.0))
+
+
+def test_parts_of_the_risk_lie_on_top_of_each_other():
+    recipe = make_recipe("f", {"recipe": "bias_variance", "x": "x", "threshold": 2})
+    sizes = {"x": [1.0, 2.0], "data_seeds": 2, "feature_seeds": 3}
+    parts = {
+        "bias_squared": [4.0, 1.0],
+        "variance_data": [1.0, -0.5],
+        "variance_features": [2.0, 3.0],
+        "variance_both": [0.5, 1.0],
+    }
+    frame = pd.DataFrame({**sizes, **parts, "risk": [7.5, 4.5], "ensemble_risk": [5.0, 2.0]})
+    chart = recipe.chart(frame)
+    bands = marks(chart.panels[1], Band)
+    assert [(band.low, band.high) for band in bands[:2]] == [((0, 0), (4, 1)), ((4, 1), (5, 1))]
+    assert bands[-1].high == (7.5, 5.0)
+    assert "ensemble of 3" in legend(chart)
+    with_noise = frame.assign(variance_noise=[1.0, 2.0])
+    assert "all variance over target noise" in legend(recipe.chart(with_noise))
+    assert "3.5 (1 of it over the noise of the targets" in recipe.caption(with_noise)
