@@ -141,7 +141,7 @@ def _figure_options(name: str, chosen: Sequence[str], current: str) -> list[str]
     from ddlab.yaml_files import read_yaml
 
     figures: Mapping[str, Mapping[str, Any]] = read_yaml(catalog.find_results(name) / "sweep.yaml")["figures"]
-    recipes = {f"figures.{figure}": spec["recipe"] for figure, spec in figures.items()}
+    recipes = {f"figures.{figure}": spec.get("recipe", "") for figure, spec in figures.items()}
     for word in (*chosen, current):
         figure, found, value = word.partition(".recipe=")
         if found and value in RECIPES:

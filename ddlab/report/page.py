@@ -8,6 +8,7 @@ import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from html import escape
+from importlib.machinery import PathFinder
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -15,7 +16,8 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from ddlab.errors import ConfigError, StoreError
+from ddlab.config.components import TARGET
+from ddlab.errors import ComponentError, ConfigError, StoreError, inside
 from ddlab.files import write_atomically
 from ddlab.report.charts.draw import render
 from ddlab.report.claims import Verdict, verify
@@ -54,7 +56,7 @@ def make_report(root: Path, words: Sequence[str] = ()) -> int:
 
     Raises:
         ConfigError: an unknown figure, recipe or option, or no figure can be drawn; one that cannot is named on the page.
-        StoreError: nothing can be read, or the report would be written outside the results directory.
+        StoreError: nothing can be read, the report would be written outside the results directory, or code run that lies in it.
     """
     store = Store(root)
     results = load(root)
@@ -64,6 +66,7 @@ def make_report(root: Path, words: Sequence[str] = ()) -> int:
     specs = figure_specs(results.sweep["figures"], overrides)
     if results.curves.empty:
         raise ConfigError(f"{root}: no metrics are stored yet")
+    _check_code(specs, root)
     recipes = {name: make_recipe(name, spec) for name, spec in specs.items()}
     drawn = _draw_all(recipes, results, directory, {override.figure for override in overrides})
     reasons = [*drawn.missing.values(), *drawn.absent.values()]
@@ -95,13 +98,24 @@ def _inside(store: Store) -> Path:
     return directory
 
 
+def _check_code(specs: Mapping[str, Any], root: Path) -> None:
+    """Raise `StoreError` where a figure's class would be imported from the results directory, as a stranger's could bring it."""
+    for name, spec in specs.items():
+        if not isinstance(spec, Mapping) or TARGET not in spec:
+            continue
+        found = PathFinder.find_spec(str(spec[TARGET]).partition(".")[0])
+        places = [found.origin or "", *(found.submodule_search_locations or ())] if found else []
+        if any(Path(os.path.realpath(place)).is_relative_to(os.path.realpath(root)) for place in places if place):
+            raise StoreError(f"figures.{name}.{TARGET}={spec[TARGET]}: is code in the results directory, which is not run")
+
+
 def _draw_all(recipes: Mapping[str, Recipe], results: Results, directory: Path, wanted: Collection[str]) -> Drawn:
     """Draw figures; those of trials that were never planned are missing where they are wanted, else absent."""
     drawn = Drawn()
     for name, recipe in recipes.items():
         try:
             drawn.captions[name] = draw_figure(name, recipe, results, directory)
-        except ConfigError as error:
+        except (ConfigError, ComponentError) as error:
             where = drawn.absent if isinstance(error, NotPlanned) and name not in wanted else drawn.missing
             where[name] = f"figures.{name}: {error}"
     return drawn
@@ -109,8 +123,9 @@ def _draw_all(recipes: Mapping[str, Recipe], results: Results, directory: Path, 
 
 def draw_figure(name: str, recipe: Recipe, results: Results, directory: Path) -> str:
     """Compute and draw one figure; write NAME.csv and its images; return its caption."""
-    frame = recipe.frame(results)
-    images, caption = render(recipe.chart(frame)), recipe.caption(frame)
+    with inside(recipe):
+        frame = recipe.frame(results)
+        images, caption = render(recipe.chart(frame)), recipe.caption(frame)
     write_atomically(directory / f"{name}.csv", _csv(frame).encode(errors="backslashreplace"))
     for form, image in images.items():
         write_atomically(directory / f"{name}.{form}", image)
