@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -140,3 +140,13 @@ def predicted(name: str, metric: str, rows: pd.DataFrame) -> np.ndarray:
     except KeyError as error:
         raise ConfigError(f"theory={name}: the trials have no {error.args[0]}") from error
     return excess + columns["data.noise_variance"] if metric == "test_loss" else excess
+
+
+def predicted_at(name: str, metric: str, rows: pd.DataFrame, by: Sequence[str]) -> np.ndarray:
+    """Return what `predicted` does for rows that differ in seeds alone where they agree in `by` and in their last step.
+
+    It is computed once for all of these: what takes a numerical integral need not be done for every seed.
+    """
+    point = rows.groupby([*by, "last_step"], dropna=False, sort=False).ngroup().to_numpy()
+    _, first = np.unique(point, return_index=True)
+    return predicted(name, metric, rows.iloc[first])[point]

@@ -14,7 +14,7 @@ from ddlab.report.claims.sample import Sample
 from ddlab.report.columns import label
 from ddlab.report.metric_rows import metric_rows
 from ddlab.report.options import option
-from ddlab.report.theories import THEORIES, check_theory, predicted
+from ddlab.report.theories import THEORIES, check_theory, predicted_at
 from ddlab.store.results import Results
 
 
@@ -183,7 +183,7 @@ class MatchesTheory(_OfCurve):
     def rows(self, results: Results) -> pd.DataFrame:
         """Return the rows, the metric being its relative deviation from the theory, where that is finite and not 0."""
         rows = super().rows(results)
-        theory = predicted(self.theory, self.metric, rows)
+        theory = predicted_at(self.theory, self.metric, rows, [self.x])
         defined = np.isfinite(theory) & (theory != 0)
         if not defined.any():
             raise NotEnoughData(f"theory={self.theory}: is finite at no {self.x}")

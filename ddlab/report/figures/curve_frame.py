@@ -15,7 +15,7 @@ from ddlab.report.figures.curve_parts import CurvePart
 from ddlab.report.frames import ALONG_CURVES
 from ddlab.report.metric_rows import point_rows, rows_of_metric
 from ddlab.report.selection import with_ratios
-from ddlab.report.theories import predicted
+from ddlab.report.theories import predicted, predicted_at
 from ddlab.store.results import Results
 
 # What a size may be read as; and a time.
@@ -55,7 +55,7 @@ class CurveRows:
         if not set(self._axes) <= set(rows):  # rows of ensembles
             rows = rows.merge(self._settings[[*self._by, *self._axes[1:]]], on=self._by)
         if self.curve.theory is not None:
-            rows = rows.assign(theory=predicted(self.curve.theory, metric, rows))
+            rows = rows.assign(theory=predicted_at(self.curve.theory, metric, rows, self._by))
         parts = []
         for name, members in self._named(rows):
             part = pd.concat([self._simulation(members, metric), self._theory(members, metric)], ignore_index=True)
