@@ -38,6 +38,27 @@ def test_another_axis_shows_the_same_marks_at_its_own_places():
     assert rule.get_xdata() == [200, 200]
 
 
+@pytest.mark.parametrize(
+    ("axis", "labels"),
+    [
+        (Axis("error", low=0.02, high=0.9, scale="log", percent=True), ["10 %", "2 %", "5 %", "20 %", "50 %"]),
+        (Axis("loss", low=0.9, high=1100.0, scale="log"), ["1", "10", "100", "1,000"]),
+        (Axis("step", low=0.0, high=200.0, scale="symlog"), ["0", "1", "10", "100"]),
+        (Axis("decay", low=0.0, high=2.0, ticks=(0.0, 0.25, 1.5)), ["0", "0.25", "1.5"]),
+        (Axis("error", low=0.0, high=1.0, percent=True), ["0 %", "20 %", "40 %", "60 %", "80 %", "100 %"]),
+    ],
+)
+def test_ticks_are_labelled_with_plain_numbers(axis, labels):
+    drawn = draw(Chart([WIDTH], [Panel(axis, [Line(X, Y, BLUE)])])).axes[0].yaxis
+    low, high = drawn.get_view_interval()
+    ticks = [
+        tick
+        for minor in (False, True)
+        for tick in zip(drawn.get_ticklocs(minor=minor), drawn.get_ticklabels(minor=minor), strict=True)
+    ]
+    assert [label.get_text() for at, label in ticks if low <= at <= high and label.get_text()] == labels
+
+
 def test_a_rule_of_another_axis_is_neither_drawn_nor_listed():
     line, rule = Line(X, Y, BLUE), Rule({"params": 200.0}, RED)
     figure = draw(chart_of(line, rule, legend=[line, rule]))

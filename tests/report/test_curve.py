@@ -160,6 +160,17 @@ def test_a_theory_has_a_gap_where_it_is_infinite(results):
     assert set(at_threshold) == {None}
 
 
+def test_a_theory_lies_at_the_right_place_on_an_axis_that_is_switched_to(results):
+    """P/N at a fixed width is width/N, which is no linear function of N between two of its values."""
+    results.trials["num_train"] = results.trials["model.width"]
+    for column in ("model.width", "num_params", "data.num_relevant"):
+        results.trials[column] = 5
+    results.trials["params_per_sample"] = 5 / results.trials["num_train"]
+    made = recipe(x="num_train", theory="ridgeless", where={"data.signal": 1.0})
+    line = marks(made.chart(made.frame(results)).panels[0], Line)[0]
+    np.testing.assert_allclose(np.array(line.x["params_per_sample"]) * np.array(line.x["num_train"]), 5.0)
+
+
 def test_a_known_threshold_takes_the_place_of_what_is_measured(results):
     made = recipe(where={"data.signal": 1.0}, threshold=20)
     (rule,) = marks(made.chart(made.frame(results)).panels[0], Rule)

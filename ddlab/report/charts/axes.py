@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -12,7 +13,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLo
 
 from ddlab.report.charts.chart import Axis
 
-# Over more decades than this, ticks are powers of ten.
+# Over more decades than this, ticks of a log axis are powers of ten.
 MOST_DECADES = 6
 
 # More tick labels than this stand at an angle.
@@ -34,32 +35,34 @@ def set_ends(axes: Axes, which: str, axis: Axis) -> None:
 def label_ticks(drawn: DrawnAxis, axis: Axis) -> None:
     """Put the ticks where the axis says, if it does, and label them with plain numbers."""
     drawn.set_label_text(axis.label)
+    text = _percent if axis.percent else _plain
     if axis.ticks:
         drawn.set_major_locator(FixedLocator(axis.ticks))
         drawn.set_minor_locator(NullLocator())
-        drawn.set_major_formatter(FuncFormatter(_plain))
         drawn.set_tick_params(labelrotation=45 if len(axis.ticks) > MOST_LEVEL else 0)
-    elif axis.percent:
-        drawn.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.4g} %"))
-    elif axis.scale == "log" and _decades(drawn) <= MOST_DECADES:
-        drawn.set_major_formatter(FuncFormatter(_plain))
-        drawn.set_minor_formatter(FuncFormatter(partial(_some_digits, _decades(drawn))))
+    elif axis.scale == "log":
+        low, high = drawn.get_view_interval()
+        decades = float(np.log10(high / low))
+        if decades > MOST_DECADES:
+            return
+        drawn.set_minor_formatter(FuncFormatter(partial(_some_digits, text, decades)))
     elif axis.scale == "symlog":
-        drawn.set_major_formatter(FuncFormatter(_plain))
         drawn.set_minor_formatter(NullFormatter())
+    elif not axis.percent:
+        return
+    drawn.set_major_formatter(FuncFormatter(text))
 
 
-def _plain(value: float, _: Any = None) -> str:
+def _plain(value: float, _: Any) -> str:
     return f"{value:,.0f}" if value >= 1 and value == round(value) else f"{value:g}"
 
 
-def _decades(drawn: DrawnAxis) -> float:
-    low, high = drawn.get_view_interval()
-    return float(np.log10(high / low))
+def _percent(value: float, _: Any) -> str:
+    return f"{100 * value:.4g} %"
 
 
-def _some_digits(decades: float, value: float, _: Any) -> str:
+def _some_digits(text: Callable[[float, Any], str], decades: float, value: float, _: Any) -> str:
     """Return the label of a minor tick of a log axis: the more decades it has, the fewer digits are labelled."""
     digit = round(value / 10 ** np.floor(np.log10(value)))
     digits = (2, 3, 5, 7) if decades < 1.2 else (2, 5) if decades < 2 else ()
-    return _plain(value) if digit in digits else ""
+    return text(value, None) if digit in digits else ""

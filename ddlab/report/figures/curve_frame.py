@@ -61,7 +61,7 @@ class CurveRows:
             part = pd.concat([self._simulation(members, metric), self._theory(members, metric)], ignore_index=True)
             parts.append(part.assign(metric=metric, quantity=quantity(metric, self._rows), **name))
         frame = pd.concat(parts, ignore_index=True)
-        first = [*self._axes, "metric", "quantity", *name, "kind"]
+        first = [*self._axes, "metric", "quantity", "curve", *(["group"] if self.group else []), "kind"]
         return frame[[*first, *(column for column in frame if column not in first)]]
 
     def _named(self, rows: pd.DataFrame) -> list[tuple[dict[str, Any], pd.DataFrame]]:
@@ -111,8 +111,9 @@ class CurveRows:
     def _theory(self, rows: pd.DataFrame, metric: str) -> pd.DataFrame:
         if self.curve.theory is None or rows[self.x].nunique() < 2:
             return pd.DataFrame()
-        fine = with_ratios(self._between(rows.drop_duplicates(self.x).sort_values(self.x)))
-        return fine[self._axes].assign(mean=predicted(self.curve.theory, metric, fine), kind="theory")
+        fine = self._between(rows.drop_duplicates(self.x).sort_values(self.x))
+        others = with_ratios(fine.assign(params_per_sample=fine["num_params"] / fine["num_train"]))[self._axes[1:]]
+        return others.assign(**{self.x: fine[self.x]}, mean=predicted(self.curve.theory, metric, fine), kind="theory")
 
     def _between(self, settings: pd.DataFrame) -> pd.DataFrame:
         """Return the settings with many more between them, every numeric column a linear function of `x` between two settings."""

@@ -104,7 +104,7 @@ class Heatmap(Recipe):
 
 
 def _crossing(rows: pd.DataFrame) -> float:
-    """Return the step at which the train error first falls below `LEARNT`, between eval points on log scales; nan: never.
+    """Return the step at which the train error first falls below `LEARNT`, between eval points on a log scale; nan: never.
 
     Args:
         rows: of one size, along the steps.
