@@ -97,7 +97,7 @@ def suggest(word: str, known: Iterable[str], most: int = 12) -> str:
         part = word.rsplit(".", 1)[-1]
         near = [key for key in known if len(part) > 2 and part in key.rsplit(".", 1)[-1]][:1]
     parts = [f"did you mean '{near[0]}'?"] if near else []
-    if len(known) <= (most if near else 2 * most):
+    if known and len(known) <= (most if near else 2 * most):
         parts.append(f"known: {', '.join(known)}")
     return " ".join(parts)
 

@@ -5,10 +5,12 @@ Of an example with several targets, such as a class at each place of a sequence,
 
 from __future__ import annotations
 
+import abc
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -29,15 +31,64 @@ class Outputs(NamedTuple):
     activations: Mapping[str, jax.Array] = MappingProxyType({})
 
 
-def cross_entropy(outputs: jax.Array, targets: jax.Array) -> jax.Array:
-    """Return -log softmax(outputs)[target], [B], in nats, of classes."""
-    one_hot = as_real(targets, outputs.shape[-1], outputs.dtype)
-    return _per_example(jax.nn.logsumexp(outputs, axis=-1) - jnp.sum(outputs * one_hot, axis=-1))
+@dataclass(frozen=True)
+class Loss(abc.ABC):
+    """Base of training losses.
+
+    Class attributes:
+        LABEL: what it is called on an axis of a figure, with its unit.
+        REAL_TARGETS: it takes real targets, too, and not classes alone.
+    """
+
+    LABEL: ClassVar[str]
+    REAL_TARGETS: ClassVar[bool] = False
+
+    @abc.abstractmethod
+    def __call__(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        """Return the loss of each example, [B]."""
+
+    @abc.abstractmethod
+    def untrained(self, targets: np.ndarray, num_classes: int | None) -> float:
+        """Return the mean loss of a network that has learned nothing: all its outputs are zero.
+
+        Args:
+            targets: of all N examples, [N, ...].
+            num_classes: of targets that are classes.
+        """
+
+    def objective(self, found: Outputs, targets: jax.Array) -> jax.Array:
+        """Return what training makes small, [B]: this, and what the network adds to it."""
+        return sum(found.losses.values(), self(found.outputs, targets))
 
 
-def mse(outputs: jax.Array, targets: jax.Array) -> jax.Array:
-    """Return the squared error against the target, one-hot where it is a class, averaged over the outputs, [B]."""
-    return _per_example(jnp.square(outputs - as_real(targets, outputs.shape[-1], outputs.dtype)))
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """-log softmax(outputs)[target], in nats."""
+
+    LABEL: ClassVar[str] = "cross-entropy (nats)"
+
+    def __call__(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        one_hot = as_real(targets, outputs.shape[-1], outputs.dtype)
+        return _per_example(jax.nn.logsumexp(outputs, axis=-1) - jnp.sum(outputs * one_hot, axis=-1))
+
+    def untrained(self, targets: np.ndarray, num_classes: int | None) -> float:
+        del targets
+        assert num_classes is not None  # it takes no others
+        return math.log(num_classes)
+
+
+@dataclass(frozen=True)
+class MSE(Loss):
+    """The squared error against the target, one-hot where it is a class, averaged over the outputs."""
+
+    LABEL: ClassVar[str] = "mean squared error"
+    REAL_TARGETS: ClassVar[bool] = True
+
+    def __call__(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        return _per_example(jnp.square(outputs - as_real(targets, outputs.shape[-1], outputs.dtype)))
+
+    def untrained(self, targets: np.ndarray, num_classes: int | None) -> float:
+        return float(np.mean(np.square(targets, dtype=float))) if num_classes is None else 1 / num_classes
 
 
 def as_real(targets: jax.Array, num_outputs: int, dtype: Any) -> jax.Array:
@@ -55,26 +106,3 @@ def error(outputs: jax.Array, targets: jax.Array) -> jax.Array:
 def _per_example(values: jax.Array) -> jax.Array:
     """Return the means [B] of values [B, ...]."""
     return jnp.mean(values, axis=tuple(range(1, values.ndim))) if values.ndim > 1 else values
-
-
-LOSSES: dict[str, Callable[[jax.Array, jax.Array], jax.Array]] = {"cross_entropy": cross_entropy, "mse": mse}
-
-
-def objective(loss: str, found: Outputs, targets: jax.Array) -> jax.Array:
-    """Return what training makes small, [B]: a loss, and what the network adds to it."""
-    return sum(found.losses.values(), LOSSES[loss](found.outputs, targets))
-
-
-def untrained_loss(loss: str, targets: np.ndarray, num_classes: int | None) -> float:
-    """Return the mean loss of a network that has learned nothing: all its outputs are zero.
-
-    That is log of the number of classes for cross_entropy, and for mse the mean square of the targets, 1 over it for classes.
-
-    Args:
-        loss: its name.
-        targets: [N] classes, or [N, K] real numbers.
-        num_classes: of targets that are classes.
-    """
-    if num_classes is None:
-        return float(np.mean(np.square(targets, dtype=float)))
-    return math.log(num_classes) if loss == "cross_entropy" else 1 / num_classes

@@ -15,7 +15,7 @@ from ddlab.compose.schema import offer, register
 from ddlab.errors import ConfigError
 
 # A plain mapping: Hydra executes plugin modules before they are importable, which a dataclass with lazy annotations is not.
-SWEEPER = {"_target_": "hydra_plugins.ddlab_sweeper.DdlabSweeper", "action": "sweep", "command": "", "removed": []}
+SWEEPER = {"_target_": "hydra_plugins.ddlab_sweeper.DdlabSweeper", "action": "sweep", "command": "", "removed": [], "inner": []}
 offer("ddlab", SWEEPER, group="hydra/sweeper")
 register()
 
@@ -23,10 +23,11 @@ register()
 class DdlabSweeper(Sweeper):
     """Composes the sweep, packs its trials, and launches one job per pack."""
 
-    def __init__(self, action: str, command: str, removed: Sequence[str]):
+    def __init__(self, action: str, command: str, removed: Sequence[str], inner: Sequence[str]):
         if action not in ("plan", "sweep"):
             raise ConfigError(f"hydra.sweeper.action={action}: must be plan or sweep")
         self._action, self._command, self._removed = action, command, removed
+        self._inner = inner
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         self.hydra_context, self.config = hydra_context, config
@@ -68,7 +69,8 @@ class DdlabSweeper(Sweeper):
 
         sources = [source.path for source in config.hydra.runtime.config_sources if source.schema == "file"]
         composer = Composer(compose, config_groups(map(Path, sources)))
+        overrides = [*arguments, *self._inner]
         if self._action == "plan":
-            show_plan(name, composer, arguments)
+            show_plan(name, composer, overrides)
         else:
-            train_sweep(name, composer, arguments, self._command, partial(launcher.launch, initial_job_idx=0))
+            train_sweep(name, composer, overrides, self._command, partial(launcher.launch, initial_job_idx=0))

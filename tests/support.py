@@ -19,6 +19,7 @@ from ddlab.compose.hydra import version_base
 from ddlab.compose.schema import register
 from ddlab.compose.sweep import Composer, compose_sweep
 from ddlab.compose.typed import resolved, typed
+from ddlab.compose.words import compose_words
 from ddlab.config import catalog
 from ddlab.config.schema import PackSettings
 from ddlab.config.trial import Leaves, build, joined, load_leaves, parse, train_settings
@@ -116,7 +117,7 @@ def leaves_of(*overrides: str) -> Leaves:
     """Return the leaves of the base config with overrides."""
     register()
     with initialize_config_dir(str(catalog.shipped("configs")), **version_base()):
-        return resolved(typed(compose("ddlab", overrides=list(overrides))))
+        return resolved(typed(compose_words(partial(compose, "ddlab"), overrides).config))
 
 
 def trials_of(*overrides: str) -> list[Leaves]:

@@ -31,6 +31,7 @@ def run_application(action: str, name: str, overrides: Sequence[str]) -> None:
     from ddlab.compose.files import read_checked
     from ddlab.compose.hydra import quoted
     from ddlab.compose.removal import removed_key
+    from ddlab.compose.words import is_inner
 
     path = catalog.find_sweep(name)
     flags = [word for word in overrides if word.startswith("-")]
@@ -43,7 +44,12 @@ def run_application(action: str, name: str, overrides: Sequence[str]) -> None:
     rest = [word for word in overrides if not _names_out(word)]
     if not flags:
         removed = [key for key in map(removed_key, rest) if key]
-        rest = [f"hydra.sweeper.removed=[{','.join(removed)}]", *(word for word in rest if not removed_key(word))]
+        inner = [word for word in rest if is_inner(word)]
+        rest = [
+            f"hydra.sweeper.removed=[{','.join(removed)}]",
+            f"hydra.sweeper.inner=[{','.join(map(quoted, inner))}]",
+            *(word for word in rest if not removed_key(word) and word not in inner),
+        ]
     words = [
         *([] if flags else ["--multirun"]),
         "hydra/sweeper=ddlab",

@@ -12,7 +12,8 @@ from typing import Any
 import yaml
 
 from ddlab.config import catalog
-from ddlab.errors import ConfigError
+from ddlab.config.components import TARGET
+from ddlab.errors import ConfigError, suggest
 from ddlab.yaml_files import read_yaml
 
 # Most values of an axis that is written as a list: Hydra reads the file several times, and is slow. A range may have more.
@@ -35,6 +36,23 @@ def read_checked(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         key, _, value = word.partition("=")
         files.check_choices(key.lstrip("+~"), value)
     return sweep
+
+
+def read_option(key: str, group: str, name: str) -> dict[str, Any]:
+    """Return what an option of a config group says, for a key whose value is its name.
+
+    Raises:
+        ConfigError: there is no such option, or it is no component.
+    """
+    directories = catalog.search_path()
+    found = [file for directory in directories if (file := directory / group / f"{name}.yaml").is_file()]
+    if not found:
+        options = catalog.config_groups(directories).get(group, ())
+        raise ConfigError(f"{key}={name}: no such option. {suggest(name, options)}".rstrip())
+    content = _Files(directories).read(found[0])
+    if not isinstance(content, dict) or TARGET not in content:
+        raise ConfigError(f"{found[0]}: must be a component, a mapping with {TARGET}")
+    return content
 
 
 @dataclass

@@ -18,11 +18,14 @@ from ddlab.errors import ConfigError
 from ddlab.plan.shapes import NUM_PARAMS, Part
 
 
-def make_part(config: DictConfig, groups: Groups, axes: Mapping[str, list[Any]], varied: frozenset[str]) -> Part:
+def make_part(
+    config: DictConfig, words: Mapping[str, str], groups: Groups, axes: Mapping[str, list[Any]], varied: frozenset[str]
+) -> Part:
     """Return a part of the sweep.
 
     Args:
         config: composed; interpolations not yet resolved.
+        words: the components in it that were chosen by a word, as `ddlab.compose.words`.
         groups: config group -> its options.
         axes: key -> values, not yet typed.
         varied: the axes of the whole sweep, those that are pinned here too.
@@ -30,7 +33,7 @@ def make_part(config: DictConfig, groups: Groups, axes: Mapping[str, list[Any]],
     Raises:
         ConfigError: a key or a value that is not allowed.
     """
-    leaf_axes = {key: values for key, values in axes.items() if key not in groups}
+    leaf_axes = {key: values for key, values in axes.items() if key not in {*groups, *words}}
     _fill_missing(config, leaf_axes)
     science = typed(config)
     base = resolved(science)
@@ -49,9 +52,9 @@ def make_part(config: DictConfig, groups: Groups, axes: Mapping[str, list[Any]],
         for alias, axis in aliases.items()
         if axis in checked
     }
-    choices = config.hydra.runtime.choices
-    structural = {group: choices[group] for group in varied if group in groups}
-    named = {group: choices[group] for group in ("data", "model", "optimizer") if group in choices}
+    choices = {**config.hydra.runtime.choices, **words}
+    structural = {group: choices[group] for group in varied if group in {*groups, *words}}
+    named = {group: choices[group] for group in ("data", "model", "optimizer", *words) if group in choices}
     set_by_others = {key for key in base if aliases.get(key, key) in varied or key in varied | places}
     fixed = {key: value for key, value in effective(base).items() if key not in set_by_others}
     return Part(

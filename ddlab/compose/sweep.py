@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from ddlab.compose.axes import axis_values, parse_axis
 from ddlab.compose.parts import make_part
-from ddlab.compose.typed import check_names
+from ddlab.compose.words import compose_words
 from ddlab.plan.shapes import Part
 
 
@@ -61,16 +61,16 @@ def compose_sweep(composer: Composer, overrides: Sequence[str]) -> Sweep:
     first: list[DictConfig] = []
 
     def expand(choices: dict[str, str]) -> list[Part]:
-        config = composer.compose([*scalars, *(f"{group}={choice}" for group, choice in choices.items())])
-        check_names(config)
+        chosen = [*scalars, *(f"{group}={choice}" for group, choice in choices.items())]
+        config, words = compose_words(composer.compose, chosen)
         first.append(config)
         shipped = config.axes or {}
         axes = {key: parse_axis(key, value, composer.groups) for key, value in shipped.items() if key not in pinned} | sweeps
         for group, values in axes.items():
-            if group in composer.groups and group not in choices:
+            if group in {*composer.groups, *words} and group not in choices:
                 options = dict.fromkeys(map(str, values))
                 return [part for option in options for part in expand({**choices, group: option})]
-        return [make_part(config, composer.groups, axes, frozenset(shipped) | frozenset(sweeps))]
+        return [make_part(config, words, composer.groups, axes, frozenset(shipped) | frozenset(sweeps))]
 
     parts = expand({})
     return Sweep(tuple(parts), first[0])

@@ -5,13 +5,15 @@ from __future__ import annotations
 import dataclasses
 import os
 from types import MappingProxyType
+from typing import Any, get_args, get_type_hints
 
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from ddlab.compose.schema import writable
-from ddlab.config.components import TARGET, component_class
-from ddlab.config.declare import declared
+from ddlab.config import catalog
+from ddlab.config.components import TARGET, component_class, public_name
+from ddlab.config.declare import Leaf, declared
 from ddlab.config.schema import MOST_DEVICES_A_MACHINE, Config, PackSettings, Science, Train
 from ddlab.config.trial import Leaves, flatten
 from ddlab.errors import ConfigError, one_line, suggest
@@ -36,6 +38,7 @@ def typed(config: DictConfig) -> DictConfig:
         if not isinstance(node, DictConfig) or TARGET not in node:
             raise ConfigError(f"{key}: must be a component, a mapping with _target_ (is the group choice missing?)")
         OmegaConf.update(science, key, _typed_component(key, node), merge=False)
+    science.train = _typed_fields("train", Train, config.train)
     OmegaConf.set_struct(science, True)
     return science
 
@@ -76,26 +79,49 @@ def pack_settings(config: DictConfig) -> PackSettings:
 
 
 def _typed_component(key: str, node: DictConfig) -> DictConfig:
-    """Return a component merged into its class's schema, and the components in it likewise; a null among named ones is off."""
-    cls = component_class(key, node[TARGET])
-    known = {field.name for field in dataclasses.fields(cls)}
-    unknown = [str(name) for name in node if name not in known and name != TARGET]
+    """Return a component merged into its class's schema, and the components in it likewise."""
+    return _typed_fields(key, component_class(key, node[TARGET]), node)
+
+
+def _typed_fields(key: str, cls: type, node: DictConfig) -> DictConfig:
+    """Return the fields of a component merged into the schema of its class; a null among named components is none."""
+    declarations = declared(cls)
+    unknown = [str(name) for name in node if name not in declarations and name != TARGET]
     if unknown:
-        hint = f"(if the sweep's file sets it, ~{key}.{unknown[0]} takes it out)"
-        raise ConfigError(f"unknown key '{key}.{unknown[0]}' of {cls.__name__}. {suggest(unknown[0], known)} {hint}")
+        hint = f"{suggest(unknown[0], declarations)} (if the sweep's file sets it, ~{key}.{unknown[0]} takes it out)".lstrip()
+        raise ConfigError(f"unknown key '{key}.{unknown[0]}' of {cls.__name__}. {hint}")
     schema = writable(cls)
     OmegaConf.set_struct(schema, False)
+    kinds = get_type_hints(cls)
     for name in map(str, node):
-        if _holds_components(node, name):
-            schema[name] = _typed_node(f"{key}.{name}", node[name])
-            continue
-        try:
-            schema.merge_with(OmegaConf.masked_copy(node, name))
-            if not OmegaConf.is_interpolation(node, name) and OmegaConf.is_list(node.get(name)):
-                schema[name] = OmegaConf.to_container(node[name], resolve=False)  # merged lists are not checked in depth
-        except OmegaConfBaseException as error:
-            raise ConfigError(f"{key}.{name}={node[name]}: {one_line(error)}") from error
+        inner, declaration = f"{key}.{name}", declarations.get(name, Leaf(""))
+        if declaration.named:
+            schema[name] = _typed_named(inner, node[name], _class_of_values(kinds[name]))
+        elif _holds_components(node, name):
+            schema[name] = _typed_component(inner, node[name]) if TARGET in node[name] else _typed_named(inner, node[name])
+        elif declaration.group:
+            options = ", ".join(catalog.config_groups(catalog.search_path()).get(declaration.group, ()))
+            found = "null" if node[name] is None else node[name]
+            raise ConfigError(f"{inner}={found}: must be one of {options}, or a component, a mapping with {TARGET}")
+        else:
+            _merge(schema, inner, node, name)
     return schema
+
+
+def _merge(schema: DictConfig, key: str, node: DictConfig, name: str) -> None:
+    """Merge a field of a node that is no component into a schema."""
+    try:
+        schema.merge_with(OmegaConf.masked_copy(node, name))
+        if not OmegaConf.is_interpolation(node, name) and OmegaConf.is_list(node.get(name)):
+            schema[name] = OmegaConf.to_container(node[name], resolve=False)  # merged lists are not checked in depth
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{key}={node[name]}: {one_line(error)}") from error
+
+
+def _class_of_values(kind: Any) -> type | None:
+    """Return the class of the components of a field by its type, such as `dict[str, Group]`; None where it does not say."""
+    cls = get_args(kind)[-1]
+    return cls if isinstance(cls, type) and dataclasses.is_dataclass(cls) else None
 
 
 def _holds_components(node: DictConfig, name: str) -> bool:
@@ -106,14 +132,25 @@ def _holds_components(node: DictConfig, name: str) -> bool:
     return TARGET in inner or any(isinstance(inner[each], DictConfig) and TARGET in inner[each] for each in inner)
 
 
-def _typed_node(key: str, node: DictConfig) -> DictConfig | dict[str, DictConfig]:
-    if TARGET in node:
-        return _typed_component(key, node)
-    named = {str(name): item for name, item in node.items() if item is not None}
-    for name, item in named.items():
+def _typed_named(key: str, node: DictConfig | None, cls: type | None = None) -> dict[str, DictConfig]:
+    """Return components by name, each merged into its class's schema; a null is none.
+
+    Args:
+        key: of the field that holds them.
+        node: the field.
+        cls: theirs where they name none.
+    """
+    found = {}
+    for name, item in ({} if node is None else node).items():
+        if item is None:
+            continue
+        if cls is not None and isinstance(item, DictConfig) and TARGET not in item:
+            with open_dict(item):
+                item[TARGET] = public_name(cls)
         if not isinstance(item, DictConfig) or TARGET not in item:
-            raise ConfigError(f"{key}.{name}={item}: must be a component, a mapping with _target_, as its neighbours are")
-    return {name: _typed_component(f"{key}.{name}", item) for name, item in named.items()}
+            raise ConfigError(f"{key}.{name}={item}: must be a component, a mapping with {TARGET}")
+        found[str(name)] = _typed_component(f"{key}.{name}", item)
+    return found
 
 
 def resolved(science: DictConfig) -> Leaves:

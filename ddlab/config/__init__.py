@@ -1,5 +1,5 @@
 """What a config key means: declared once, at the field of the component that reads it."""
 
-from ddlab.config.declare import Mark, leaf, seed_leaf
+from ddlab.config.declare import Mark, leaf, named_leaf, seed_leaf
 
-__all__ = ["Mark", "leaf", "seed_leaf"]
+__all__ = ["Mark", "leaf", "named_leaf", "seed_leaf"]

@@ -8,8 +8,15 @@ from pathlib import Path
 
 from ddlab.errors import ConfigError, suggest
 
-# The config groups whose options are components, or several of them.
-COMPONENT_GROUPS = ("data", "model", "optimizer", "measures")
+# The config groups whose options are components, or several of them -> the key that an option is the value of.
+PLACES = {
+    "data": "data",
+    "model": "model",
+    "optimizer": "optimizer",
+    "measures": "measures",
+    "loss": "train.loss",
+    "schedule": "optimizer.schedule",
+}
 
 
 def shipped(kind: str) -> Path:
@@ -44,7 +51,7 @@ def config_groups(directories: Iterable[Path]) -> dict[str, list[str]]:
 def component_options() -> list[str]:
     """Return every option of a config group that holds a component, such as "model=mlp"."""
     groups = config_groups(search_path())
-    return [f"{group}={option}" for group in COMPONENT_GROUPS for option in groups.get(group, ()) if option != "none"]
+    return [f"{group}={option}" for group in PLACES for option in groups.get(group, ()) if option != "none"]
 
 
 def find_sweep(name: str) -> Path:

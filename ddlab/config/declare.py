@@ -44,6 +44,8 @@ class Leaf:
         records: the field says what is recorded of a trial, or when it ends; the weights at a step do not depend on it.
         seed: the field is a seed: trials that differ in seeds alone are averaged.
         targets: a field of the data that changes its targets alone: trials that differ in nothing else have the same inputs.
+        group: the field holds a component, and a word in its place is an option of this config group.
+        named: the field holds components by name.
     """
 
     doc: str
@@ -57,6 +59,8 @@ class Leaf:
     records: bool = False
     seed: bool = False
     targets: bool = False
+    group: str | None = None
+    named: bool = False
 
     def is_off(self, value: Any) -> bool:
         """Whether the field does nothing at this value."""
@@ -105,6 +109,7 @@ def leaf(
     records: bool = False,
     seed: bool = False,
     targets: bool = False,
+    group: str | None = None,
 ) -> Any:
     """Declare a config field of a component; the arguments are the fields of `Leaf`.
 
@@ -116,9 +121,14 @@ def leaf(
         ... class Ridge:
         ...     penalty: float = leaf("ridge penalty lambda", Mark.TRACED, low=0, off=0.0)
     """
-    declared = Leaf(doc, mark, low, high, above, below, choices, off, records, seed, targets)
+    declared = Leaf(doc, mark, low, high, above, below, choices, off, records, seed, targets, group)
     given = {} if off is ALWAYS else {"default": off, "kw_only": True}
     return dataclasses.field(metadata={"leaf": declared}, **given)
+
+
+def named_leaf(doc: str) -> Any:
+    """Declare a field that holds components by their names; as it is shipped there are none, and a null among them is none."""
+    return dataclasses.field(default_factory=dict, kw_only=True, metadata={"leaf": Leaf(doc, named=True)})
 
 
 SEEDS_BELOW = 2**32

@@ -18,36 +18,54 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from ddlab.compose.explain import explain
-from ddlab.compose.files import read_checked
+from ddlab.compose.files import read_checked, read_option
 from ddlab.compose.hydra import quoted, version_base
 from ddlab.compose.schema import offer, register
 from ddlab.compose.typed import resolved, typed
+from ddlab.compose.words import compose_words
 from ddlab.config import catalog
 from ddlab.config.components import TARGET, component_class, public_name
-from ddlab.config.declare import declared
+from ddlab.config.declare import Leaf, declared
+from ddlab.config.schema import Science
 from ddlab.config.trial import Leaves, build, check, declarations
-from ddlab.contracts.subject import CLOSED_FORM, DATA, FEATURE_MODEL, MEASURE, MODEL, OPTIMIZER, SOLVER_MEASURE, Subject
+from ddlab.contracts.subject import (
+    CLOSED_FORM,
+    DATA,
+    FEATURE_MODEL,
+    LOSS,
+    MEASURE,
+    MODEL,
+    MODIFIER,
+    OPTIMIZER,
+    SCHEDULE,
+    SOLVER_MEASURE,
+    Subject,
+)
 from ddlab.contracts.values import shrunk, small_value
 from ddlab.data import DataSource, describe
 from ddlab.errors import ComponentError, ConfigError, DdlabError, suggest
+from ddlab.losses import Loss
 from ddlab.measures import Measure
 from ddlab.models import FeatureModel, Model
-from ddlab.optimizers import Optimizer, SpectralFilter
+from ddlab.optimizers import Modifier, Optimizer, Schedule, SpectralFilter
 from ddlab.run.settle import settle
 
-# The base class of each kind of component, and the config group that it stands in.
+# The base class of each kind of component, and where it stands in the config.
 KINDS: dict[str, tuple[Any, str]] = {
     DATA: (DataSource, "data"),
     FEATURE_MODEL: (FeatureModel, "model"),
     MODEL: (Model, "model"),
     OPTIMIZER: (Optimizer, "optimizer"),
     CLOSED_FORM: (SpectralFilter, "optimizer"),
+    SCHEDULE: (Schedule, "optimizer.schedule"),
+    MODIFIER: (Modifier, "optimizer.modifiers"),
+    LOSS: (Loss, "train.loss"),
     MEASURE: (Measure, "measures"),
 }
 BASES = tuple(base for base, _ in KINDS.values())
 
-# What a measure of a user's own is called among the measures of its trial.
-OWN_MEASURE = "checked"
+# Places of components that have names, and what one of a user's own is called there.
+NAMED, OWN_NAME = ("measures", "optimizer.modifiers"), "checked"
 
 # The rest of the trial: how it is trained, or solved; what it is trained on, and what solves it, where it is not about that.
 STEPS = 24
@@ -67,6 +85,9 @@ PARTNERS: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
     MODEL: [((*TRAINED, *data, *SGD), ()) for data in SETS],
     FEATURE_MODEL: [((*TRAINED, *data, *SGD), (*SOLVED, *data, *FLOW)) for data in SETS],
     OPTIMIZER: [((*TRAINED, *NETWORK), ())],
+    SCHEDULE: [((*TRAINED, *NETWORK, *SGD), ())],
+    MODIFIER: [((*TRAINED, *NETWORK, *SGD), ())],
+    LOSS: [((*TRAINED, *data, "model=mlp", *SGD), ()) for data in (("data=digits",), ("data=interval",))],
     CLOSED_FORM: [((), (*SOLVED, *FEATURES))],
     MEASURE: [((*TRAINED, *NETWORK, *SGD), ())],
     SOLVER_MEASURE: [((), (*SOLVED, *FEATURES, *FLOW))],
@@ -135,15 +156,17 @@ def compose_subject(name: str, words: Sequence[str] = ()) -> Subject:
 def _option(name: str) -> Target:
     """Return the target that an option such as "model=mlp" names."""
     group, _, option = name.partition("=")
-    if group not in catalog.COMPONENT_GROUPS:
-        raise ConfigError(f"{name}: no config group of components. {suggest(group, catalog.COMPONENT_GROUPS)}")
+    if group not in catalog.PLACES:
+        raise ConfigError(f"{name}: no config group of components. {suggest(group, catalog.PLACES)}")
     if name not in catalog.component_options():
         known = catalog.config_groups(catalog.search_path())[group]
         raise ConfigError(f"{name}: no such option with a component. {suggest(option, known)}")
-    node = OmegaConf.select(_composed((name,)), group)
+    place = catalog.PLACES[group]
+    choice = f"{place}={option}"
+    node = OmegaConf.select(_composed((choice,)), place)
     nodes = [node] if TARGET in node else list(node.values())
-    classes = tuple(component_class(group, each[TARGET]) for each in nodes)
-    return Target(name, classes, group, (name,))
+    classes = tuple(component_class(place, each[TARGET]) for each in nodes)
+    return Target(name, classes, place, (choice,))
 
 
 def _class(name: str) -> Target:
@@ -156,11 +179,13 @@ def _class(name: str) -> Target:
         cls = component_class("", name)
     except ConfigError as error:
         raise ConfigError(str(error).removeprefix(f".{TARGET}=")) from error
-    group = KINDS[_kind(name, cls)][1]
-    if group == "measures":
-        key = f"measures.{OWN_MEASURE}"
+    place = KINDS[_kind(name, cls)][1]
+    if place in NAMED:
+        key = f"{place}.{OWN_NAME}"
         return Target(name, (cls,), key, (f"+{key}.{TARGET}={name}",))
-    return Target(name, (cls,), group, (f"~{group}", f"+{group}.{TARGET}={name}"))
+    if "." in place:
+        return Target(name, (cls,), place, (f"{place}={{{TARGET}:{name}}}",))
+    return Target(name, (cls,), place, (f"~{place}", f"+{place}.{TARGET}={name}"))
 
 
 def _kind(name: str, cls: type) -> str:
@@ -176,7 +201,7 @@ def _whole(target: Target, word: str) -> str:
     name, equals, value = word.partition("=")
     if not equals:
         raise ConfigError(f"{word}: must be field=value, or an override of the trial that it is tried in, such as data=modular")
-    if "." in name or name in (*catalog.COMPONENT_GROUPS, "train", "seed"):
+    if "." in name or name in declared(Science):
         return word
     cls = target.classes[0]
     known = [field.name for field in dataclasses.fields(cls)]
@@ -190,7 +215,7 @@ def _compose(target: Target, partners: Sequence[str], given: Sequence[str]) -> L
     chosen = [*target.choice, *given]
     keys = {word.partition("=")[0].lstrip("+") for word in chosen}
     config = _composed((*(word for word in partners if not {word.partition("=")[0], word.partition(".")[0]} & keys), *chosen))
-    if target.name not in target.choice:
+    if "=" not in target.name:
         _complete(config, target)
     leaves = resolved(typed(config))
     if leaves["train.dtype"] != "float64":
@@ -206,7 +231,14 @@ def _complete(config: DictConfig, target: Target) -> None:
     hints = get_type_hints(cls)
     for field in dataclasses.fields(cls):
         if field.name not in node and field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            node[field.name] = small_value(f"{target.name}.{field.name}", declared(cls)[field.name], hints[field.name])
+            node[field.name] = _value(f"{target.name}.{field.name}", declared(cls)[field.name], hints[field.name])
+
+
+def _value(key: str, declaration: Leaf, kind: Any) -> Any:
+    """Return a value for a field: a component where it holds one, else a small number."""
+    if declaration.group is None:
+        return small_value(key, declaration, kind)
+    return read_option(key, declaration.group, catalog.config_groups(catalog.search_path())[declaration.group][0])
 
 
 def _composed(overrides: Sequence[str]) -> DictConfig:
@@ -227,6 +259,7 @@ def _composed(overrides: Sequence[str]) -> DictConfig:
             if override.is_sweep_override():
                 raise ConfigError(f"{str(override.input_line).lstrip('+')}: is a sweep; a component is checked at one value")
         with initialize_config_dir(str(directories[0]), **version_base()):
-            return compose("contract", overrides=[f"hydra.searchpath=[{search}]", *overrides])
+            words = [f"hydra.searchpath=[{search}]", *overrides]
+            return compose_words(lambda words: compose("contract", overrides=words), words).config
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error, base, overrides)) from error

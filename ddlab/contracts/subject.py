@@ -18,6 +18,7 @@ from ddlab.run.settle import settle
 # what only that knows.
 DATA, MODEL, FEATURE_MODEL, OPTIMIZER = "data set", "model", "feature model", "optimizer"
 CLOSED_FORM, MEASURE, SOLVER_MEASURE = "closed form", "measure", "measure of the solver"
+SCHEDULE, MODIFIER, LOSS = "schedule", "modifier", "loss"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Subject:
 
     @cached_property
     def component(self) -> Any:
-        """The data set, model or optimizer."""
+        """The component itself."""
         return build(self.leaves, self.key)
 
     @cached_property

@@ -11,7 +11,6 @@ from ddlab.config.schema import Train
 from ddlab.config.trial import Leaves
 from ddlab.data import Dataset
 from ddlab.errors import ConfigError, suggest
-from ddlab.losses import untrained_loss
 from ddlab.store.results import COMPLETED, DIVERGED, STOPPED
 
 
@@ -30,7 +29,7 @@ class Outcomes:
         """
         Args:
             trials: leaves of each trial, [T]; all stop by the same metric.
-            untrained_losses: of each trial, [T], as `ddlab.losses.untrained_loss`.
+            untrained_losses: of each trial, [T], as `ddlab.losses.Loss.untrained`.
         """
         num_trials = len(trials)
         self._stop_metric = trials[0]["train.stop_metric"]
@@ -93,5 +92,5 @@ def stop_values(name: str, metrics: Mapping[str, Any]) -> Any:
 def untrained_losses(train: Train, datasets: Sequence[Dataset]) -> list[float]:
     """Return what a model without training loses on each training set, [T]; trials that share one share the work."""
     distinct = {id(dataset): dataset for dataset in datasets}
-    losses = {key: untrained_loss(train.loss, data.train.targets, data.num_classes) for key, data in distinct.items()}
+    losses = {key: train.loss.untrained(data.train.targets, data.num_classes) for key, data in distinct.items()}
     return [losses[id(dataset)] for dataset in datasets]

@@ -44,7 +44,7 @@ class Snapshot:
         network_fn: (params, inputs [B, ...]) -> all that the network gives, named activations among it.
         mean_fn: (per_example, params, examples) -> mean over the examples of a split of `per_example(outputs, targets)`, a
             pytree of [B] arrays; evaluated in chunks, so that memory does not grow with the data.
-        loss_fn: (outputs [B, K], targets [B]) -> training loss per example [B].
+        loss_fn: the training loss, (outputs, targets) -> [B]; see `ddlab.losses`.
         splits: name -> examples of the data; `train` and `test` for short. Of their rows the live ones are the trial's.
         noise_variance: of a real target of a fresh example, []; None where targets are classes.
         learning_rate: of the next update; nan where there are no updates.

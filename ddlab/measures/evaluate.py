@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby
 from typing import Any
 
@@ -14,7 +13,7 @@ import jax.numpy as jnp
 from ddlab.config.schema import Train
 from ddlab.data import TRAIN
 from ddlab.errors import ConfigError, inside
-from ddlab.losses import LOSSES, Outputs, error, objective
+from ddlab.losses import Loss, Outputs, error
 from ddlab.measures import Measure, Snapshot, Spectrum
 from ddlab.measures.examples import Examples, mean, mean_gradient, measured_mean
 from ddlab.measures.points import due_steps
@@ -50,7 +49,7 @@ class Subject:
         network: (params, inputs [B, ...]) -> what the network gives.
         splits: name -> examples.
         noise_variance: of a real target of a fresh example, []; None where the test targets have their noise, or are classes.
-        loss: name of the training loss.
+        loss: the training loss.
         learning_rate: of the next update.
         chunk: examples that go through the network at once.
         spectrum: of the exact solver.
@@ -60,7 +59,7 @@ class Subject:
     network: Callable[[Any, jax.Array], Outputs]
     splits: Mapping[str, Examples]
     noise_variance: Any
-    loss: str
+    loss: Loss
     learning_rate: Any
     chunk: int
     spectrum: Spectrum | None = None
@@ -72,7 +71,7 @@ class Subject:
         """
 
         def per_example(found: Outputs, targets: jax.Array) -> dict[str, jax.Array]:
-            losses = {"loss": LOSSES[self.loss](found.outputs, targets)}
+            losses = {"loss": self.loss(found.outputs, targets)}
             if not jnp.issubdtype(targets.dtype, jnp.floating):
                 losses["error"] = error(found.outputs, targets)
             return {**losses, **found.losses}
@@ -95,8 +94,7 @@ class Subject:
         """
         gradient = None
         if any(measure.needs_gradient for measure in measures):
-            loss = partial(objective, self.loss)
-            gradient = mean_gradient(self.network, loss, self.params, self.splits[TRAIN], self.chunk)
+            gradient = mean_gradient(self.network, self.loss.objective, self.params, self.splits[TRAIN], self.chunk)
 
         def outputs(params: Any, inputs: jax.Array) -> jax.Array:
             return self.network(params, inputs).outputs
@@ -107,7 +105,7 @@ class Subject:
             outputs_fn=outputs,
             network_fn=self.network,
             mean_fn=lambda per_example, params, examples: mean(outputs, per_example, params, examples, self.chunk),
-            loss_fn=LOSSES[self.loss],
+            loss_fn=self.loss,
             splits=self.splits,
             noise_variance=self.noise_variance,
             learning_rate=self.learning_rate,

@@ -1,40 +1,53 @@
-"""Learning-rate schedules as multipliers of the base rate; the step, a float, counts the updates before."""
+"""Learning-rate schedules: components that say by what the base rate is multiplied at each step."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import abc
+from dataclasses import dataclass
 
 import jax
 import jax.numpy as jnp
 
-Schedule = Callable[[jax.Array], jax.Array]
+from ddlab.config import leaf
 
 
-def constant(_steps: int, _decay_steps: int) -> Schedule:
+@dataclass(frozen=True)
+class Schedule(abc.ABC):
+    """Base of schedules."""
+
+    @abc.abstractmethod
+    def __call__(self, step: jax.Array, num_steps: int) -> jax.Array:
+        """Return the multiple of the base rate, [].
+
+        Args:
+            step: the updates made before, [], a float.
+            num_steps: of the whole training.
+        """
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
     """1."""
-    return lambda step: jnp.ones_like(step)
+
+    def __call__(self, step: jax.Array, num_steps: int) -> jax.Array:
+        del num_steps
+        return jnp.ones_like(step)
 
 
-def cosine(steps: int, _decay_steps: int) -> Schedule:
+@dataclass(frozen=True)
+class Cosine(Schedule):
     """(1 + cos(pi t / steps)) / 2: from 1 to 0 over the whole training (Loshchilov, Hutter 2017)."""
-    return lambda step: 0.5 * (1 + jnp.cos(jnp.pi * step / steps))
+
+    def __call__(self, step: jax.Array, num_steps: int) -> jax.Array:
+        return 0.5 * (1 + jnp.cos(jnp.pi * step / num_steps))
 
 
-def inverse_sqrt(_steps: int, decay_steps: int) -> Schedule:
+@dataclass(frozen=True)
+class InverseSqrt(Schedule):
     """1 / sqrt(1 + floor(t / decay_steps)) (Nakkiran et al. 2020, appendix B)."""
-    return lambda step: jax.lax.rsqrt(1.0 + jnp.floor(step / decay_steps))
 
+    decay_steps: int = leaf("time scale, in steps", low=1)
 
-SCHEDULES: dict[str, Callable[[int, int], Schedule]] = {
-    "constant": constant,
-    "cosine": cosine,
-    "inverse_sqrt": inverse_sqrt,
-}
-
-
-def make_schedule(name: str, steps: int, warmup_steps: int, decay_steps: int) -> Schedule:
-    """Return the schedule `name`, times a linear warm-up (t + 1) / warmup_steps over the first `warmup_steps` updates."""
-    schedule = SCHEDULES[name](steps, decay_steps)
-    if warmup_steps == 0:
-        return schedule
-    return lambda step: jnp.minimum(1.0, (step + 1) / warmup_steps) * schedule(step)
+    def __call__(self, step: jax.Array, num_steps: int) -> jax.Array:
+        del num_steps
+        return jax.lax.rsqrt(1.0 + jnp.floor(step / self.decay_steps))

@@ -34,7 +34,11 @@ def rehearse(trials: Sequence[Trial]) -> None:
 
 
 def _components(leaves: Leaves) -> tuple[tuple[str, Any], ...]:
-    """Return what decides which metrics there are."""
-    decide = ("train.loss", "train.stop_metric")
-    static = {key for key in marked(leaves, Mark.STATIC) if key.startswith("measures.")}
-    return tuple((key, value) for key, value in leaves.items() if key.endswith("_target_") or key in decide or key in static)
+    """Return what decides which metrics there are, and whether each group of parameters has some."""
+    places = (
+        "measures.",
+        *(("model.", "optimizer.groups.") if any(key.startswith("optimizer.groups.") for key in leaves) else ()),
+    )
+    static = {key for key in marked(leaves, Mark.STATIC) if key.startswith(places)}
+    decide = {"train.stop_metric", *static}
+    return tuple((key, value) for key, value in leaves.items() if key.endswith("_target_") or key in decide)

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
-from ddlab.config.components import TARGET, component_class, public_name
+from ddlab.config.components import TARGET, component_class, is_component, public_name
 from ddlab.config.declare import Leaf, Mark
 from ddlab.config.schema import Science
 from ddlab.config.trial import Leaves, build, check, declarations, joined, load_leaves, marked, parse, resolved_data
 from ddlab.data import DataSource, Spec, describe
 from ddlab.errors import ConfigError
+from ddlab.losses import Loss
 from ddlab.measures import Measure
 from ddlab.models import Model
 from ddlab.models.size import settle_width, size_of
+from ddlab.optimizers import Group, Modifier, Optimizer, Schedule
 from ddlab.plan.cost import Cost
 from ddlab.plan.shapes import NUM_PARAMS, Settled, Shape, Size
 from ddlab.run.methods import method_of
@@ -58,10 +61,25 @@ def _size(leaves: Leaves, spec: Spec) -> Size:
 
 def _check_bases(config: Science) -> None:
     """Raise `ConfigError` where a component is not what its place asks for; `method_of` looks at the optimizer."""
-    measures = ((f"measures.{name}", measure, Measure) for name, measure in config.measures.items())
-    for key, component, base in (("data", config.data, DataSource), ("model", config.model, Model), *measures):
+    wanted: list[tuple[str, Any, type]] = [
+        ("data", config.data, DataSource),
+        ("model", config.model, Model),
+        ("train.loss", config.train.loss, Loss),
+    ]
+    wanted += _named("measures", config.measures, Measure)
+    if isinstance(optimizer := config.optimizer, Optimizer):
+        wanted.append(("optimizer.schedule", optimizer.schedule, Schedule))
+        wanted += _named("optimizer.groups", optimizer.groups, Group)
+        wanted += _named("optimizer.modifiers", optimizer.modifiers, Modifier)
+    for key, component, base in wanted:
+        if not is_component(component):
+            raise ConfigError(f"{key}={component}: must be a component, a mapping with {TARGET}")
         if not isinstance(component, base):
             raise ConfigError(f"{key}.{TARGET}={public_name(type(component))}: must be a subclass of {public_name(base)}")
+
+
+def _named(key: str, components: Mapping[str, Any], base: type) -> list[tuple[str, Any, type]]:
+    return [(f"{key}.{name}", component, base) for name, component in components.items()]
 
 
 def _solved_for(leaves: Leaves) -> tuple[str, Leaf]:
@@ -79,8 +97,10 @@ def _check_together(config: Science, spec: Spec) -> None:
     train = config.train
     if train.batch_size is not None and train.batch_size > spec.num_train:
         raise ConfigError(f"train.batch_size={train.batch_size}: must be at most the {spec.num_train} training examples")
-    if spec.targets.size is None and train.loss != "mse":
-        raise ConfigError(f"train.loss={train.loss}: must be mse, for real targets")
+    if spec.targets.size is None and not train.loss.REAL_TARGETS:
+        raise ConfigError(
+            f"train.loss={public_name(type(train.loss))}: is of classes, and these targets are real: mse takes them"
+        )
     if spec.test_nodes and not config.model.LINEAR_IN_INPUTS:
         raise ConfigError("data.num_test=null: is the exact risk of models linear in their inputs only; give a number")
 

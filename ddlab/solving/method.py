@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import jax
 
+from ddlab.config.components import public_name
 from ddlab.config.schema import Science
 from ddlab.config.trial import Leaves, parse
 from ddlab.data import Spec
 from ddlab.data.base import blank
 from ddlab.errors import ConfigError
 from ddlab.job.job import Job
+from ddlab.losses import MSE
 from ddlab.measures.evaluate import Metrics
 from ddlab.models import FeatureModel
 from ddlab.plan.shapes import WIDTH
@@ -27,13 +29,13 @@ COUNTS_STEPS = False
 def check(config: Science, spec: Spec) -> None:
     """Raise `ConfigError` where a trial cannot be solved."""
     train = config.train
-    for name, found, wanted in (
-        ("loss", train.loss, "mse"),
-        ("batch_size", train.batch_size, None),
-        ("dtype", train.dtype, "float64"),
+    for name, found, wanted, is_wanted in (
+        ("loss", public_name(type(train.loss)), "mse", isinstance(train.loss, MSE)),
+        ("batch_size", train.batch_size, "null", train.batch_size is None),
+        ("dtype", train.dtype, "float64", train.dtype == "float64"),
     ):
-        if found != wanted:
-            raise ConfigError(f"train.{name}={found}: must be {wanted or 'null'} for a closed-form optimizer (train=exact)")
+        if not is_wanted:
+            raise ConfigError(f"train.{name}={found}: must be {wanted} for a closed-form optimizer (train=exact)")
     if len(spec.output_shape) > 1:
         raise ConfigError(f"data: has targets of shape {spec.targets.shape}; a closed form takes one class or K real numbers")
     if not isinstance(config.model, FeatureModel):

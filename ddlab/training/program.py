@@ -27,7 +27,7 @@ from ddlab.data import TRAIN, Dataset, Spec
 from ddlab.devices.layout import MOST_EXAMPLES
 from ddlab.devices.stacked import stacked
 from ddlab.errors import inside
-from ddlab.losses import objective
+from ddlab.losses import Loss
 from ddlab.measures.evaluate import Metrics, Subject, by_every, cond_due, is_due, joined
 from ddlab.measures.examples import Examples, divided, live_sum, sum_over_chunks
 from ddlab.models import Init, Model, Outputs, Training
@@ -231,29 +231,35 @@ class Program:
             grid = inputs.grid or Grid.of(examples.rows)
             rows = batch_rows(inputs.keys["batches"], step, grid, self.train.batch_size)
             examples = Examples.of(*examples.take(rows))
-        gradient, moving = self._gradient(state, examples, folded(inputs.keys["training"], step))
-        optimizer = inputs.config.optimizer
+        gradient_at = partial(self._gradient, inputs.config.train.loss, state, examples, folded(inputs.keys["training"], step))
+        (gradient, moving), optimizer = gradient_at(state.params), inputs.config.optimizer
+
+        def grad_fn(params: Any, _: Any = None) -> Any:
+            return gradient_at(params)[0]
+
         # optax counts updates in integers and mixes them with floats
         with inside(optimizer, "make"), jax.numpy_dtype_promotion("standard"):
             rule = optimizer.make(optimizer.learning_rate_at(step, self.train.steps))
-            updates, rule_state = rule.update(gradient, state.optimizer, state.params)
+            updates, rule_state = rule.update(gradient, state.optimizer, state.params, grad_fn=grad_fn)
         return TrialState(optax.apply_updates(state.params, updates), state.constants, moving, rule_state)
 
-    def _gradient(self, state: TrialState, examples: Examples, key: jax.Array) -> tuple[Any, Any]:
+    def _gradient(self, training_loss: Loss, state: TrialState, examples: Examples, key: jax.Array, at: Any) -> tuple[Any, Any]:
         """Return the gradient of the training loss on a batch, as the parameters, and the batch statistics after it.
 
         Args:
+            training_loss: of the trial.
             state: of the trial.
             examples: the batch.
             key: [2] uint32, of the trial and the step.
+            at: the parameters.
         """
 
         def loss(params: Any, inputs: jax.Array, targets: jax.Array, live: jax.Array, places: jax.Array) -> tuple[Any, Any]:
             found, moving = self.network.apply(params, state, inputs, Training(key, places, live))
-            return live_sum(objective(self.train.loss, found, targets), live), moving
+            return live_sum(training_loss.objective(found, targets), live), moving
 
         chunk = examples.rows if self.network.is_whole(state) else self.chunk
-        part = partial(jax.grad(loss, has_aux=True), state.params)
+        part = partial(jax.grad(loss, has_aux=True), at)
         gradient, moving = sum_over_chunks(part, examples, chunk, examples.most)
         return divided(gradient, examples.num), moving
 
@@ -284,16 +290,17 @@ class Program:
     def _subject(
         self, step: jax.Array, shared: Mapping[str, Any], most: Mapping[str, Any], trial: TrialState, inputs: TrialInputs
     ) -> Subject:
-        learning_rate = inputs.config.optimizer.learning_rate_at(step, self.train.steps)
+        optimizer = inputs.config.optimizer
+        learning_rate = optimizer.learning_rate_at(step, self.train.steps)
         noise = "noise_variance"
         noise_variance = shared[noise][inputs.which[noise]] if noise in shared else None
         splits = self._splits(shared, inputs, most)
         return Subject(
-            trial.params,
+            optimizer.eval_params(trial.optimizer, trial.params),
             lambda params, x: self.network.apply(params, trial, x)[0],
             splits,
             noise_variance,
-            self.train.loss,
+            inputs.config.train.loss,
             learning_rate,
             self.chunk,
         )

@@ -12,9 +12,10 @@ import optax
 from flax import nnx
 
 from ddlab.config import Mark, leaf
+from ddlab.losses import Loss
 from ddlab.measures import Measure
 from ddlab.models import Columns, FeatureModel, Init, Model, matmul
-from ddlab.optimizers import Optimizer, SpectralFilter
+from ddlab.optimizers import Modifier, Optimizer, Schedule, SpectralFilter
 
 
 def cpu_only(numbers):
@@ -182,10 +183,10 @@ class FeaturesOfTheirNumber(SoundFeatures):
 class SoundOptimizer(Optimizer):
     """It keeps every rule."""
 
-    def make(self, learning_rate):
-        return optax.chain(self.changed(learning_rate), optax.trace(0.5), optax.scale_by_learning_rate(learning_rate))
+    def direction(self):
+        return optax.chain(self.changed(), optax.trace(0.5))
 
-    def changed(self, learning_rate):
+    def changed(self):
         return optax.identity()
 
 
@@ -195,24 +196,84 @@ def each(change):
 
 
 class KeepsItsRate(SoundOptimizer):
-    """Its state holds the learning rate of the first step."""
+    """Its state holds the learning rate."""
 
-    def changed(self, learning_rate):
-        return optax.GradientTransformation(lambda _: jnp.asarray(learning_rate), lambda updates, state, _: (updates, state))
+    def changed(self):
+        return optax.GradientTransformation(lambda _: jnp.asarray(self.learning_rate), lambda updates, state, _: (updates, state))
 
 
 class CountsEntries(SoundOptimizer):
     """It divides a gradient by the number of its entries, padded ones included."""
 
-    def changed(self, learning_rate):
+    def changed(self):
         return each(lambda gradient: gradient / gradient.size)
 
 
 class ChangesItsState(SoundOptimizer):
     """Its state is of another type after a step than before."""
 
-    def changed(self, learning_rate):
+    def changed(self):
         return optax.GradientTransformation(lambda _: jnp.float32(0), lambda updates, _s, _p: (updates, jnp.int32(0)))
+
+
+class SoundModifier(Modifier):
+    """It keeps every rule."""
+
+    def wrap(self, rule):
+        return optax.chain(rule, each(self.changed))
+
+    def changed(self, update):
+        return 0.5 * update
+
+
+class MovesAll(SoundModifier):
+    """It adds something to every update, those of padded entries included."""
+
+    def changed(self, update):
+        return update - 1e-4
+
+
+class SoundSchedule(Schedule):
+    """It keeps every rule."""
+
+    def __call__(self, step, num_steps):
+        return 1 - step / num_steps
+
+
+class BelowZero(SoundSchedule):
+    """It is below zero in the second half."""
+
+    def __call__(self, step, num_steps):
+        return super().__call__(step, num_steps) - 0.5
+
+
+# --- losses -------------------------------------------------------------------------------------------------------------
+
+
+class SoundLoss(Loss):
+    """It keeps every rule."""
+
+    def __call__(self, outputs, targets):
+        wanted = jax.nn.one_hot(targets, outputs.shape[-1], dtype=outputs.dtype)
+        return jnp.mean(jnp.square(jnp.square(outputs - wanted)), axis=-1)
+
+    def untrained(self, targets, num_outputs):
+        return 1 / num_outputs
+
+
+class Compares(SoundLoss):
+    """It is measured from that of the first example."""
+
+    def __call__(self, outputs, targets):
+        losses = super().__call__(outputs, targets)
+        return losses - 0.5 * losses[:1]
+
+
+class WrongUntrained(SoundLoss):
+    """It says that it is 1 where it has learned nothing."""
+
+    def untrained(self, targets, num_outputs):
+        return 1.0
 
 
 # --- closed forms -------------------------------------------------------------------------------------------------------

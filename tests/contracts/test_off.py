@@ -58,6 +58,14 @@ def adam(optimizer):
     return trajectory(optax.adam(0.1, optimizer.b1, optimizer.b2, optimizer.eps))
 
 
+def decayed_sgd(optimizer):
+    return trajectory(optax.chain(optax.add_decayed_weights(0.1), optax.sgd(0.1, optimizer.momentum)))
+
+
+def decayed_adam(optimizer):
+    return trajectory(optax.chain(optax.add_decayed_weights(0.1), optax.adam(0.1, optimizer.b1, optimizer.b2, optimizer.eps)))
+
+
 def rates(optimizer):
     return [optimizer.learning_rate_at(jnp.int32(step), STEPS) for step in range(STEPS)]
 
@@ -133,10 +141,10 @@ CASES = {
     ("SGD", "nesterov"): ("optimizer=sgd", steps, sgd),
     ("SGD", "weight_decay"): ("optimizer=sgd", steps, sgd),
     ("Adam", "weight_decay"): ("optimizer=adam", steps, adam),
-    ("AdamW", "weight_decay"): ("optimizer=adamw optimizer.weight_decay=0", steps, adam),
+    ("SGD", "decoupled"): ("optimizer=sgd optimizer.weight_decay=0.1", steps, decayed_sgd),
+    ("Adam", "decoupled"): ("optimizer=adam optimizer.weight_decay=0.1", steps, decayed_adam),
     ("SGD", "warmup_steps"): ("optimizer=sgd optimizer.schedule=cosine", rates, cosine),
     ("Adam", "warmup_steps"): ("optimizer=adam optimizer.schedule=cosine", rates, cosine),
-    ("AdamW", "warmup_steps"): ("optimizer=adamw optimizer.schedule=cosine", rates, cosine),
     ("Ridge", "weight_decay"): ("optimizer=ridge", shares, least_squares),
     ("GradientFlow", "weight_decay"): ("optimizer=gradient_flow", shares, flow),
     ("GradientDescent", "weight_decay"): ("optimizer=gradient_descent", shares, descent),

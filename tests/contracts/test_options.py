@@ -40,7 +40,7 @@ def test_a_component_keeps_every_rule(name, arrays):
 
 def test_every_group_and_every_component_is_among_them():
     groups = catalog.config_groups([catalog.shipped("configs")])
-    assert set(groups) - SETTINGS == set(catalog.COMPONENT_GROUPS)
+    assert set(groups) - SETTINGS == set(catalog.PLACES)
     texts = [path.read_text() for path in catalog.shipped("configs").glob("*/*.yaml")]
     named = {*OTHERS, *re.findall(r"_target_: ([\w.]+)", " ".join(texts))}
     assert {public_name(cls) for cls in components()} == named

@@ -28,7 +28,7 @@ def test_schedules_are_their_formulas():
     t = np.arange(100)
     np.testing.assert_allclose(rates(), 0.5 * np.ones(100))
     np.testing.assert_allclose(rates("optimizer.schedule=cosine"), 0.25 * (1 + np.cos(np.pi * t / 100)), rtol=1e-9)
-    inverse = rates("optimizer.schedule=inverse_sqrt", "optimizer.decay_steps=8")
+    inverse = rates("optimizer.schedule=inverse_sqrt", "optimizer.schedule.decay_steps=8")
     np.testing.assert_allclose(inverse, 0.5 / np.sqrt(1 + t // 8), rtol=1e-10)
     warm = rates("optimizer.warmup_steps=10")
     np.testing.assert_allclose(warm, 0.5 * np.minimum(1, (t + 1) / 10), rtol=1e-10)

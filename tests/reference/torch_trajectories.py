@@ -1,7 +1,8 @@
 """Writes torch_trajectories.npz: 100 full-batch PyTorch steps from given weights, for MLP and quadratic MLP.
 
-Golden values for tests/science/test_against_torch.py, made with torch 2.13.0 (CPU, float64 weights cast to float32 before the
-first step) by `make golden`. They may be made anew only when this script changes; `make test-torch` checks that they still agree.
+Golden values for tests/science/test_against_torch.py, made with torch 2.13.0 (CPU; weights of float32, and the same in float64
+for groups of parameters) by `make golden`. They may be made anew only when this script changes; `make test-torch` checks that
+they still agree.
 """
 
 from __future__ import annotations
@@ -76,12 +77,40 @@ def train(model: str, optimizer: str) -> dict[str, np.ndarray]:
     return {**{f"{model}/{name}": value for name, value in arrays.items()}, **final}
 
 
+# Parameters -> factors of the learning rate and of the weight decay, as in tests/science/test_against_torch.py.
+GROUPS = {("w0", "b0"): (0.5, 2.0), ("w1", "b1"): (2.0, 0.25), ("w2",): (0.1, 1.0), ("b2",): (1.5, 0.0)}
+
+
+def train_groups(optimizer: str) -> dict[str, np.ndarray]:
+    """Train the MLP in float64, each group of parameters with its own learning rate and weight decay."""
+    arrays = problem("mlp")
+    x, labels = torch.tensor(arrays["x"]).double(), torch.tensor(arrays["y"]).long()
+    weights = {name: torch.tensor(arrays[name]).double().requires_grad_() for name in arrays if name[0] in "wb"}
+    rule_of, rate, decay = {
+        "sgd": (lambda groups: torch.optim.SGD(groups, lr=1.0, momentum=0.9), 0.05, 0.01),
+        "adamw": (lambda groups: torch.optim.AdamW(groups, betas=(0.9, 0.98), eps=1e-8), 0.01, 0.5),
+    }[optimizer]
+    groups = [
+        {"params": [weights[name] for name in names], "lr": rate * of_rate, "weight_decay": decay * of_decay}
+        for names, (of_rate, of_decay) in GROUPS.items()
+    ]
+    rule = rule_of(groups)
+    for _ in range(STEPS):
+        rule.zero_grad()
+        outputs = mlp([(weights[f"w{k}"], weights[f"b{k}"]) for k in range(3)], x)
+        torch.nn.functional.cross_entropy(outputs, labels).backward()
+        rule.step()
+    return {f"groups/{optimizer}/{name}": value.detach().numpy() for name, value in weights.items()}
+
+
 def all_trajectories() -> dict[str, np.ndarray]:
     torch.manual_seed(0)
     arrays: dict[str, np.ndarray] = {}
     for model in ("mlp", "quadratic"):
         for optimizer in ("sgd", "adamw"):
             arrays |= train(model, optimizer)
+    for optimizer in ("sgd", "adamw"):
+        arrays |= train_groups(optimizer)
     return arrays
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import jax
@@ -32,36 +33,57 @@ def golden():
         return dict(stored)
 
 
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("model", MODELS)
-def test_trajectory_equals_pytorch(golden, model, optimizer):
-    """In float64 here, so that which side of a ReLU's kink a rounding falls on depends on no processor; PyTorch's are float32."""
-    overrides, alphabet, outputs = MODELS[model]
-    full_batch = ("train.batch_size=null", "train.steps=100", "train.dtype=float64")
-    leaves = leaves_of(*overrides, *OPTIMIZERS[optimizer], *full_batch)
+# Name pattern -> factors of the learning rate and of the weight decay.
+GROUPS = {"layers.0.*": (0.5, 2.0), "layers.1.*": (2.0, 0.25), "layers.2.weight": (0.1, 1.0), "layers.2.bias": (1.5, 0.0)}
+
+
+def trained(golden, model, *overrides):
+    """Return the weights at the start and after 100 steps in float64, each in the order of the layers, bias before weight."""
+    words, alphabet, outputs = MODELS[model]
+    leaves = leaves_of(*words, *overrides, "train.batch_size=null", "train.steps=100", "train.dtype=float64")
     x, y = golden[f"{model}/x"], golden[f"{model}/y"]
     dataset = Dataset(dict.fromkeys(("train", "test"), Split(x, y)), outputs, alphabet)
+    starts = [golden[name] for name in names_of(golden, model)]
     with jax.enable_x64(True):
         program = make_program(parse(leaves), dataset.spec)
         inputs = make_inputs([leaves], [dataset])
         state = jax.jit(program.init)(inputs)
-        names = sorted((name for name in golden if name.startswith(f"{model}/{optimizer}/")), key=_layer_order)
-        starts = [golden[f"{model}/{name.rpartition('/')[2]}"] for name in names]
         leaves_now, tree = jax.tree.flatten(state.trial.params)
         assert [leaf.shape[1:] for leaf in leaves_now] == [start.shape for start in starts]
         params = jax.tree.unflatten(tree, [start[None].astype(float) for start in starts])
         state = state._replace(trial=state.trial._replace(params=params))
         state = jax.jit(program.advance)(state, inputs, np.int32(100))
-    for name, leaf, start in zip(names, jax.tree.leaves(state.trial.params), starts, strict=True):
-        error = np.linalg.norm(np.asarray(leaf[0]) - golden[name]) / np.linalg.norm(golden[name])
+    return starts, [np.asarray(leaf[0]) for leaf in jax.tree.leaves(state.trial.params)]
+
+
+def names_of(golden, trajectory):
+    """Return the names of the weights of a trajectory as the pytree has them: layer by layer, bias before weight."""
+    found = [name for name in golden if re.fullmatch(rf"{trajectory}/[wb]\d", name)]
+    return sorted(found, key=lambda name: (int(name[-1]), name[-2]))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("model", MODELS)
+def test_trajectory_equals_pytorch(golden, model, optimizer):
+    """In float64 here, so that which side of a ReLU's kink a rounding falls on depends on no processor; PyTorch's are float32."""
+    starts, found = trained(golden, model, *OPTIMIZERS[optimizer])
+    for name, weights, start in zip(names_of(golden, f"{model}/{optimizer}"), found, starts, strict=True):
+        error = np.linalg.norm(weights - golden[name]) / np.linalg.norm(golden[name])
         assert error < 1e-4, name
         assert np.linalg.norm(golden[name] - start) > 0.1 * np.linalg.norm(start), name
 
 
-def _layer_order(name: str) -> tuple[int, str]:
-    """Order as the pytree has it: layer by layer, bias before weight."""
-    last = name.rpartition("/")[2]
-    return int(last[1:]), last[0]
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_groups_of_parameters_are_those_of_pytorch(golden, optimizer):
+    """Both in float64: 100 steps grow a rounding of 1e-16 to far less than 1e-9."""
+    groups = [
+        f"+optimizer.groups.g{index}={{pattern:'{pattern}',learning_rate_factor:{rate},weight_decay_factor:{decay}}}"
+        for index, (pattern, (rate, decay)) in enumerate(GROUPS.items())
+    ]
+    _, found = trained(golden, "mlp", *OPTIMIZERS[optimizer], *groups)
+    for name, weights in zip(names_of(golden, f"groups/{optimizer}"), found, strict=True):
+        assert np.linalg.norm(weights - golden[name]) < 1e-9 * np.linalg.norm(golden[name]), name
+        assert np.linalg.norm(golden[name.replace("groups", "mlp")] - golden[name]) > 1e-3 * np.linalg.norm(golden[name]), name
 
 
 @pytest.mark.torch

@@ -54,7 +54,7 @@ def test_a_trajectory_that_diverges_is_a_result_and_the_others_go_on(solved):
 
 MISTAKES = {
     "model": (["model=mlp", "data.num_test=9"], "linear in its parameters"),
-    "loss": (["train.loss=cross_entropy"], "train.loss=cross_entropy: must be mse"),
+    "loss": (["train.loss=cross_entropy"], "train.loss=ddlab.losses.CrossEntropy: must be mse"),
     "dtype": (["train.dtype=float32"], "train.dtype=float32: must be float64"),
     "batch": (["train.batch_size=4"], "train.batch_size=4: must be null"),
     "width": (["model.width=41"], "model.width=41: must be at most 40"),

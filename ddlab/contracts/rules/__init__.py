@@ -8,8 +8,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ddlab.contracts.rules import data, measures, optimizers, solving, training
-from ddlab.contracts.subject import CLOSED_FORM, DATA, FEATURE_MODEL, MEASURE, MODEL, OPTIMIZER, SOLVER_MEASURE, Subject
+from ddlab.contracts.rules import data, losses, measures, optimizers, solving, training
+from ddlab.contracts.subject import (
+    CLOSED_FORM,
+    DATA,
+    FEATURE_MODEL,
+    LOSS,
+    MEASURE,
+    MODEL,
+    MODIFIER,
+    OPTIMIZER,
+    SCHEDULE,
+    SOLVER_MEASURE,
+    Subject,
+)
 from ddlab.contracts.verdict import Verdict
 
 Rule = Callable[[Subject], Verdict]
@@ -26,6 +38,16 @@ OF_MODELS: tuple[Rule, ...] = (
     training.lowers,
 )
 OF_SOLVERS: tuple[Rule, ...] = (solving.is_the_same_in_a_problem, solving.compiles_once, solving.lowers)
+OF_OPTIMIZERS: tuple[Rule, ...] = (
+    training.begins_finite,
+    training.begins_alike,
+    optimizers.has_a_state_of_any_learning_rate,
+    training.stays_dead_where_padded,
+    training.is_the_same_in_a_pack,
+    training.resumes,
+    training.compiles_once,
+    training.lowers,
+)
 OF_MEASURES: tuple[Rule, ...] = (measures.begins_finite, measures.counts_its_values, measures.is_the_same_in_a_pack)
 
 RULES: Mapping[str, tuple[Rule, ...]] = {
@@ -39,13 +61,19 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
     ),
     MODEL: OF_MODELS,
     FEATURE_MODEL: (*OF_MODELS, *OF_SOLVERS),
-    OPTIMIZER: (
-        training.begins_finite,
-        training.begins_alike,
-        optimizers.has_a_state_of_any_learning_rate,
-        training.stays_dead_where_padded,
+    OPTIMIZER: OF_OPTIMIZERS,
+    MODIFIER: OF_OPTIMIZERS,
+    SCHEDULE: (
+        optimizers.has_rates_that_are_none_below_zero,
         training.is_the_same_in_a_pack,
-        training.resumes,
+        training.compiles_once,
+        training.lowers,
+    ),
+    LOSS: (
+        losses.is_of_each_example,
+        losses.is_that_of_zero_outputs_untrained,
+        training.is_the_same_in_a_pack,
+        training.follows_its_gradient,
         training.compiles_once,
         training.lowers,
     ),

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
-import jax
 import numpy as np
 
 # How far numbers in float64 may lie apart that are rounded otherwise, relative to the largest of their array. A step adds some
@@ -13,12 +11,6 @@ import numpy as np
 ROUNDING = 1e-9
 
 Arrays = Mapping[str, np.ndarray]
-
-
-def named(tree: Any) -> dict[str, np.ndarray]:
-    """Return the arrays of a pytree by their path, such as "layers.0.weight"."""
-    found = {jax.tree_util.keystr(path, simple=True, separator="."): array for path, array in jax.tree.leaves_with_path(tree)}
-    return {name.removesuffix(".value"): array for name, array in found.items()}
 
 
 def difference(these: Arrays, others: Arrays, where: tuple[str, str], rounding: float = ROUNDING) -> str:

@@ -9,9 +9,10 @@ import jax
 import numpy as np
 
 from ddlab.contracts.engine import NotLowered
-from ddlab.contracts.rules.arrays import Arrays, difference, named, not_finite
+from ddlab.contracts.rules.arrays import Arrays, difference, not_finite
 from ddlab.contracts.subject import Subject
 from ddlab.contracts.verdict import KEPT, Verdict, broken, skipped, verdict_of
+from ddlab.parameters import named
 
 # Central differences with a step h are off by h^2 f''' / 6 and by 1e-16 f / h: some 1e-10 at h = 1e-5. What they are compared
 # with is the length of the gradient, as they may be near zero themselves; a wrong gradient is off by more than a hundredth of it.

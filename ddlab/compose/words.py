@@ -1,0 +1,95 @@
+"""Components that are chosen by a word inside others: `optimizer.schedule=cosine` is `configs/schedule/cosine.yaml`.
+
+Which fields hold a component is known once the component around them is, after Hydra's composition. A word there is replaced by
+what its option says, and only then what lies below it can be set, as by `optimizer.schedule.decay_steps=100`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf, open_dict
+
+from ddlab.compose.files import read_option
+from ddlab.compose.typed import check_names
+from ddlab.config.components import TARGET, component_class
+from ddlab.config.declare import declared
+from ddlab.config.schema import Train
+
+Compose = Callable[[list[str]], DictConfig]
+
+# Where components stand in a config, and how many names lead from there into a component inside one: measures have names.
+DEPTHS = {"data": 2, "model": 2, "optimizer": 2, "train": 2, "measures": 3}
+
+
+class Composed(NamedTuple):
+    """A composed config.
+
+    Attributes:
+        config: in which no component is a word.
+        words: where words stood -> the words.
+    """
+
+    config: DictConfig
+    words: dict[str, str]
+
+
+def compose_words(compose: Compose, overrides: Sequence[str]) -> Composed:
+    """Compose a config, its words replaced by the options that they name.
+
+    Args:
+        compose: overrides (no sweeps) -> composed config.
+        overrides: those of what lies inside a component inside a component are set after the others.
+
+    Raises:
+        ConfigError: as `check_names`, or a word that names no option.
+    """
+    inner = [word for word in overrides if is_inner(word)]
+    config = compose([word for word in overrides if word not in inner])
+    check_names(config)
+    words = _replaced(config)
+    for override in OverridesParser.create().parse_overrides(inner):
+        OmegaConf.update(config, override.key_or_group, override.value(), merge=True, force_add=True)
+    return Composed(config, words | _replaced(config))
+
+
+def is_inner(word: str) -> bool:
+    """Whether an override sets what lies inside a component inside a component, of which Hydra knows nothing."""
+    place, *names = word.partition("=")[0].lstrip("+").split(".")
+    return len(names) >= DEPTHS.get(place, len(names) + 1)
+
+
+def _replaced(config: DictConfig) -> dict[str, str]:
+    """Replace the words of a config; return where they stood."""
+    words: dict[str, str] = {}
+    for place in DEPTHS.keys() - {"train"}:
+        _replace_within(place, config[place], words)
+    _replace_fields("train", config.train, Train, words)
+    return words
+
+
+def _replace_within(key: str, node: Any, words: dict[str, str]) -> None:
+    if isinstance(node, DictConfig) and TARGET in node:
+        _replace_fields(key, node, component_class(key, node[TARGET]), words)
+    elif isinstance(node, DictConfig):
+        for name in map(str, node):
+            _replace_within(f"{key}.{name}", _value(node, name), words)
+
+
+def _replace_fields(key: str, node: DictConfig, cls: type, words: dict[str, str]) -> None:
+    for name, declaration in declared(cls).items():
+        inner, value = f"{key}.{name}", _value(node, name)
+        if declaration.group and isinstance(value, str):
+            words[inner] = value
+            with open_dict(node):
+                node[name] = read_option(inner, declaration.group, value)
+        _replace_within(inner, _value(node, name), words)
+
+
+def _value(node: DictConfig, name: str) -> Any:
+    """Return the value of a field; None where it has none of its own."""
+    if name not in node or OmegaConf.is_missing(node, name) or OmegaConf.is_interpolation(node, name):
+        return None
+    return node[name]

@@ -1,0 +1,16 @@
+"""Parameters of a network by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+
+
+def named(tree: Any) -> dict[str, Any]:
+    """Return the arrays of a pytree by their dotted names, such as "layers.0.weight"."""
+    return {_name(path): array for path, array in jax.tree.leaves_with_path(tree)}
+
+
+def _name(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value")

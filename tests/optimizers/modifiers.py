@@ -1,0 +1,70 @@
+"""Modifiers of a user's own, made of optax's pieces."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import optax
+
+from ddlab.config import Mark, leaf
+from ddlab.optimizers import Modifier
+
+
+@dataclass(frozen=True)
+class Sam(Modifier):
+    """Sharpness-aware minimisation (Foret et al. 2021): the gradient at w + radius g / |g|."""
+
+    radius: float = leaf("how far up the slope the gradient is taken", Mark.TRACED, above=0)
+
+    def wrap(self, rule):
+        ascent = optax.chain(optax.contrib.normalize(), optax.sgd(self.radius))
+        return optax.contrib.sam(rule, ascent, opaque_mode=True)
+
+
+@dataclass(frozen=True)
+class Average(Modifier):
+    """Evaluates an exponential moving average of the weights; trains as without."""
+
+    decay: float = leaf("of the average before, in the average after a step", Mark.TRACED, low=0, below=1)
+
+    def wrap(self, rule):
+        def follow(updates, average, params=None):
+            return updates, optax.incremental_update(optax.apply_updates(params, updates), average, 1 - self.decay)
+
+        return optax.chain(rule, optax.GradientTransformation(lambda params: params, follow))
+
+    def eval_params(self, state, params):
+        _, average = state
+        return average
+
+
+@dataclass(frozen=True)
+class Scaled(Modifier):
+    """Multiplies the gradient before the rule."""
+
+    factor: float = leaf("of the gradient", Mark.TRACED)
+
+    def wrap(self, rule):
+        return optax.chain(optax.scale(self.factor), rule)
+
+
+@dataclass(frozen=True)
+class Shifted(Modifier):
+    """Adds to every gradient before the rule."""
+
+    shift: float = leaf("added to the gradient", Mark.TRACED)
+
+    def wrap(self, rule):
+        return optax.chain(optax.stateless(lambda updates, _: jax.tree.map(lambda u: u + self.shift, updates)), rule)
+
+
+@dataclass(frozen=True)
+class Forgets(Modifier):
+    """Keeps nothing of the rule's state."""
+
+    def wrap(self, rule):
+        return optax.GradientTransformation(
+            lambda _: optax.EmptyState(),
+            lambda updates, state, params: (rule.update(updates, rule.init(params), params)[0], state),
+        )
