@@ -257,8 +257,8 @@ class SoundLoss(Loss):
         wanted = jax.nn.one_hot(targets, outputs.shape[-1], dtype=outputs.dtype)
         return jnp.mean(jnp.square(jnp.square(outputs - wanted)), axis=-1)
 
-    def untrained(self, targets, num_outputs):
-        return 1 / num_outputs
+    def untrained(self, targets, num_classes):
+        return 1 / num_classes
 
 
 class Compares(SoundLoss):
@@ -272,7 +272,7 @@ class Compares(SoundLoss):
 class WrongUntrained(SoundLoss):
     """It says that it is 1 where it has learned nothing."""
 
-    def untrained(self, targets, num_outputs):
+    def untrained(self, targets, num_classes):
         return 1.0
 
 

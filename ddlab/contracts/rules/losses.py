@@ -44,7 +44,8 @@ def is_that_of_zero_outputs_untrained(subject: Subject) -> Verdict:
         outputs, all_targets = _examples(subject)
         for targets in all_targets:
             expected = float(subject.component(jnp.zeros_like(outputs), targets).mean())
-            found = subject.component.untrained(np.array(targets), NUM_OUTPUTS)
+            num_classes = NUM_OUTPUTS if jnp.issubdtype(targets.dtype, jnp.integer) else None
+            found = subject.component.untrained(np.array(targets), num_classes)
             if not abs(found - expected) <= ROUNDING * abs(expected):
                 return broken(f"untrained says {found:.9g}, and it is {expected:.9g}")
     return verdict_of("")
