@@ -145,11 +145,11 @@ def say(text: str) -> None:
 def whole_sweep(workplace: Path) -> dict[str, Any]:
     """1. A grid of mnist1d_quick, 20 widths x 4 seeds x 3000 steps: wall time of the whole process; the peers do not evaluate."""
     widths = [2, 4, 6, 8, 11, 16, 20, 25, 32, 40, 50, 64, 80, 100, 128, 160, 200, 240, 280, 320]
-    data = ("data.num_train=1000", "data.num_test=4000", "data.label_noise=0.2", "measures.gradient_norm=null")
+    data = ("data.num_train=1000", "data.num_test=4000", "data.label_noise=0.2", "data.seed=0", "measures.gradient_norm=null")
     leaves = leaves_of(*data, "optimizer.learning_rate=0.003", "train.steps=3000", "train.batch_size=100")
     best = fastest(workplace, "torch_loop", leaves, widths=widths, steps=200, eval_steps=[])
     path = problem_of(workplace, "quick", leaves, widths=widths, seeds=list(range(4)), eval_steps=[], **best)
-    grid = (f"model.width={','.join(map(str, widths))}", "train.steps=3000")
+    grid = (f"model.width={','.join(map(str, widths))}", "train.steps=3000", "seed=range(4)", "data.seed=0")
 
     def cold() -> Run:
         clear_compiled(workplace)
@@ -186,7 +186,7 @@ def one_width(workplace: Path) -> dict[str, Any]:
     limits = json.loads(process([sys.executable, "-m", "tests.benchmarks.limits"], PYTHONPATH=str(ROOT))[2])
     found: dict[str, Any] = {**limits}
     for width, num_seeds, steps, peer_steps in ((16, 512, 4000, 20000), (128, 128, 4000, 15000), (1024, 16, 3000, 4000)):
-        data = ("data.num_train=1000", "data.num_test=4000", "data.label_noise=0.2", "measures.gradient_norm=null")
+        data = ("data.num_train=1000", "data.num_test=4000", "data.label_noise=0.2", "data.seed=0", "measures.gradient_norm=null")
         train = ("train.batch_size=100", "train.num_evals=4", "optimizer.learning_rate=0.003")
         leaves = leaves_of(*data, *train, f"model.width={width}", f"train.steps={peer_steps}")
         seeds = {"seeds": list(range(16))}
@@ -225,7 +225,7 @@ def traffic(width: int) -> float:
 def modular_addition(workplace: Path) -> dict[str, Any]:
     """3. Addition mod 97, quadratic MLP of width 500, full batch, five data fractions: trial-steps per second."""
     found: dict[str, Any] = {}
-    shared = ("measures.gradient_norm=null", "train.num_evals=2", "train.eval_spacing=linear", "train.steps=60")
+    shared = ("data.seed=0", "measures.gradient_norm=null", "train.num_evals=2", "train.eval_spacing=linear", "train.steps=60")
     for fraction in (0.15, 0.2, 0.25, 0.3, 0.5):
         config = ("data=modular", "model=quadratic_mlp", "optimizer=adamw", "train.batch_size=null", "train.loss=mse")
         leaves = leaves_of(*config, *shared, f"data.train_fraction={fraction}", "model.width=500", "optimizer.weight_decay=5")
@@ -254,8 +254,14 @@ def modular_addition(workplace: Path) -> dict[str, Any]:
 def growth(workplace: Path) -> dict[str, Any]:
     """4. Time and memory against the number of trials of one signature; packs against the number of widths."""
     found: dict[str, Any] = {"trials": {}, "budget_1_gib": {}, "budget_128_mib": {}, "widths": {}}
-    small = ("model.width=64", "train.steps=1000", "train.num_evals=5")
-    large = ("model.width=1024", "train.steps=50", "train.num_evals=2", "measures.gradient_norm=null")  # 0.6 MiB a trial
+    small = ("data.seed=0", "model.width=64", "train.steps=1000", "train.num_evals=5")
+    large = (
+        "data.seed=0",
+        "model.width=1024",
+        "train.steps=50",
+        "train.num_evals=2",
+        "measures.gradient_norm=null",
+    )  # 0.6 MiB a trial
     for name, memory, shared in (("trials", 4.0, small), ("budget_1_gib", 1.0, large), ("budget_128_mib", 0.125, large)):
         runs = {}
         for count in (10, 100, 1000):

@@ -10,7 +10,7 @@ from ddlab.cli import main
 def test_plan_prints_packs_and_trains_nothing(capsys, workplace):
     assert main(["plan", "mnist1d_width"]) == 0
     printed = capsys.readouterr().out
-    assert "60 trials" in printed
+    assert "100 trials" in printed
     assert not Path("results").exists()
 
 
