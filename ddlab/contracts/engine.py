@@ -107,7 +107,7 @@ class Trained:
         """The gradient that the first step follows, as the parameters; None where the step shows another direction."""
         optimizer = self._first_trial.optimizer
         plain = isinstance(optimizer, SGD) and optimizer.weight_decay == optimizer.warmup_steps == 0
-        if not plain or self._settings.batch_size is not None:
+        if not plain or self._settings.batch_size is not None or self._program.network.is_told:
             return None
         moved = self._advanced(self._first, 1).trial.params
         return jax.tree.map(lambda before, after: (before - after) / optimizer.learning_rate, self.first.params, moved)

@@ -98,8 +98,7 @@ def apply_network(model: Any, network: Any, inputs: jax.Array, spec: Spec, train
         ComponentError: it gives anything else.
     """
     with inside(model, "make"):
-        told = {"training": training} if "training" in inspect.signature(type(network).__call__).parameters else {}
-        given = network(inputs, **told)
+        given = network(inputs, training=training) if is_told(network) else network(inputs)
         found = given if isinstance(given, Outputs) else Outputs(given)
         wanted, flat = (len(inputs), *spec.output_shape), (len(inputs), spec.num_outputs)
         if not _is_real(found.outputs) or found.outputs.shape not in (wanted, flat):
@@ -109,6 +108,11 @@ def apply_network(model: Any, network: Any, inputs: jax.Array, spec: Spec, train
             if not _is_real(loss) or loss.shape != (len(inputs),):
                 raise TypeError(f"its loss '{name}' must be one real number for each example, not {getattr(loss, 'shape', loss)}")
     return Outputs(found.outputs.reshape(wanted), dict(found.losses), dict(found.activations))
+
+
+def is_told(network: nnx.Module) -> bool:
+    """Whether a network is told how it is trained, and so may give something else than in evaluation."""
+    return "training" in inspect.signature(type(network).__call__).parameters
 
 
 def _is_real(array: Any) -> bool:

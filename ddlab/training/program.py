@@ -31,7 +31,7 @@ from ddlab.losses import Loss
 from ddlab.measures.evaluate import Metrics, Subject, by_every, cond_due, is_due, joined
 from ddlab.measures.examples import Examples, divided, live_sum, sum_over_chunks
 from ddlab.models import Init, Model, Outputs, Training
-from ddlab.models.base import VARIABLES, apply_network, make_network
+from ddlab.models.base import VARIABLES, apply_network, is_told, make_network
 from ddlab.models.init import draw_words, folded, record_draws
 from ddlab.streams import stream
 from ddlab.training.batches import Grid, batch_rows
@@ -130,6 +130,7 @@ class Network:
         computed: type of the arithmetic.
         graph: the structure.
         draws: parameters that begin at random numbers, name -> shape.
+        is_told: it may give something else in training than in evaluation.
     """
 
     model: Model
@@ -139,6 +140,7 @@ class Network:
     computed: Any
     graph: Any
     draws: Mapping[str, tuple[int, ...]]
+    is_told: bool
 
     @staticmethod
     def of(config: Science, spec: Spec) -> Network:
@@ -147,7 +149,7 @@ class Network:
         words, draws = record_draws()
         init = Init(words, dtype=stored)
         made = nnx.eval_shape(lambda: make_network(config.model, spec, init))
-        return Network(config.model, spec, init.sizes, stored, computed, nnx.split(made, *VARIABLES)[0], draws)
+        return Network(config.model, spec, init.sizes, stored, computed, nnx.split(made, *VARIABLES)[0], draws, is_told(made))
 
     def init(self, model: Model, key: jax.Array) -> tuple[Any, Any, Any]:
         """Return the parameters, constants and batch statistics at which one trial starts.

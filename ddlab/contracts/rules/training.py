@@ -91,7 +91,9 @@ def follows_its_gradient(subject: Subject) -> Verdict:
     """The gradient that training follows is that of the training loss, by finite differences in float64."""
     start, gradient = subject.alone.first.params, subject.alone.gradient
     if gradient is None:
-        return skipped("cannot be checked: needs full batches, and sgd without weight decay and warm-up")
+        return skipped(
+            "cannot be checked: needs full batches, sgd without weight decay or warm-up, a network the same in training"
+        )
     if not_finite(named(gradient)):
         return skipped("cannot be checked: the gradient is not finite")
     random = np.random.default_rng(0)
