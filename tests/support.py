@@ -36,7 +36,8 @@ from ddlab.store.results import load
 from ddlab.streams import stream
 from ddlab.training.compiled import compile_pack
 from ddlab.training.cost import training_cost
-from ddlab.training.program import make_inputs, make_program
+from ddlab.training.program import make_program
+from ddlab.training.state import make_inputs
 
 # Typical of two CPU cores. The tests plan with it, so that packs do not depend on where they run.
 MACHINE = Machine(

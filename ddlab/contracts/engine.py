@@ -21,7 +21,8 @@ from ddlab.devices.local import precision
 from ddlab.optimizers import SGD
 from ddlab.solving.problem import make_problem
 from ddlab.solving.solver import make_solver
-from ddlab.training.program import NOT_BEGUN, State, TrialState, make_inputs, make_program
+from ddlab.training.program import make_program
+from ddlab.training.state import NOT_BEGUN, State, TrialState, make_inputs
 
 PLATFORMS = ("cuda", "tpu")
 # Four fifths of the time of compiling go into making programs fast; these run for a moment.

@@ -26,7 +26,8 @@ from ddlab.models.size import size_of
 from ddlab.plan.machine import Machine
 from ddlab.training.compiled import compile_pack
 from ddlab.training.cost import training_cost
-from ddlab.training.program import make_inputs, make_program
+from ddlab.training.program import make_program
+from ddlab.training.state import make_inputs
 from ddlab.yaml_files import read_yaml
 
 VERSION = 6

@@ -16,7 +16,7 @@ import numpy as np
 from ddlab.files import DamagedPart, first_line, write_atomically
 from ddlab.job.timing import Timing
 from ddlab.store.sealed import Damaged, sealed, unsealed
-from ddlab.training.program import State
+from ddlab.training.state import State
 
 
 class Checkpoint(NamedTuple):

@@ -15,7 +15,8 @@ from jax.stages import Lowered
 from ddlab.devices.build import Build, compile_all
 from ddlab.devices.layout import SPLIT, WHOLE, Layout
 from ddlab.measures.evaluate import Metrics
-from ddlab.training.program import NOT_BEGUN, Inputs, Program, State, TrialState
+from ddlab.training.program import Program
+from ddlab.training.state import NOT_BEGUN, Inputs, State, TrialState
 
 
 @dataclass(frozen=True)

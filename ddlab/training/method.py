@@ -14,8 +14,9 @@ from ddlab.job.job import Job
 from ddlab.measures.evaluate import Metrics
 from ddlab.training.cost import training_cost as cost
 from ddlab.training.prepare import Prepared, prepare
-from ddlab.training.program import Inputs, make_inputs, make_program
+from ddlab.training.program import make_program
 from ddlab.training.run import TrainingRun
+from ddlab.training.state import Inputs, make_inputs
 
 __all__ = ["COUNTS_STEPS", "check", "cost", "metrics", "padded", "prepare", "run"]
 

@@ -2,11 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from ddlab.data import Dataset
+from ddlab.measures.examples import Examples
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The arrays of a pack inside a program.
+
+    Attributes:
+        arrays: name -> [D, ...], as `pooled` gives them.
+        most: split -> [], the most examples that any trial has of it; only of splits in which trials differ.
+    """
+
+    arrays: Mapping[str, jax.Array]
+    most: Mapping[str, jax.Array]
+
+    @staticmethod
+    def of(arrays: Mapping[str, jax.Array], sizes: Mapping[str, jax.Array]) -> Pool:
+        """Return the pool of trials; sizes: split -> [T], examples of it, where trials differ."""
+        return Pool(arrays, {split: jnp.max(numbers) for split, numbers in sizes.items()})
+
+    def examples(self, split: str, which: Mapping[str, Any], sizes: Mapping[str, Any]) -> Examples:
+        """Return the examples of a split of one trial.
+
+        Args:
+            split: its name.
+            which: name -> [], which of the arrays is the trial's.
+            sizes: split -> [], how many examples the trial has, where trials differ.
+        """
+        inputs, targets = _names(split)
+        rows = self.arrays[targets].shape[1]
+        arrays, places = (self.arrays[inputs], self.arrays[targets]), (which[inputs], which[targets])
+        return Examples(arrays, places, sizes.get(split, rows), self.most.get(split, rows))
+
+    def number(self, name: str, which: Mapping[str, Any]) -> jax.Array | None:
+        """Return a number [] of one trial; None where its data have none of that name."""
+        return self.arrays[name][which[name]] if name in self.arrays else None
+
+    def own(self, split: str, which: Mapping[str, Any]) -> dict[str, jax.Array]:
+        """Return the arrays of a split of one trial, where there are several, as a pool of them alone: name -> [1, ...]."""
+        return {name: self.arrays[name][which[name]][None] for name in _names(split) if len(self.arrays[name]) > 1}
+
+    def with_own(self, own: Mapping[str, jax.Array]) -> Pool:
+        """Return the pool of one trial, some of whose arrays are its own."""
+        return replace(self, arrays={**self.arrays, **own})
+
+
+def _names(split: str) -> tuple[str, str]:
+    """Return the names of the inputs and the targets of a split."""
+    return f"{split}_inputs", f"{split}_targets"
 
 
 def pooled(datasets: Sequence[Dataset], dtype: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

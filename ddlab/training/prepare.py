@@ -17,7 +17,8 @@ from ddlab.job.outcomes import untrained_losses
 from ddlab.models.size import size_of
 from ddlab.training.compiled import Compiled, compile_pack
 from ddlab.training.cost import training_cost
-from ddlab.training.program import make_inputs, make_program
+from ddlab.training.program import make_program
+from ddlab.training.state import make_inputs
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from ddlab.measures.evaluate import Metrics
 from ddlab.measures.points import eval_steps
 from ddlab.training.checkpoints import Checkpoint, Checkpoints
 from ddlab.training.prepare import Prepared
-from ddlab.training.program import State
+from ddlab.training.state import State
 
 # Trials that have ended are left out once this share of the tiles, or less, is enough for the others.
 WORTH_MOVING = 0.9

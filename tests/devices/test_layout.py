@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ddlab.devices.layout import Layout
-from ddlab.training.program import State, TrialState
+from ddlab.training.state import State, TrialState
 
 pytestmark = pytest.mark.numeric
 

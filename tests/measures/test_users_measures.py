@@ -14,7 +14,8 @@ from ddlab.config import Mark, leaf
 from ddlab.config.trial import parse
 from ddlab.data.loader import Loader
 from ddlab.measures import Measure
-from ddlab.training.program import make_inputs, make_program
+from ddlab.training.program import make_program
+from ddlab.training.state import make_inputs
 from tests.support import MODULAR, SMALL_MNIST, leaves_of, run_trials
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs")]

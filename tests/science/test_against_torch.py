@@ -11,7 +11,8 @@ import pytest
 
 from ddlab.config.trial import parse
 from ddlab.data import Dataset, Split
-from ddlab.training.program import make_inputs, make_program
+from ddlab.training.program import make_program
+from ddlab.training.state import make_inputs
 from tests.support import leaves_of
 
 pytestmark = pytest.mark.numeric

@@ -10,7 +10,7 @@ import pytest
 from ddlab.files import DamagedPart
 from ddlab.job.timing import Timing
 from ddlab.training.checkpoints import Checkpoint, Checkpoints
-from ddlab.training.program import State, TrialState
+from ddlab.training.state import State, TrialState
 from tests.support import flipped
 
 TRIAL = TrialState({"w": np.linspace(0, 1, 500, dtype=np.float32)}, {}, {}, (np.zeros((0, 2)), np.arange(9.0).reshape(3, 3)))

@@ -12,7 +12,7 @@ from ddlab.plan.shapes import Part
 from ddlab.plan.trials import make_trials
 from ddlab.run.settle import settle
 from ddlab.training.pooled import pooled
-from ddlab.training.program import make_inputs
+from ddlab.training.state import make_inputs
 from tests.support import FLOAT64, MODULAR, PACKING, ROUNDING, SMALL_MNIST, leaves_of, run_trials
 
 RUN = ("train.steps=200", "train.num_evals=4", FLOAT64)

@@ -9,7 +9,8 @@ import pytest
 from ddlab.config.trial import parse
 from ddlab.data.loader import Loader
 from ddlab.training.batches import Grid, batch_rows
-from ddlab.training.program import Inputs, make_program
+from ddlab.training.program import make_program
+from ddlab.training.state import Inputs
 from tests.support import FLOAT64, MODULAR, ROUNDING, SMALL_MNIST, leaves_of, make_pack, named_leaves, run_trials
 
 pytestmark = pytest.mark.numeric

@@ -1,0 +1,99 @@
+"""What training changes of a pack, and what it reads.
+
+Shapes: T trials, D data sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ddlab.config.schema import Science
+from ddlab.config.trial import Leaves, train_settings
+from ddlab.data import TRAIN, Dataset
+from ddlab.devices.stacked import stacked
+from ddlab.streams import stream
+from ddlab.training.batches import Grid
+from ddlab.training.pooled import pooled
+
+NOT_BEGUN = -1
+
+# The random streams of a trial, and the leaf whose seed each takes.
+STREAMS = {"init": "init_seed", "batches": "batch_seed", "training": "seed"}
+
+
+class TrialState(NamedTuple):
+    """What training changes of each trial.
+
+    Attributes:
+        params: pytree of [T, ...], trainable parameters.
+        constants: pytree of [T, ...], untrained numbers of the networks.
+        moving: pytree of [T, ...], batch statistics of the networks.
+        optimizer: pytree of [T, ...], optimizer state.
+    """
+
+    params: Any
+    constants: Any
+    moving: Any
+    optimizer: Any
+
+
+class State(NamedTuple):
+    """Everything that training changes.
+
+    Attributes:
+        step: [] int32, updates made; `NOT_BEGUN` before initialisation.
+        trial: with the trial axis.
+    """
+
+    step: Any
+    trial: TrialState
+
+
+class TrialInputs(NamedTuple):
+    """What training reads of each trial.
+
+    Attributes:
+        config: of each trial, its numbers [T].
+        keys: stream -> [T, 2] uint32, each trial's key of its random streams.
+        which: name -> [T] int32, which of the arrays of that name is the trial's.
+        sizes: split -> [T] int32, examples of it; only of splits in which trials differ.
+        grid: numbers [T] uint32 of the training sets; None where all have as many examples.
+    """
+
+    config: Science
+    keys: dict[str, Any]
+    which: dict[str, Any]
+    sizes: dict[str, Any]
+    grid: Grid | None
+
+
+class Inputs(NamedTuple):
+    """Everything that training reads and never changes.
+
+    Attributes:
+        shared: name -> [D, ...], the D arrays of that name that differ among the data sets, padded to the longest.
+        trial: with the trial axis.
+    """
+
+    shared: dict[str, Any]
+    trial: TrialInputs
+
+
+def make_inputs(trials: Sequence[Leaves], datasets: Sequence[Dataset]) -> Inputs:
+    """Return the arrays of a pack, on the host.
+
+    Args:
+        trials: leaves of each trial.
+        datasets: data set of each trial; equal arrays among them are kept once.
+    """
+    dtype = train_settings(trials[0]).storage_dtype
+    keys = {name: np.stack([stream(leaves[seed], name) for leaves in trials]) for name, seed in STREAMS.items()}
+    shared, which = pooled(datasets, dtype)
+    counts = {split: [dataset.splits[split].num for dataset in datasets] for split in datasets[0].splits}
+    sizes = {split: np.array(numbers, np.int32) for split, numbers in counts.items() if len(set(numbers)) > 1}
+    grids = [Grid.of(num) for num in counts[TRAIN]] if TRAIN in sizes else []
+    grid = Grid(*np.array(grids, np.uint32).T) if grids else None
+    return Inputs(shared, TrialInputs(stacked(trials, dtype), keys, which, sizes, grid))
