@@ -16,6 +16,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from ddlab.config import Column
+
 
 class Outputs(NamedTuple):
     """What a network gives for B examples.
@@ -36,11 +38,11 @@ class Loss(abc.ABC):
     """Base of training losses.
 
     Class attributes:
-        LABEL: what it is called on an axis of a figure, with its unit.
+        COLUMN: what the columns SPLIT_loss hold.
         REAL_TARGETS: it takes real targets, too, and not classes alone.
     """
 
-    LABEL: ClassVar[str]
+    COLUMN: ClassVar[Column]
     REAL_TARGETS: ClassVar[bool] = False
 
     @abc.abstractmethod
@@ -65,7 +67,7 @@ class Loss(abc.ABC):
 class CrossEntropy(Loss):
     """-log softmax(outputs)[target], in nats."""
 
-    LABEL: ClassVar[str] = "cross-entropy (nats)"
+    COLUMN: ClassVar[Column] = Column("cross-entropy", "nats")
 
     def __call__(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
         one_hot = as_real(targets, outputs.shape[-1], outputs.dtype)
@@ -81,7 +83,7 @@ class CrossEntropy(Loss):
 class MSE(Loss):
     """The squared error against the target, one-hot where it is a class, averaged over the outputs."""
 
-    LABEL: ClassVar[str] = "mean squared error"
+    COLUMN: ClassVar[Column] = Column("mean squared error")
     REAL_TARGETS: ClassVar[bool] = True
 
     def __call__(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ddlab.compose.stored import describe_sweep
+from ddlab.compose.stored import reported
 from ddlab.compose.sweep import Sweep
 from ddlab.compose.typed import pack_settings
 from ddlab.config.schema import PackSettings
@@ -57,10 +57,10 @@ def plan_sweep(name: str, sweep: Sweep, alone: bool) -> Planned:
         ComponentError: from a component's own code.
     """
     settings = pack_settings(sweep.config)
-    described = describe_sweep(name, sweep, [])
-    for figure, spec in described["figures"].items():
+    report = reported(sweep)
+    for figure, spec in report["figures"].items():
         make_recipe(figure, spec)
-    for claimed, spec in described["claims"].items():
+    for claimed, spec in report["claims"].items():
         make_claim(claimed, spec)
     if (count := num_trials(sweep.parts)) > MANY_TRIALS:
         print(f"planning {count:,} trials ...", file=sys.stderr)

@@ -8,7 +8,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from ddlab.compose.sweep import Sweep
-from ddlab.config.trial import Leaves, seeds
+from ddlab.config.trial import Leaves, build, seeds, train_settings
 from ddlab.errors import StoreError
 from ddlab.plan.shapes import Part
 from ddlab.store.store import Store
@@ -23,16 +23,31 @@ def describe_sweep(name: str, sweep: Sweep, stored_parts: Sequence[Mapping[str, 
     return {
         "name": name,
         **{key: sweep.config[key] for key in HEAD},
-        **{key: OmegaConf.to_container(sweep.config[key], resolve=True) for key in ("figures", "claims")},
+        **reported(sweep),
         "parts": [*parts, *(part for part in stored_parts if (part["structural"], part["base"]) not in ours)],
     }
+
+
+def reported(sweep: Sweep) -> dict[str, Any]:
+    """Return the figures and the claims of a sweep, as its file says them."""
+    return {key: OmegaConf.to_container(sweep.config[key], resolve=True) for key in ("figures", "claims")}
 
 
 def _describe_part(part: Part) -> dict[str, Any]:
     axes = {key: list(values) for key, values in part.axes.items()}
     follows = {alias: axis for alias, (axis, _) in part.aliases.items()}
     choices = {"structural": dict(part.structural), "choices": dict(part.choices)}
-    return {**choices, "axes": axes, "follows": follows, "seeds": list(seeds(part.base)), "base": listed(part.fixed)}
+    about = {"seeds": list(seeds(part.base)), "columns": _columns(part), "base": listed(part.fixed)}
+    return {**choices, "axes": axes, "follows": follows, **about}
+
+
+def _columns(part: Part) -> dict[str, dict[str, str]]:
+    """Return what the training loss (`loss`) and the measures of a part declare of their columns, by name."""
+    measures = build(part.base, "measures").values()
+    columns = {"loss": train_settings(part.base).loss.COLUMN}
+    for measure in measures:
+        columns |= measure.columns()
+    return {name: column._asdict() for name, column in columns.items()}
 
 
 def check_same_base(store: Store, stored_parts: Sequence[Mapping[str, Any]], sweep: Sweep) -> None:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import jax
 
-from ddlab.config import leaf
+from ddlab.config import Column, leaf
 from ddlab.data import TEST, TRAIN
 from ddlab.losses import Outputs
 from ddlab.measures.examples import Examples
@@ -83,6 +83,9 @@ class Measure(abc.ABC):
 
             @dataclass(frozen=True)
             class LargestWeight(Measure):
+                def columns(self):
+                    return {"largest_weight": Column("largest weight")}
+
                 def __call__(self, snapshot):
                     largest = [jnp.abs(w).max() for w in jax.tree.leaves(snapshot.params)]
                     return {"largest_weight": jnp.stack(largest).max()}
@@ -101,10 +104,14 @@ class Measure(abc.ABC):
     needs_spectrum: ClassVar[bool] = False
 
     @abc.abstractmethod
+    def columns(self) -> Mapping[str, Column]:
+        """Return what it gives at an eval point: columns of `results.curves`, by their names, which no other measure gives."""
+
+    @abc.abstractmethod
     def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
-        """Return named scalars (or short vectors); names become columns of `results.curves`."""
+        """Return a number (or short vector) for each of its columns; nan: not measured."""
 
     def num_values(self, num_outputs: int) -> int:
         """Return how many numbers it gives at an eval point, for the planner to know what they take of memory."""
         del num_outputs
-        return 1
+        return len(self.columns())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -19,25 +19,6 @@ from ddlab.measures.examples import Examples, mean, mean_gradient, measured_mean
 from ddlab.measures.points import due_steps
 
 Metrics = dict[str, Any]
-
-# Columns of trials and curves that are no metrics.
-RESERVED = frozenset(
-    (
-        "trial_id",
-        "step",
-        "seed",
-        "status",
-        "seconds",
-        "last_step",
-        "num_rows",
-        "data_checksum",
-        "num_params",
-        "num_train",
-        "num_outputs",
-        "params_per_sample",
-        "params_per_sample_output",
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -124,6 +105,9 @@ def _measured(measure: Measure, snapshot: Snapshot) -> Metrics:
         found = measure(snapshot)
         if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
             raise TypeError(f"must return a mapping from names to numbers, not {type(found).__name__}")
+        columns = measure.columns()
+        if found.keys() != columns.keys():
+            raise TypeError(f"gives {', '.join(found) or 'nothing'}, and its columns are {', '.join(columns) or 'none'}")
         arrays = {name: jnp.asarray(value) for name, value in found.items()}
         for name, array in arrays.items():
             if array.ndim > 1 or not (jnp.issubdtype(array.dtype, jnp.number) or array.dtype == bool):
@@ -131,14 +115,26 @@ def _measured(measure: Measure, snapshot: Snapshot) -> Metrics:
     return arrays
 
 
+def check_columns(measures: Mapping[str, Measure], splits: Iterable[str], taken: Iterable[str]) -> None:
+    """Raise `ConfigError` where a measure declares a column that is another measure's, a loss, or one of `taken`."""
+    losses = {f"{split}_{name}" for split in splits for name in ("loss", "error")}
+    known = {*taken, *losses, "excess_risk"}
+    for name, measure in measures.items():
+        with inside(measure, "columns"):
+            own = measure.columns()
+        if clash := sorted(own.keys() & known):
+            raise ConfigError(f"measures.{name}: gives {clash[0]}, which is another column's name")
+        known |= own.keys()
+
+
 def joined(metrics: Metrics, measures: Sequence[Measure], found: Sequence[Metrics]) -> Metrics:
     """Return metrics together with what measures gave.
 
     Raises:
-        ConfigError: a measure gives a name that another column has.
+        ConfigError: a measure gives what the network adds to the training loss, which is known by its code alone.
     """
     for measure, values in zip(measures, found, strict=True):
-        if taken := sorted(values.keys() & (metrics.keys() | RESERVED)):
+        if taken := sorted(values.keys() & metrics.keys()):
             raise ConfigError(f"measures: {type(measure).__name__} gives {taken[0]}, which is another column's name")
         metrics = metrics | values
     return metrics

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import jax
 
-from ddlab.config import leaf
+from ddlab.config import Column, leaf
 from ddlab.losses import as_real
 from ddlab.measures.base import Measure, Snapshot
 
@@ -19,6 +19,9 @@ class Predictions(Measure):
     """
 
     points: int = leaf("test examples", low=1, high=10_000)
+
+    def columns(self) -> dict[str, Column]:
+        return {"predictions": Column("outputs"), "prediction_targets": Column("targets")}
 
     def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
         inputs, targets = snapshot.test.piece(0, min(self.points, snapshot.test.rows))

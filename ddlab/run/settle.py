@@ -16,12 +16,14 @@ from ddlab.data import DataSource, Spec, describe
 from ddlab.errors import ConfigError
 from ddlab.losses import Loss
 from ddlab.measures import Measure
+from ddlab.measures.evaluate import check_columns
 from ddlab.models import Model
 from ddlab.models.size import settle_width, size_of
 from ddlab.optimizers import Group, Modifier, Optimizer, Schedule
 from ddlab.plan.cost import Cost
 from ddlab.plan.shapes import NUM_PARAMS, Settled, Shape, Size
 from ddlab.run.methods import method_of
+from ddlab.store.results import OWN_COLUMNS
 
 
 def settle(leaves: Leaves) -> Settled:
@@ -36,6 +38,7 @@ def settle(leaves: Leaves) -> Settled:
     _check_bases(config)
     spec = describe(config.data)
     _check_together(config, spec)
+    check_columns(config.measures, spec.splits, OWN_COLUMNS)
     method.check(config, spec)
     if wanted := leaves.get(NUM_PARAMS):
         key, declared = _solved_for(leaves)

@@ -19,6 +19,12 @@ from ddlab.files import DamagedPart, first_line
 from ddlab.store.store import PlanLost, Store
 from ddlab.store.sweep_file import REMEDY
 
+# Columns of trials and curves that are no metrics.
+OWN_COLUMNS = (
+    *("trial_id", "weights_id", "step", "seed", "status", "seconds", "last_step", "num_rows", "data_checksum"),
+    *("num_params", "num_train", "num_outputs", "params_per_sample", "params_per_sample_output"),
+)
+
 PENDING, COMPLETED, STOPPED, DIVERGED = "pending", "completed", "stopped", "diverged"
 
 

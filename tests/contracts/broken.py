@@ -11,7 +11,7 @@ import numpy as np
 import optax
 from flax import nnx
 
-from ddlab.config import Mark, leaf
+from ddlab.config import Column, Mark, leaf
 from ddlab.losses import Loss
 from ddlab.measures import Measure
 from ddlab.models import Columns, FeatureModel, Init, Model, matmul
@@ -323,6 +323,9 @@ class FilterOfTheCPU(SoundFilter):
 class SoundMeasure(Measure):
     """It keeps every rule."""
 
+    def columns(self):
+        return {"squares": Column("sum of squares")}
+
     def __call__(self, snapshot) -> dict[str, Any]:
         return {"squares": sum(jnp.sum(jnp.square(w)) for w in jax.tree.leaves(snapshot.params))}
 
@@ -331,14 +334,14 @@ class Miscounts(SoundMeasure):
     """It says that it gives one number, and gives two."""
 
     def __call__(self, snapshot):
-        return {**super().__call__(snapshot), "more": jnp.zeros(())}
+        return {"squares": jnp.stack(2 * [super().__call__(snapshot)["squares"]])}
 
 
 class AveragesPadding(SoundMeasure):
     """It divides by the number of parameters, padded ones included."""
 
     def __call__(self, snapshot):
-        return {"mean": super().__call__(snapshot)["squares"] / sum(w.size for w in jax.tree.leaves(snapshot.params))}
+        return {"squares": super().__call__(snapshot)["squares"] / sum(w.size for w in jax.tree.leaves(snapshot.params))}
 
 
 class UndefinedAtFirst(SoundMeasure):

@@ -10,10 +10,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from ddlab.config import Column
 from ddlab.config.trial import check, declarations, train_settings
 from ddlab.errors import ComponentError, ConfigError
 from ddlab.measures import Measure
 from ddlab.measures.points import due_steps, eval_steps
+from ddlab.run.settle import settle
 from tests.support import SMALL_MNIST, leaves_of, make_pack, run_trials
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs")]
@@ -26,6 +28,9 @@ CALLS: list[int] = []
 class Counted(Measure):
     """A user's measure without fields, so without a decorator, that notes when it is computed."""
 
+    def columns(self):
+        return dict.fromkeys(("count", "pair", "true"), Column("made up"))
+
     def __call__(self, snapshot):
         jax.debug.callback(CALLS.append, 0)
         return {"count": jnp.int32(7), "pair": jnp.arange(2), "true": jnp.asarray(True)}
@@ -33,6 +38,11 @@ class Counted(Measure):
 
 @dataclass(frozen=True)
 class Clash(Measure):
+    """It gives what another measure gives."""
+
+    def columns(self):
+        return {"weight_norm": Column("norm")}
+
     def __call__(self, snapshot):
         return {"weight_norm": jnp.float32(0)}
 
@@ -95,9 +105,8 @@ def test_whole_numbers_become_real_ones_where_nan_is_among_them(every):
 @pytest.mark.parametrize("every", [1, 2])
 def test_no_two_measures_give_one_name_whenever_they_are_due(every):
     trial = leaves_of(*SHORT, f"+measures.clash={{_target_:tests.measures.test_points.Clash,every:{every}}}")
-    program, inputs = make_pack([trial])
-    with pytest.raises(ConfigError, match=r"measures: (Clash|WeightNorm) gives weight_norm, which is another column's name"):
-        jax.eval_shape(lambda: program.evaluate(program.init(inputs), inputs))
+    with pytest.raises(ConfigError, match=r"measures\.(clash|weight_norm): gives weight_norm, which is another column's name"):
+        settle(trial)
 
 
 def test_every_is_at_least_one_and_one_is_as_good_as_none():

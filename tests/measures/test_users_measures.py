@@ -10,7 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from ddlab.config import Mark, leaf
+from ddlab.config import Column, Mark, leaf
 from ddlab.config.trial import parse
 from ddlab.data.loader import Loader
 from ddlab.measures import Measure
@@ -26,6 +26,9 @@ class Strength(Measure):
     """A measure with a traced field."""
 
     strength: float = leaf("recorded as it is", Mark.TRACED)
+
+    def columns(self):
+        return {"strength": Column("strength")}
 
     def __call__(self, snapshot):
         return {"strength": jnp.asarray(self.strength)}
@@ -45,6 +48,9 @@ def test_a_traced_field_of_a_measure_differs_between_trials():
 @dataclasses.dataclass(frozen=True)
 class Curvature(Measure):
     """A measure with second derivatives: the Hessian of the training loss times the parameters."""
+
+    def columns(self):
+        return {"product": Column("norm of the product"), "away": Column("its distance from differences of gradients")}
 
     def __call__(self, snapshot):
         def loss(params):

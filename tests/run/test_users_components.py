@@ -11,7 +11,7 @@ import pytest
 from flax import nnx
 
 from ddlab.cli import main
-from ddlab.config import Mark, leaf
+from ddlab.config import Column, Mark, leaf
 from ddlab.config.trial import build
 from ddlab.data import Dataset, DataSource, Field, Spec, Split, describe, load
 from ddlab.errors import ComponentError, ConfigError
@@ -151,8 +151,12 @@ class Lies(Own):
 class Gives(Measure):
     what: str = leaf("kind of value")
 
+    def columns(self):
+        name = {"matrix": "m", "taken": "train_loss", "vector": "v", "status": "status"}.get(self.what, "fine")
+        return {name: Column("made up")}
+
     def __call__(self, snapshot):
-        given = {"number": 1.0, "matrix": {"m": jnp.zeros((2, 3))}, "taken": {"train_loss": jnp.zeros(())}}
+        given = {"number": 1.0, "matrix": {"m": jnp.zeros((2, 3))}, "other": {"more": jnp.zeros(())}}
         return {**given, "fine": {"fine": jnp.zeros(())}, "vector": {"v": jnp.zeros(3)}}[self.what]
 
 
@@ -164,6 +168,9 @@ class Between(Measure):
     def check(self):
         if not self.low < self.high:
             raise ConfigError(f"low={self.low}: must be below high={self.high}")
+
+    def columns(self):
+        return {"between": Column("distance")}
 
     def __call__(self, snapshot):
         return {"between": jnp.asarray(self.high - self.low)}
@@ -274,9 +281,11 @@ def test_data_that_are_described_otherwise_than_they_are_are_refused():
     [
         (["number"], "tests.run.test_users_components.Gives: TypeError: must return a mapping from names to numbers, not float"),
         (["matrix"], "tests.run.test_users_components.Gives: TypeError: 'm' must be a real number or a short vector"),
-        (["taken"], "measures: Gives gives train_loss, which is another column's name"),
+        (["taken"], "measures.m0: gives train_loss, which is another column's name"),
+        (["status"], "measures.m0: gives status, which is another column's name"),
+        (["other"], "tests.run.test_users_components.Gives: TypeError: gives more, and its columns are fine"),
         (["nothing"], "tests.run.test_users_components.Gives: KeyError: 'nothing'"),
-        (["fine", "fine"], "measures: Gives gives fine, which is another column's name"),
+        (["fine", "fine"], "measures.m1: gives fine, which is another column's name"),
         (["fine", "train.stop_metric=fin"], "train.stop_metric=fin: no such metric. did you mean 'fine'?"),
         (["vector", "train.stop_metric=v"], "train.stop_metric=v: no such metric."),
     ],

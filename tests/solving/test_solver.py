@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import jax
 import numpy as np
 import pytest
 
 from ddlab.config.trial import parse, train_settings
 from ddlab.data.loader import Loader
-from ddlab.errors import ConfigError
-from ddlab.measures import Measure
 from ddlab.measures.points import due_steps, eval_steps
 from ddlab.solving.compiled import compile_solver, one_thread_a_device
 from ddlab.solving.modes import BLOCK
@@ -21,18 +17,6 @@ from tests.exact import GAUSSIAN, SPHERE, solve, solve_widths
 from tests.support import leaves_of
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
-
-
-@dataclass(frozen=True)
-class Clash(Measure):
-    def __call__(self, snapshot):
-        return {"train_loss": snapshot.learning_rate}
-
-
-def test_a_measure_must_not_take_the_name_of_another_column():
-    base = leaves_of(*GAUSSIAN, "model.width=12", "+measures.clash._target_=tests.solving.test_solver.Clash")
-    with pytest.raises(ConfigError, match="measures: Clash gives train_loss, which is another column's name"):
-        solve([base])
 
 
 def test_a_measure_of_the_solver_is_nan_where_it_is_not_due():

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from flax import nnx
 
-from ddlab.config import Mark, leaf, seed_leaf
+from ddlab.config import Column, Mark, leaf, seed_leaf
 from ddlab.data import Dataset, DataSource, Field, Spec, Split
 from ddlab.errors import ComponentError
 from ddlab.measures import Measure
@@ -168,6 +168,9 @@ def test_a_step_with_batch_statistics_and_a_loss_of_its_own_is_that_of_numpy():
 @dataclass(frozen=True)
 class HiddenNorm(Measure):
     """hidden_norm: mean square of the activations that the network calls `hidden`."""
+
+    def columns(self):
+        return {"hidden_norm": Column("hidden norm")}
 
     def __call__(self, snapshot):
         given = snapshot.network_fn(snapshot.params, snapshot.test.inputs)
