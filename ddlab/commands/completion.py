@@ -124,7 +124,8 @@ def _overrides(name: str, chosen: Sequence[str], current: str) -> list[str]:
 
     path = catalog.find_sweep(name)
     groups = catalog.config_groups([path.parent, *catalog.search_path()])
-    options = {**groups, "hydra/launcher": ["basic", *LAUNCHERS]}
+    placed = {catalog.PLACES.get(group, group): names for group, names in groups.items()}
+    options = {**placed, "hydra/launcher": ["basic", *LAUNCHERS]}
     if "=" in current:
         group = current.partition("=")[0]
         return [f"{group}={option}" for option in options.get(group, ())]
@@ -132,7 +133,7 @@ def _overrides(name: str, chosen: Sequence[str], current: str) -> list[str]:
     keys = [
         key for key in compose_file(path, switched) if not key.startswith(("axes.", "claims.")) and not key.endswith("_target_")
     ]
-    return [f"{key}=" for key in (*keys, *options)]
+    return [f"{key}=" for key in dict.fromkeys((*keys, *options))]
 
 
 def _figure_options(name: str, chosen: Sequence[str], current: str) -> list[str]:

@@ -45,6 +45,8 @@ def test_sweeps_keys_and_options_are_completed(tiny):
     assert complete("ddlab sweep tiny 'seed=range(3)' model.dep") == ["model.depth="]
     assert complete("ddlab sweep tiny optimizer=sgd optimizer.mom") == ["optimizer.momentum="]
     assert complete("ddlab sweep tiny optimizer=ad") == ["optimizer=adam", "optimizer=adamw"]
+    assert complete("ddlab sweep tiny optimizer.sch") == ["optimizer.schedule="]
+    assert complete("ddlab sweep tiny optimizer.schedule=co") == ["optimizer.schedule=constant", "optimizer.schedule=cosine"]
     assert complete("ddlab sweep tiny hydra/launcher=submitit_s") == ["hydra/launcher=submitit_slurm"]
 
 
