@@ -59,10 +59,11 @@ def size_of(model: Any, spec: Spec) -> Size:
         return apply_network(model, network, x, spec).outputs
 
     x = jax.ShapeDtypeStruct((1, *spec.inputs.shape), jnp.float32 if spec.inputs.size is None else jnp.int32)
-    products = _products_of(jax.make_jaxpr(outputs)(x).jaxpr)
+    jaxpr = jax.make_jaxpr(outputs)(x).jaxpr
+    products, operations = _products_of(jaxpr), _operations_of(jaxpr)
     num_params, num_units = found[0]
     sizes = (num_params, max(1, num_units), max(1, products))
-    return Size(*sizes, math.prod(spec.inputs.shape), spec.num_train, spec.num_evaluated, spec.num_outputs)
+    return Size(*sizes, math.prod(spec.inputs.shape), spec.num_train, spec.num_evaluated, spec.num_outputs, operations)
 
 
 def _products_of(jaxpr: Any) -> int:
@@ -79,6 +80,11 @@ def _products_of(jaxpr: Any) -> int:
             branches = [_products_of(inner) for inner in _jaxprs(value)]
             total += equation.params.get("length", 1) * max(branches, default=0)
     return total
+
+
+def _operations_of(jaxpr: Any) -> int:
+    inner = (program for equation in jaxpr.eqns for value in equation.params.values() for program in _jaxprs(value))
+    return len(jaxpr.eqns) + sum(map(_operations_of, inner))
 
 
 def _jaxprs(value: Any) -> list[Any]:

@@ -31,9 +31,14 @@ class Cost(abc.ABC):
 
     Attributes:
         sharing: of what these trials share some work.
+        num_operations: that their network is written in.
     """
 
     sharing: tuple[Sharing, ...]
+
+    @property
+    @abc.abstractmethod
+    def num_operations(self) -> int: ...
 
     @abc.abstractmethod
     def flops(self, load: Load) -> float:

@@ -15,7 +15,8 @@ class Machine:
     operations of its step.
 
     Attributes:
-        compile_seconds: of one program.
+        compile_seconds: of any program.
+        operation_seconds: of compiling it, for each operation that its network is written in.
         tile_seconds: of a step of a tile, whatever it holds.
         curve: (operations of a step of one trial, seconds that it takes of a device), ascending.
         num_devices: local devices.
@@ -24,11 +25,16 @@ class Machine:
     """
 
     compile_seconds: float
+    operation_seconds: float
     tile_seconds: float
     curve: tuple[tuple[float, float], ...]
     num_devices: int
     working_bytes: int
     cores: bool
+
+    def program_seconds(self, num_operations: int) -> float:
+        """Return how long it takes to make the program of a network that is written in so many operations."""
+        return self.compile_seconds + num_operations * self.operation_seconds
 
     def trial_seconds(self, step_flops: float) -> float:
         """Return the seconds that a step of one trial takes of a device: on log-log lines between what was measured.

@@ -63,6 +63,7 @@ class Size:
         num_train: training examples N.
         num_test: examples of all other splits.
         num_outputs: K.
+        num_operations: that the network is written in, each counted once, however large: what its program takes to compile.
     """
 
     num_params: int
@@ -72,6 +73,7 @@ class Size:
     num_train: int
     num_test: int
     num_outputs: int
+    num_operations: int
 
     @property
     def examples(self) -> tuple[int, int]:

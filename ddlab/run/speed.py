@@ -30,8 +30,11 @@ from ddlab.training.program import make_program
 from ddlab.training.state import make_inputs
 from ddlab.yaml_files import read_yaml
 
-VERSION = 6
+VERSION = 7
 WIDTHS = (8, 64, 512)
+
+# Hidden layers of the network that is compiled, but not run, to see how compiling grows with the program.
+DEEP = 6
 NUM_TRAIN, NUM_TEST, NUM_FEATURES, NUM_CLASSES, BATCH_SIZE = 1000, 100, 40, 10, 100
 
 # Trials timed on each device, at least.
@@ -68,7 +71,7 @@ def this_machine() -> Machine:
 def _plausible(machine: Machine) -> bool:
     numbers = [machine.compile_seconds, machine.num_devices, machine.working_bytes, *itertools.chain(*machine.curve)]
     ascending = all(first < second for (first, _), (second, _) in itertools.pairwise(machine.curve))
-    return len(machine.curve) > 1 and ascending and min(numbers) > 0 and machine.tile_seconds >= 0
+    return len(machine.curve) > 1 and ascending and min(numbers) > 0 and min(machine.tile_seconds, machine.operation_seconds) >= 0
 
 
 def store_machine(machine: Machine) -> None:
@@ -87,12 +90,14 @@ class _Timed(NamedTuple):
     """One standard network timed.
 
     Attributes:
+        num_operations: that it is written in.
         step_flops: operations of a step of one trial.
         tile: trials of a tile.
         seconds: of a device for a step of one trial, its share of the tile's cost included.
         compile_seconds: of its program.
     """
 
+    num_operations: int
     step_flops: float
     tile: int
     seconds: float
@@ -102,25 +107,30 @@ class _Timed(NamedTuple):
 def measure() -> Machine:
     """Time compilation, and training steps of one-layer networks of several widths on all devices.
 
-    The narrowest network is timed with one trial a tile, too: what that costs more is the cost of a tile.
+    The narrowest network is timed with one trial a tile, too: what that costs more is the cost of a tile. A deep one is timed for
+    what its compilation takes.
     """
     use_compile_cache(0)
     alone, *several = [_time(WIDTHS[0], 1), *(_time(width) for width in WIDTHS)]
     narrow = several[0]
     tile_seconds = max(0.0, (alone.seconds - narrow.seconds) / (1 - 1 / narrow.tile))
     curve = tuple((timed.step_flops, max(timed.seconds - tile_seconds / timed.tile, 1e-9)) for timed in several)
-    compile_seconds = float(np.median([timed.compile_seconds for timed in several]))
-    return Machine(compile_seconds, tile_seconds, curve, *local_devices())
+    deep = _time(WIDTHS[0], depth=DEEP)
+    shallow = float(np.median([timed.compile_seconds for timed in several]))
+    operation_seconds = max(0.0, (deep.compile_seconds - shallow) / (deep.num_operations - narrow.num_operations))
+    compile_seconds = max(shallow - narrow.num_operations * operation_seconds, 0.1 * shallow)
+    return Machine(compile_seconds, operation_seconds, tile_seconds, curve, *local_devices())
 
 
-def _time(width: int, tile: int | None = None) -> _Timed:
+def _time(width: int, tile: int | None = None, depth: int = 1) -> _Timed:
     random = np.random.default_rng(0)
     arrays = [(random.normal(size=(num, NUM_FEATURES)), random.integers(NUM_CLASSES, size=num)) for num in (NUM_TRAIN, NUM_TEST)]
     train, test = [Split(inputs.astype(np.float32), targets.astype(np.int32)) for inputs, targets in arrays]
     dataset = Dataset({"train": train, "test": test}, NUM_CLASSES)
-    leaves = _standard(width)
+    leaves = _standard(width, depth)
     config = parse(leaves)
-    cost = training_cost(leaves, config, size_of(config.model, dataset.spec))
+    size = size_of(config.model, dataset.spec)
+    cost = training_cost(leaves, config, size)
     if tile is None:
         tile = cost.tiling(working_bytes())[0]
     num_trials = jax.local_device_count() * tile * math.ceil(TRIALS / tile)
@@ -144,14 +154,14 @@ def _time(width: int, tile: int | None = None) -> _Timed:
     while (stepping := seconds(num_steps) - calling) < LEAST_SECONDS:
         num_steps *= 2
     of_trial = stepping / num_steps / (num_trials / jax.local_device_count())
-    return _Timed(cost.step_flops, tile, of_trial, sum(compiled.build))
+    return _Timed(size.num_operations, cost.step_flops, tile, of_trial, sum(compiled.build))
 
 
-def _standard(width: int) -> Leaves:
-    """Return a one-layer network trained by Adam without measures: what the shipped sweeps are made of."""
+def _standard(width: int, depth: int) -> Leaves:
+    """Return a network of equal layers trained by Adam without measures: what the shipped sweeps are made of."""
     chosen: dict[str, Any] = {}
     for key, option in STANDARD.items():
         chosen.pop(key, None)  # a word for what follows
         chosen |= flatten(read_yaml(shipped("configs") / f"{option}.yaml"), f"{key}.")
-    fixed = {"model.width": width, "train.steps": 10**9, "train.batch_size": BATCH_SIZE}
+    fixed = {"model.width": width, "model.depth": depth, "train.steps": 10**9, "train.batch_size": BATCH_SIZE}
     return {**chosen, **fixed, "data": None, **dict.fromkeys(("seed", "init_seed", "batch_seed"), 0)}

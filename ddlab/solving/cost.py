@@ -103,6 +103,10 @@ class SolvingCost(Cost):
     row_bytes: float
     sharing: tuple[Sharing, ...]
 
+    @property
+    def num_operations(self) -> int:
+        return self.size.num_operations
+
     def flops(self, load: Load) -> float:
         """Return the operations of features and their inner products, of decompositions, and of the metrics."""
         problems, decompositions = load.shared

@@ -58,6 +58,10 @@ class TrainingCost(Cost):
     sharing: tuple[Sharing, ...]
 
     @property
+    def num_operations(self) -> int:
+        return self.size.num_operations
+
+    @property
     def step_flops(self) -> float:
         """Operations of one step of one trial with all examples: 2 per multiply-add forward, 4 backward."""
         return 6.0 * self.size.num_products * (self.train.batch_size or self.size.num_train)

@@ -85,3 +85,15 @@ def test_a_parameter_may_be_a_single_number_and_a_network_without_products_has_a
     drawn = [draw(stream(seed, "init")) for seed in (0, 1)]
     assert drawn[0]["level"].shape == ()
     assert drawn[0]["level"] != drawn[1]["level"]
+
+
+def test_what_a_network_is_written_in_is_counted_once_however_large_or_often():
+    """A layer is a product, a sum with its bias, its factor and its activation: as many operations at any width, and each layer."""
+
+    def operations(*words):
+        leaves = leaves_of(*words)
+        return size_of(build(leaves, "model"), build(leaves, "data").describe()).num_operations
+
+    one, two, three = (operations(f"model.depth={depth}") for depth in (1, 2, 3))
+    assert operations("model.width=500") == one
+    assert three - two == two - one > 3

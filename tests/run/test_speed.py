@@ -13,7 +13,10 @@ from tests.support import MACHINE, SMALL_MNIST
 
 pytestmark = pytest.mark.usefixtures("fast_packs")
 
-GOOD = '{"compile_seconds": 1.5, "tile_seconds": 0, "curve": [[1, 1], [3, 1]], "num_devices": 2, "working_bytes": 9, "cores": 1}'
+GOOD = (
+    '{"compile_seconds": 1.5, "operation_seconds": 0, "tile_seconds": 0, "curve": [[1, 1], [3, 1]], "num_devices": 2,'
+    ' "working_bytes": 9, "cores": 1}'
+)
 NO_CURVE = GOOD.replace("[[1, 1], [3, 1]]", "[]")
 
 
