@@ -88,7 +88,7 @@ def test_a_parameter_may_be_a_single_number_and_a_network_without_products_has_a
 
 
 def test_what_a_network_is_written_in_is_counted_once_however_large_or_often():
-    """A layer is a product, a sum with its bias, its factor and its activation: as many operations at any width, and each layer."""
+    """A layer is a product, a sum with its bias, a factor and an activation: as many operations at any width, and each."""
 
     def operations(*words):
         leaves = leaves_of(*words)
