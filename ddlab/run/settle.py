@@ -58,8 +58,10 @@ def join(shapes: Sequence[Shape]) -> Cost:
 
 
 def _size(leaves: Leaves, spec: Spec) -> Size:
+    """Return the size of a trial; a network is traced once for all numbers of examples."""
     model = {key: value for key, value in leaves.items() if key.startswith("model.")}
-    return _size_of(json.dumps(model, sort_keys=True), spec)
+    traced = _size_of(json.dumps(model, sort_keys=True), spec.of_size(1))
+    return replace(traced, num_train=spec.num_train, num_test=spec.num_evaluated)
 
 
 def _check_bases(config: Science) -> None:
