@@ -68,7 +68,15 @@ SIZE = Size(61, 11, 50, 40, 200, 100, 10, 37)
 
 # What a figure or claim must know of the sweep whose metrics a test makes up.
 SEEDS = ("seed", "init_seed", "data.seed")
-SWEEP = {"parts": [{"seeds": list(SEEDS)}]}
+SWEEP = {
+    "parts": [
+        {
+            "seeds": list(SEEDS),
+            "choices": {"train.loss": "cross_entropy"},
+            "columns": {"loss": {"label": "cross-entropy", "unit": "nats"}},
+        }
+    ]
+}
 
 # Reference results, as they are stored in the repository.
 REFERENCE = catalog.shipped("sweeps").parent / "results" / "reference"

@@ -10,8 +10,9 @@ import pandas as pd
 
 from ddlab.errors import ConfigError, StoreError, suggest
 from ddlab.report.options import shown
+from ddlab.store.results import Results
 
-# Horizontal axes: column of the trials -> label. Any other numeric column of the trials may be named too.
+# Column -> label, where its name in words says less. Any other numeric column of the trials may be a horizontal axis, too.
 LABELS = {
     "params_per_sample": "parameters per training example P/N",
     "params_per_sample_output": "parameters per training example and output P/(N K)",
@@ -24,20 +25,9 @@ LABELS = {
     "data.train_fraction": "fraction of the data trained on",
     "optimizer.weight_decay": "weight decay",
     "data.label_noise": "label noise",
-    "train_error": "train error",
-    "test_error": "test error",
-    "train_loss": "train loss",
-    "test_loss": "test loss",
-    "weight_norm": "weight norm",
-    "gradient_norm": "gradient norm",
-    "excess_risk": "excess risk",
     "data.signal": "signal",
     "data.noise_variance": "noise variance",
-    "condition_number": "condition number",
-    "smallest_singular_value": "smallest singular value",
-    "degrees_of_freedom": "degrees of freedom",
     "ensemble_risk": "risk of the ensemble",
-    "variance_over_features": "variance over features",
 }
 
 
@@ -46,8 +36,8 @@ class NoSuchColumn(ConfigError):
 
 
 def label(name: str) -> str:
-    """Return the axis label of a column."""
-    return LABELS.get(name, name)
+    """Return a column in words: the keys of a config as they are."""
+    return LABELS.get(name, name if "." in name else name.replace("_", " "))
 
 
 def text(value: Any) -> str:
@@ -62,17 +52,20 @@ def number(metric: str, value: float) -> str:
     return f"{100 * value:.1f} %" if metric.endswith("_error") else f"{value:.3g}"
 
 
-def loss_name(trials: pd.DataFrame) -> str:
-    """Return the axis label of the trials' training loss, with its unit."""
-    names = {"cross_entropy": "cross-entropy (nats)", "mse": "mean squared error"}
-    kinds = list(trials["train.loss"].unique())
-    return names.get(kinds[0], "loss") if len(kinds) == 1 else "loss"
+def quantity(metric: str, results: Results, trials: pd.DataFrame) -> str:
+    """Return what a metric is, with its unit, as the component that gives it declares, whichever examples it is measured on."""
+    kind = metric.partition("_")[2]
+    if kind == "error":
+        return kind
+    name = kind if kind == "loss" else metric
+    losses = set(trials["train.loss"]) if "train.loss" in trials else {None}
+    parts = [part for part in results.sweep["parts"] if name != "loss" or part["choices"].get("train.loss") in losses]
+    declared = {_with_unit(**part["columns"][name]) for part in parts if name in part["columns"]}
+    return declared.pop() if len(declared) == 1 else label(name)
 
 
-def quantity(metric: str, trials: pd.DataFrame) -> str:
-    """Return what a metric is, with its unit, whichever examples it is measured on."""
-    kind = metric.partition("_")[2] if metric in ("train_error", "test_error", "train_loss", "test_loss") else ""
-    return {"error": "error", "loss": loss_name(trials)}[kind] if kind else label(metric)
+def _with_unit(label: str, unit: str) -> str:
+    return f"{label} ({unit})" if unit else label
 
 
 def require(frame: pd.DataFrame, column: str, option: str, numeric: bool = True) -> None:

@@ -27,7 +27,10 @@ KEYS: dict[str, tuple[Any, str]] = {
 }
 
 # What is in each of its parts -> its type.
-PART = {"structural": dict, "base": dict, "seeds": list}
+PART = {"structural": dict, "choices": dict, "base": dict, "seeds": list, "columns": dict}
+
+# What is said of each column of the metrics, texts.
+COLUMN = {"label", "unit"}
 
 SEAL = "# sha256 of the lines above: "
 REMEDY = "the same `ddlab sweep` command makes it again"
@@ -65,9 +68,15 @@ def read_sweep_file(path: Path) -> dict[str, Any]:
 
 
 def _is_part(part: Mapping[str, Any]) -> bool:
-    return all(isinstance(part.get(key), kind) for key, kind in PART.items()) and all(
-        isinstance(key, str) for key in part["seeds"]
+    return (
+        all(isinstance(part.get(key), kind) for key, kind in PART.items())
+        and all(isinstance(key, str) for key in part["seeds"])
+        and all(_is_column(column) for column in part["columns"].values())
     )
+
+
+def _is_column(column: Any) -> bool:
+    return isinstance(column, dict) and column.keys() == COLUMN and all(isinstance(text, str) for text in column.values())
 
 
 def is_whole(path: Path) -> bool:

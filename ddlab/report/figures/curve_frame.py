@@ -59,7 +59,7 @@ class CurveRows:
         parts = []
         for name, members in self._named(rows):
             part = pd.concat([self._simulation(members, metric), self._theory(members, metric)], ignore_index=True)
-            parts.append(part.assign(metric=metric, quantity=quantity(metric, self._rows), **name))
+            parts.append(part.assign(metric=metric, quantity=quantity(metric, self.results, self._rows), **name))
         frame = pd.concat(parts, ignore_index=True)
         first = [*self._axes, "metric", "quantity", "curve", *(["group"] if self.group else []), "kind"]
         return frame[[*first, *(column for column in frame if column not in first)]]

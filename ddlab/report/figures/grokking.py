@@ -11,7 +11,7 @@ import pandas as pd
 from ddlab.report.charts import Axis, Band, Chart, Line, Mark, Note, Panel, Rule, Series, positions, values
 from ddlab.report.charts.chart import Dash
 from ddlab.report.charts.colors import GREY, TEST, TRAIN, group_series, is_ordered
-from ddlab.report.columns import label, loss_name, require, text
+from ddlab.report.columns import label, quantity, require, text
 from ddlab.report.figures.base import Recipe
 from ddlab.report.frames import curves_over_seeds, learning_steps, median_step
 from ddlab.report.options import option
@@ -57,7 +57,7 @@ class Grokking(Recipe):
                 step, censored = median_step(members[name], members[f"{name}_censored"])
                 learnt.append({"group": value, "step": step, "metric": name, "trials": len(members), "censored": censored})
         frame = pd.concat([curves.assign(censored=False), pd.DataFrame(learnt)], ignore_index=True)
-        return frame.assign(loss=loss_name(trials))
+        return frame.assign(loss=quantity("train_loss", results, trials))
 
     def chart(self, frame: pd.DataFrame) -> Chart:
         groups = list(self._groups(frame))

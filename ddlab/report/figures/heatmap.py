@@ -11,7 +11,7 @@ from ddlab.errors import ConfigError
 from ddlab.report.charts import Axis, Chart, HeatMap, Line, Mark, Note, Panel, Series, values
 from ddlab.report.charts.chart import Values
 from ddlab.report.charts.colors import WHITE
-from ddlab.report.columns import label, loss_name, number, require
+from ddlab.report.columns import label, number, quantity, require
 from ddlab.report.figures.base import Recipe
 from ddlab.report.figures.peaks import clear_peak
 from ddlab.report.frames import metric_table
@@ -53,7 +53,7 @@ class Heatmap(Recipe):
                     columns["sd"] = at.std().fillna(0.0)
         frame = pd.DataFrame(columns).reset_index()
         reached = results.curves["step"].groupby(results.curves["trial_id"].map(sizes)).max()
-        frame = frame[frame["step"] <= frame[self.y].map(reached)].assign(loss=loss_name(trials))
+        frame = frame[frame["step"] <= frame[self.y].map(reached)].assign(quantity=quantity(self.metric, results, trials))
         return frame[(frame["step"] > 0) & frame[self.metric].notna()].sort_values([self.y, "step"], ignore_index=True)
 
     def chart(self, frame: pd.DataFrame) -> Chart:
@@ -66,7 +66,7 @@ class Heatmap(Recipe):
 
     def _colors(self, frame: pd.DataFrame) -> Axis:
         split, _, kind = self.metric.partition("_")
-        name = f"{split} {frame['loss'].iloc[0]}" if kind == "loss" else label(self.metric)
+        name = " ".join([*([split] if kind in ("loss", "error") else []), frame["quantity"].iloc[0]])
         is_error = self.metric.endswith("_error")
         low, high = float(frame[self.metric].min()), float(self._last(frame)[self.metric].max())
         scale = "linear" if is_error or low <= 0 else "log"
