@@ -52,6 +52,7 @@ def compose_words(compose: Compose, overrides: Sequence[str]) -> Composed:
     words = _replaced(config)
     for override in OverridesParser.create().parse_overrides(inner):
         OmegaConf.update(config, override.key_or_group, override.value(), merge=True, force_add=True)
+        words.pop(override.key_or_group.removesuffix(f".{TARGET}"), None)  # another component stands there
     return Composed(config, words | _replaced(config))
 
 
@@ -64,9 +65,9 @@ def is_inner(word: str) -> bool:
 def _replaced(config: DictConfig) -> dict[str, str]:
     """Replace the words of a config; return where they stood."""
     words: dict[str, str] = {}
-    for place in DEPTHS.keys() - {"train"}:
-        _replace_within(place, config[place], words)
     _replace_fields("train", config.train, Train, words)
+    for place in DEPTHS:
+        _replace_within(place, config[place], words)
     return words
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
 
 import ddlab
 from ddlab.cli import main
+from ddlab.compose.hydra import version_base
+from ddlab.compose.schema import register
+from ddlab.compose.words import compose_words
+from ddlab.config import catalog
 from ddlab.errors import ConfigError
 from tests.support import leaves_of, refusal, trials_of
 
@@ -24,6 +30,15 @@ def test_a_word_is_the_option_of_its_group():
 def test_what_lies_below_a_word_can_be_set(prefix):
     assert leaves_of("optimizer.schedule=inverse_sqrt")[DECAY] == 512
     assert leaves_of(f"{prefix}{DECAY}=7", "optimizer.schedule=inverse_sqrt")[DECAY] == 7
+
+
+def test_a_component_that_is_named_by_its_class_has_no_word():
+    """`train.loss` tells trials apart where it has one."""
+    register()
+    with initialize_config_dir(str(catalog.shipped("configs")), **version_base()):
+        words = ["train.loss={_target_:ddlab.losses.MSE}", "optimizer.schedule._target_=ddlab.optimizers.Cosine"]
+        assert compose_words(partial(compose, "ddlab"), ["train.loss=mse"]).words["train.loss"] == "mse"
+        assert compose_words(partial(compose, "ddlab"), words).words == {}
 
 
 def test_what_lies_below_another_word_is_refused():

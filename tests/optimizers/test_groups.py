@@ -11,7 +11,7 @@ import pytest
 from ddlab.cli import main
 from ddlab.errors import ConfigError
 from ddlab.optimizers import SGD, Adam, Constant, Group
-from tests.support import refusal
+from tests.support import FLOAT64, ROUNDING, leaves_of, refusal, run_trials
 
 pytestmark = pytest.mark.numeric
 
@@ -99,3 +99,16 @@ def test_factors_are_swept_in_one_program(swept, capsys):
     words = ("+optimizer.groups.biases.pattern=*.bias", "+optimizer.groups.biases.weight_decay_factor=0,0.5,2", "model.depth=1")
     assert main(["plan", swept, *words]) == 0
     assert "6 trials in 1 pack " in capsys.readouterr().out
+
+
+def test_each_trial_of_a_pack_has_its_own_factors():
+    words = ("data=digits", "data.num_train=40", "train.steps=10", "train.batch_size=10", "train.num_evals=2", FLOAT64)
+    group = "optimizer.groups.biases"
+    trials = [
+        leaves_of(*words, f"model.width={width}", f"+{group}.pattern=*.bias", f"+{group}.learning_rate_factor={factor}")
+        for width, factor in ((3, 0.0), (6, 4.0))
+    ]
+    with jax.enable_x64(True), jax.numpy_dtype_promotion("strict"):
+        packed, *alone = (run_trials(each)[1]["train_loss"] for each in (trials, trials[:1], trials[1:]))
+    np.testing.assert_allclose(packed, np.concatenate(alone, axis=1), rtol=ROUNDING)
+    assert (packed[0] != packed[-1]).all()

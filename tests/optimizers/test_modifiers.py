@@ -94,14 +94,39 @@ def test_a_modifier_that_forgets_the_rules_state_is_named():
         optimizer.eval_params(state, START)
 
 
+SMALL = ("data=digits", "data.num_train=40", "train.batch_size=10", "train.steps=5", "model.width=4", "train.dtype=float64")
+
+
+def stepper(*words):
+    """Return the state at the start of a small trial, and what makes one step from other parameters."""
+    program, inputs = make_pack([leaves_of(*SMALL, "optimizer=sgd", *words)])
+    advance, begun = jax.jit(program.advance), jax.jit(program.init)(inputs)
+
+    def stepped(params):
+        return advance(begun._replace(trial=begun.trial._replace(params=params)), inputs, np.int32(1)).trial.params
+
+    return begun.trial.params, stepped
+
+
+def test_a_program_gives_sam_the_gradient_of_its_batch():
+    """The first step of sgd shows the gradient, at the start and a way up the slope from there, on the same batch."""
+    start, plain = stepper("optimizer.learning_rate=1.0")
+    gradient = optax.tree.sub(start, plain(start))
+    shifted = optax.tree.add_scale(start, 0.3 / optax.tree.norm(gradient), gradient)
+    expected = optax.tree.sub(start, optax.tree.sub(shifted, plain(shifted)))
+    sam = "+optimizer.modifiers.sam={_target_:tests.optimizers.modifiers.Sam,radius:0.3}"
+    found = stepper("optimizer.learning_rate=1.0", sam)[1](start)
+    for each, wanted, without in zip(*map(jax.tree.leaves, (found, expected, plain(start))), strict=True):
+        np.testing.assert_allclose(each, wanted, rtol=1e-9, atol=1e-12)
+        assert not np.allclose(each, without, rtol=1e-4)
+
+
 def test_metrics_are_those_of_the_averaged_weights():
     """The programs are those of a sweep; the average of the weights of a run without a modifier is taken by hand."""
-    words = ("data=digits", "data.num_train=40", "train.batch_size=10", "train.steps=5", "model.width=4")
-    key = "+optimizer.modifiers.average"
-    average = f"{key}={{_target_:tests.optimizers.modifiers.Average,decay:0.5}}"
+    average = "+optimizer.modifiers.average={_target_:tests.optimizers.modifiers.Average,decay:0.5}"
     states, programs = {}, {}
     for name, more in {"plain": (), "averaged": (average,)}.items():
-        program, inputs = make_pack([leaves_of(*words, "train.dtype=float64", *more)])
+        program, inputs = make_pack([leaves_of(*SMALL, *more)])
         advance, state = jax.jit(program.advance), jax.jit(program.init)(inputs)
         states[name] = [state := advance(state, inputs, np.int32(step)) for step in range(6)]
         programs[name] = lambda state, program=program, inputs=inputs: jax.jit(program.evaluate)(state, inputs)
