@@ -66,6 +66,11 @@ class Optimizer(abc.ABC):
         parts = (direction, decay) if self.decoupled else (decay, direction)
         return modified(optax.chain(*parts, optax.GradientTransformation(begun, scaled)), self.modifiers)
 
+    @property
+    def gradients_per_step(self) -> int:
+        """Gradients that a step takes: one, and those that modifiers ask for."""
+        return 1 + sum(modifier.GRADIENTS for modifier in self.modifiers.values())
+
     @final
     def eval_params(self, state: Any, params: Any) -> Any:
         """Return the parameters that are evaluated, as `params`; state: of the rule that `make` returns."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import jax
 import optax
@@ -29,7 +29,12 @@ class Modifier(abc.ABC):
 
         What needs more gradients gets `grad_fn` among the extra arguments of `update`, as optax's own `sam` asks for it:
         (params, any) -> the gradient of the loss on the batch of this step.
+
+    Class attributes:
+        GRADIENTS: how many it asks for at each step, for the planner to know what a step costs.
     """
+
+    GRADIENTS: ClassVar[int] = 0
 
     @abc.abstractmethod
     def wrap(self, rule: optax.GradientTransformationExtraArgs) -> optax.GradientTransformation:

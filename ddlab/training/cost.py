@@ -36,7 +36,8 @@ def training_cost(leaves: Leaves, config: Science, size: Size) -> TrainingCost:
     evals = config.train.most_evals
     gradients = (math.ceil(evals / measure.every) for measure in config.measures.values() if measure.needs_gradient)
     row = row_bytes(config, size.num_outputs)
-    return TrainingCost(size, config.train, max(gradients, default=0), row, (inputs, data))
+    per_step = config.optimizer.gradients_per_step
+    return TrainingCost(size, config.train, per_step, max(gradients, default=0), row, (inputs, data))
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class TrainingCost(Cost):
     Attributes:
         size: of the widest.
         train: their training settings.
+        gradients_per_step: of the optimizer and its modifiers.
         num_gradients: eval points at which a measure asks for the gradient on the training set.
         row_bytes: of the metrics of a trial at one eval point.
         sharing: the leaves of the inputs, and of the whole data set.
@@ -53,6 +55,7 @@ class TrainingCost(Cost):
 
     size: Size
     train: Train
+    gradients_per_step: int
     num_gradients: int
     row_bytes: float
     sharing: tuple[Sharing, ...]
@@ -64,7 +67,8 @@ class TrainingCost(Cost):
     @property
     def step_flops(self) -> float:
         """Operations of one step of one trial with all examples: 2 per multiply-add forward, 4 backward."""
-        return 6.0 * self.size.num_products * (self.train.batch_size or self.size.num_train)
+        examples = self.train.batch_size or self.size.num_train
+        return 6.0 * self.gradients_per_step * self.size.num_products * examples
 
     def flops(self, load: Load) -> float:
         """Return the operations of steps, of evaluation, and of the gradients that measures ask for."""

@@ -15,6 +15,8 @@ from ddlab.optimizers import Modifier
 class Sam(Modifier):
     """Sharpness-aware minimisation (Foret et al. 2021): the gradient at w + radius g / |g|."""
 
+    GRADIENTS = 1
+
     radius: float = leaf("how far up the slope the gradient is taken", Mark.TRACED, above=0)
 
     def wrap(self, rule):

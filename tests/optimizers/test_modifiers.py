@@ -11,6 +11,7 @@ import pytest
 from ddlab.contracts import Status, check, compose_subject
 from ddlab.errors import ComponentError
 from ddlab.optimizers import SGD, Constant
+from ddlab.run.settle import settle
 from tests.optimizers.modifiers import Average, Forgets, Sam, Scaled, Shifted
 from tests.support import leaves_of, make_pack
 
@@ -152,3 +153,11 @@ def test_without_modifiers_a_config_says_nothing_of_them():
 def test_a_modifier_keeps_every_rule(cls):
     found = list(check(compose_subject(f"{cls.__module__}.{cls.__name__}", ("data=interval", "train.loss=mse"))))
     assert {rule.__name__: verdict.reason for rule, verdict in found if verdict.status is not Status.KEPT} == {}
+
+
+def test_the_planner_counts_the_gradients_that_a_modifier_asks_for():
+    sam, average = (
+        f"+optimizer.modifiers.m={{_target_:{Sam.__module__}.{fields}}}" for fields in ("Sam,radius:1", "Average,decay:0")
+    )
+    plain, twice, once = (settle(leaves_of(*SMALL, *more)).cost.step_flops for more in ((), (sam,), (average,)))
+    assert (twice, once) == (2 * plain, plain)
