@@ -103,9 +103,8 @@ def _check_together(config: Science, spec: Spec) -> None:
     if train.batch_size is not None and train.batch_size > spec.num_train:
         raise ConfigError(f"train.batch_size={train.batch_size}: must be at most the {spec.num_train} training examples")
     if spec.targets.size is None and not train.loss.REAL_TARGETS:
-        raise ConfigError(
-            f"train.loss={public_name(type(train.loss))}: is of classes, and these targets are real: mse takes them"
-        )
+        found = public_name(type(train.loss))
+        raise ConfigError(f"train.loss={found}: must be mse, or another loss of real numbers, for real targets")
     if spec.test_nodes and not config.model.LINEAR_IN_INPUTS:
         raise ConfigError("data.num_test=null: is the exact risk of models linear in their inputs only; give a number")
 
