@@ -23,7 +23,7 @@ from ddlab.store.store import Store
 # Recipes and claims that go along the steps, and what each trial is always known by.
 ALONG_STEPS = {"grokking", "grokking_delay", "heatmap", "first_crossing", "step", "time"}
 KEYS, LOSSES = ["trial_id", "step"], ["train_loss", "test_loss", "train_error", "test_error"]
-PREDICTIONS, POINTS = ["predictions", "prediction_targets"], 15
+PREDICTIONS, POINTS = ["predictions", "prediction_targets", "variance_noise"], 15
 
 
 def words_of(spec: Any) -> Iterator[str]:

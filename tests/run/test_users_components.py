@@ -48,7 +48,7 @@ class Network(nnx.Module):
 class WithStatistics(Network):
     def __init__(self, first, second):
         super().__init__(first, second)
-        self.mean = nnx.BatchStat(jnp.zeros(10))
+        self.mean = nnx.Cache(jnp.zeros(10))
 
 
 class WithAuxiliaryOutput(Network):
@@ -232,7 +232,7 @@ def test_one_width_is_solved_for_not_two():
     [
         (
             model(Units, network="WithStatistics"),
-            "Units.make: TypeError: variables must be nnx.Param or .*; BatchStat is neither",
+            "Units.make: TypeError: variables must be nnx.Param, .* or nnx.BatchStat; Cache is none of them",
         ),
         (model(Units, network="WithAuxiliaryOutput"), r"Units.make: TypeError: .* shape \(1, 10\), one array; it gave tuple"),
         (model(Units, network="OneOutput"), r"Units.make: TypeError: .* shape \(1, 10\), one array; it gave \(1,\)"),
