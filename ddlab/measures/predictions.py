@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 
 from ddlab.config import Column, leaf
 from ddlab.losses import as_real
@@ -24,10 +25,12 @@ class Predictions(Measure):
         return {"predictions": Column("outputs"), "prediction_targets": Column("targets")}
 
     def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
-        inputs, targets = snapshot.test.piece(0, min(self.points, snapshot.test.rows))
+        points = min(self.points, snapshot.test.rows)
+        inputs, targets = snapshot.test.piece(0, points)
         outputs = snapshot.outputs_fn(snapshot.params, inputs)
-        real = as_real(targets, outputs.shape[-1], outputs.dtype)
-        return {"predictions": outputs.ravel(), "prediction_targets": real.ravel()}
+        found = {"predictions": outputs, "prediction_targets": as_real(targets, outputs.shape[-1], outputs.dtype)}
+        live = snapshot.test.live[:points].reshape([-1] + [1] * (outputs.ndim - 1))  # a trial may have fewer test examples
+        return {name: jnp.where(live, values, jnp.nan).ravel() for name, values in found.items()}
 
     def num_values(self, num_outputs: int) -> int:
         return 2 * self.points * num_outputs
