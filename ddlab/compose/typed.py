@@ -141,6 +141,8 @@ def _typed_named(key: str, node: DictConfig | None, cls: type | None = None) -> 
         cls: theirs where they name none.
     """
     found = {}
+    if not isinstance(node, DictConfig | None):
+        raise ConfigError(f"{key}={node}: must be a mapping of components by name")
     for name, item in ({} if node is None else node).items():
         if item is None:
             continue

@@ -118,7 +118,8 @@ def marked(leaves: Leaves, *marks: Mark) -> tuple[str, ...]:
 def joined(trials: Sequence[Leaves]) -> Leaves:
     """Return the leaves that the trials of a pack are padded to: of each size the largest, and else those of the first."""
     first = trials[0]
-    return {**first, **{key: max(leaves[key] for leaves in trials) for key in marked(first, Mark.SIZE)}}
+    sizes = [key for key in marked(first, Mark.SIZE) if first[key] is not None]
+    return {**first, **{key: max(leaves[key] for leaves in trials) for key in sizes}}
 
 
 def seeds(leaves: Leaves) -> tuple[str, ...]:

@@ -228,6 +228,8 @@ def _check_split(name: str, split: Any, dataset: Dataset) -> None:
         raise ValueError(
             f"{name}.inputs {inputs.shape} and {name}.targets {targets.shape} must have as many examples, of one shape"
         )
+    if dataset.num_tokens is None and inputs.dtype.kind != "f":
+        raise ValueError(f"{name}.inputs must be floating, or there must be num_tokens")
     _check_field(f"{name}.inputs", inputs, dataset.num_tokens, "tokens")
     if dataset.num_classes is None and targets.dtype.kind != "f":
         raise ValueError(f"{name}.targets must be real numbers, or there must be num_classes")

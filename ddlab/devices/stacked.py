@@ -49,7 +49,7 @@ def stacked(trials: Sequence[Leaves], dtype: str) -> Science:
     """
     first = parse(trials[0])
     register(first)
-    paths, structure = jax.tree_util.tree_flatten_with_path(first)
+    paths, structure = jax.tree_util.tree_flatten_with_path(first, is_leaf=lambda node: isinstance(node, tuple))
     keys = [jax.tree_util.keystr(path, simple=True, separator=".") for path, _ in paths]
     return jax.tree.unflatten(structure, [column([leaves[key] for leaves in trials], dtype) for key in keys])
 

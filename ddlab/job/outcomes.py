@@ -7,8 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ddlab.config.schema import Train
-from ddlab.config.trial import Leaves
+from ddlab.config.trial import Leaves, build, section
 from ddlab.data import Dataset
 from ddlab.errors import ConfigError, suggest
 from ddlab.store.results import COMPLETED, DIVERGED, STOPPED
@@ -89,8 +88,13 @@ def stop_values(name: str, metrics: Mapping[str, Any]) -> Any:
     return metrics[name]
 
 
-def untrained_losses(train: Train, datasets: Sequence[Dataset]) -> list[float]:
-    """Return what a model without training loses on each training set, [T]; trials that share one share the work."""
-    distinct = {id(dataset): dataset for dataset in datasets}
-    losses = {key: train.loss.untrained(data.train.targets, data.num_classes) for key, data in distinct.items()}
-    return [losses[id(dataset)] for dataset in datasets]
+def untrained_losses(trials: Sequence[Leaves], datasets: Sequence[Dataset]) -> list[float]:
+    """Return what a model without training loses in each trial, [T]; those of one loss and one data set share the work."""
+    known: dict[tuple[str, int], float] = {}
+    losses = []
+    for leaves, dataset in zip(trials, datasets, strict=True):
+        key = repr(section(leaves, "train.loss")), id(dataset)
+        if key not in known:
+            known[key] = build(leaves, "train.loss").untrained(dataset.train.targets, dataset.num_classes)
+        losses.append(known[key])
+    return losses

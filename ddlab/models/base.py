@@ -66,7 +66,8 @@ class Model(abc.ABC):
 
         If its `__call__` has a parameter `training`, it is given a `Training` when it is trained, and None when it is evaluated.
         Its variables are parameters (`nnx.Param`), constants (`Constant`) and batch statistics (`nnx.BatchStat`), which it may
-        change when it is trained. Randomness comes from `training`, so that an interrupted run goes on as if it had not been.
+        change when it is trained; these keep the type of what is stored. Randomness comes from `training`, so that an
+        interrupted run goes on as if it had not been.
 
         Every parameter must come from `init`. Inside a compiled program the fields of `self` of mark TRACED and SIZE are tracers:
         what is made of a size is an axis (`Init.axis`), never a shape.
@@ -105,6 +106,8 @@ def apply_network(model: Any, network: Any, inputs: jax.Array, spec: Spec, train
             shape = getattr(found.outputs, "shape", type(found.outputs).__name__)
             raise TypeError(f"the network must give real outputs of shape {wanted}, one array; it gave {shape}")
         for name, loss in found.losses.items():
+            if name in ("loss", "error"):
+                raise ValueError(f"a loss of its own cannot be called '{name}', which is another metric's name")
             if not _is_real(loss) or loss.shape != (len(inputs),):
                 raise TypeError(f"its loss '{name}' must be one real number for each example, not {getattr(loss, 'shape', loss)}")
     return Outputs(found.outputs.reshape(wanted), dict(found.losses), dict(found.activations))

@@ -123,4 +123,5 @@ class Shape:
     def signature(self) -> str:
         """Equal for trials that one compiled program can run."""
         varying = (*marked(self.leaves, Mark.TRACED, Mark.HOST), *self.padded)
-        return json.dumps({key: value for key, value in self.leaves.items() if key not in varying}, sort_keys=True)
+        shared = {key: value for key, value in self.leaves.items() if key not in varying or value is None}  # null is no number
+        return json.dumps(shared, sort_keys=True)

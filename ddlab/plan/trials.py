@@ -81,7 +81,10 @@ def _part_trials(part: Part, settle: Callable[[Leaves], Settled]) -> Iterator[Tr
     declared = declarations(part.base)
     follow = {axis: [alias for alias, (source, _) in part.aliases.items() if source == axis] for axis in part.axes}
     enters = (Mark.TRACED, Mark.HOST)
-    plain = {key: part.at is None and all(declared[name].mark in enters for name in (key, *follow[key])) for key in part.axes}
+    plain = {
+        key: part.at is None and None not in values and all(declared[name].mark in enters for name in (key, *follow[key]))
+        for key, values in part.axes.items()
+    }
     varying = {key: values for key, values in part.axes.items() if plain[key]}
     shaping = {key: values for key, values in part.axes.items() if not plain[key]}
     first = {key: values[0] for key, values in varying.items()}

@@ -53,7 +53,8 @@ def join(shapes: Sequence[Shape]) -> Cost:
     leaves = joined([shape.leaves for shape in shapes])
     config = parse(leaves)
     num_train, num_test = (max(numbers) for numbers in zip(*(shape.size.examples for shape in shapes), strict=True))
-    size = replace(_size(leaves, describe(config.data)), num_train=num_train, num_test=num_test)
+    spec = describe(parse(shapes[0].leaves).data)  # that of the largest sizes may be of no data
+    size = replace(_size(leaves, spec), num_train=num_train, num_test=num_test)
     return method_of(leaves).cost(leaves, config, size)
 
 

@@ -96,7 +96,7 @@ class SolvingRun:
             trials = [self._prepared.trials[index] for index in indices.ravel()]
             datasets = loader.load(trials)
             self._checksums[indices.ravel()] = [dataset.checksum for dataset in datasets]
-            self._untrained_losses[indices.ravel()] = untrained_losses(self._prepared.train, datasets)
+            self._untrained_losses[indices.ravel()] = untrained_losses(trials, datasets)
             if is_wanted:
                 made.append(make_problem(trials, datasets, len(indices)))
         if not made:
@@ -147,7 +147,7 @@ class SolvingRun:
             trials = np.array([places[trial_id] for trial_id in ids])
             for place in trials:  # one after the other: the data of all need not fit into memory
                 dataset = loader.load([self._prepared.trials[place]])
-                self._untrained_losses[place] = untrained_losses(self._prepared.train, dataset)[0]
+                self._untrained_losses[place] = untrained_losses([self._prepared.trials[place]], dataset)[0]
             outcomes = Outcomes([self._prepared.trials[trial] for trial in trials], self._untrained_losses[trials])
             outcomes.replay({trial_id: place for place, trial_id in enumerate(ids)}, rows)
             self._take(trials, outcomes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import math
 from dataclasses import dataclass
 
@@ -72,7 +73,7 @@ class TrainingCost(Cost):
 
     def flops(self, load: Load) -> float:
         """Return the operations of steps, of evaluation, and of the gradients that measures ask for."""
-        trained, evaluated = load.examples
+        trained, evaluated = self._rows(load)
         passes = 2.0 * self.train.most_evals * (trained + evaluated) + 6.0 * self.num_gradients * trained
         return self.train.steps * load.trials * self._step_flops(load) + self.size.num_products * passes
 
@@ -85,22 +86,32 @@ class TrainingCost(Cost):
 
     def _step_flops(self, load: Load) -> float:
         """Return the operations of a step of a trial, on average: one with fewer examples takes fewer where batches are full."""
-        share = 1.0 if self.train.batch_size else load.examples[0] / (load.trials * self.size.num_train)
+        share = 1.0 if self.train.batch_size else self._rows(load)[0] / (load.trials * self.size.num_train)
         return share * self.step_flops
+
+    def _rows(self, load: Load) -> tuple[float, float]:
+        """Return how many examples go through networks in training and in evaluation: those of all trials, in whole chunks."""
+
+        def rows(own: int, padded: int) -> float:
+            most = float(load.trials * padded)
+            return most if padded <= MOST_EXAMPLES else min(most, own + load.trials * MOST_EXAMPLES / 2)
+
+        trained, evaluated = map(rows, load.examples, self.size.examples)
+        return trained, evaluated
 
     def num_bytes(self, load: Load, machine: Machine, budget: float) -> float:
         """Return the bytes of the data on each device, of what trials keep, and of a step of the tiles at work."""
         del budget  # tiles are as small as is best
         at_work = min(load.trials, self._most_at_work(machine))
-        return self._data_bytes(load, machine)[0] + load.trials * self._trial_bytes(load, machine) + at_work * self.step_bytes
+        return self._data_bytes(load, machine) + load.trials * self._trial_bytes(machine) + at_work * self.step_bytes
 
     def capacity(self, load: Load, machine: Machine, budget: float) -> int:
-        at_work, kept = self._most_at_work(machine), self._trial_bytes(load, machine)
-        budget -= self._data_bytes(load, machine)[0]
-        fitting = int(budget // (kept + self.step_bytes))
-        if fitting >= at_work:
-            fitting = int((budget - at_work * self.step_bytes) // kept)
-        return max(1, fitting)
+        def fits(trials: int) -> bool:
+            part = Load(trials, tuple(min(groups, trials) for groups in load.shared), load.examples)  # they may be all of them
+            return self.num_bytes(part, machine, budget) <= budget
+
+        # The largest number that fits: bisection over 1, ..., all.
+        return max(1, bisect.bisect_left(range(1, load.trials + 1), True, key=lambda trials: not fits(trials)))
 
     @property
     def step_bytes(self) -> float:
@@ -123,20 +134,16 @@ class TrainingCost(Cost):
         chunk = int(working_bytes / (2 * tile * self.train.itemsize * self.size.num_units))
         return tile, min(max(chunk, LEAST_EXAMPLES), MOST_EXAMPLES)
 
-    def _data_bytes(self, load: Load, machine: Machine) -> tuple[float, float]:
-        """Return the bytes of the data that all trials share, and of each trial's part of data that differ among them."""
-        numbers = self.size.num_inputs, 1
+    def _data_bytes(self, load: Load, machine: Machine) -> float:
+        """Return the bytes of the data: of the inputs and of the targets, as many sets as differ."""
         copies = machine.num_devices + (DATA_COPIES_OF_CORES if machine.cores else 0)
-        of_set = copies * self.train.itemsize * float(self.size.num_train + self.size.num_test)
-        counted = list(zip(numbers, load.shared, strict=True))
-        shared = sum(of_set * number for number, groups in counted if groups == 1)
-        return shared, sum(of_set * number * groups / load.trials for number, groups in counted if groups > 1)
+        numbers = sum(number * sets for number, sets in zip((self.size.num_inputs, 1), load.shared, strict=True))
+        return copies * self.train.itemsize * float(self.size.num_train + self.size.num_test) * numbers
 
-    def _trial_bytes(self, load: Load, machine: Machine) -> float:
-        """Return the bytes that each trial keeps while its pack is trained: parameters, two moments, its part of the data."""
+    def _trial_bytes(self, machine: Machine) -> float:
+        """Return the bytes that each trial keeps while its pack is trained: parameters, two moments, and metrics."""
         states = STATE_COPIES_OF_CORES if machine.cores else STATE_COPIES
-        state_bytes = self.train.itemsize * 3.0 * self.size.num_params
-        return states * state_bytes + self._data_bytes(load, machine)[1] + SEGMENTS * self.row_bytes
+        return states * self.train.itemsize * 3.0 * self.size.num_params + SEGMENTS * self.row_bytes
 
     def _most_at_work(self, machine: Machine) -> int:
         """Return how many trials are trained at once, at most: a layout may widen its tiles by a quarter."""

@@ -32,8 +32,8 @@ def check(config: Science, spec: Spec) -> None:
 
 
 def padded(leaves: Leaves) -> tuple[str, ...]:
-    """Return the leaves of mark SIZE that trials are padded in: all of them."""
-    return marked(leaves, Mark.SIZE)
+    """Return the leaves of mark SIZE that trials are padded in: all that are not null."""
+    return tuple(key for key in marked(leaves, Mark.SIZE) if leaves[key] is not None)
 
 
 def metrics(leaves: Leaves, spec: Spec) -> Metrics:

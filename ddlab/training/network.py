@@ -73,8 +73,8 @@ class Network:
             inputs: of B examples, [B, ...].
             training: what it is told where it is trained on them.
         """
-        variables = _of_type((params, state.constants, state.moving), self.computed)
-        network = nnx.merge(self.graph, *variables)
+        variables = _of_type((params, state.constants), self.computed)
+        network = nnx.merge(self.graph, *variables, _of_type(state.moving, self.stored))  # a copy, which it may change
         outputs = apply_network(self.model, network, _of_type(inputs, self.computed), self.spec, training)
         return _of_type((outputs, nnx.state(network, nnx.BatchStat)), self.stored)
 

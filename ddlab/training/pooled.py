@@ -72,7 +72,7 @@ def pooled(datasets: Sequence[Dataset], dtype: str) -> tuple[dict[str, np.ndarra
         dtype: of real numbers.
 
     Returns:
-        name -> [D, ...], the D arrays of that name that differ, padded with zeros to the longest; name -> [T] int32.
+        name -> [D, ...], the D arrays of that name that differ, padded to the longest; name -> [T] int32.
     """
     arrays = {id(dataset): dataset.arrays for dataset in datasets}
     pool: dict[str, np.ndarray] = {}
@@ -94,13 +94,17 @@ def pooled(datasets: Sequence[Dataset], dtype: str) -> tuple[dict[str, np.ndarra
 
 def _begins(longer: np.ndarray, array: np.ndarray) -> bool:
     """Whether an array begins with another; two numbers are equal."""
+    if array.ndim and not np.array_equal(longer[0], array[0]):
+        return False  # found at once, of most
     return np.array_equal(longer[: len(array)] if array.ndim else longer, array)
 
 
 def _padded(arrays: Sequence[np.ndarray], dtype: str) -> np.ndarray:
     """Return arrays [N, ...] of several lengths as one, [D, most N, ...]."""
     first = arrays[0]  # the longest
-    pool = np.zeros((len(arrays), *first.shape), dtype if first.dtype.kind == "f" else first.dtype)
+    pool = np.empty((len(arrays), *first.shape), dtype if first.dtype.kind == "f" else first.dtype)
     for place, array in enumerate(arrays):
-        pool[(place, slice(len(array))) if array.ndim else place] = array
+        pool[place] = array[:1] if array.ndim else array  # what is of nobody is as harmless as an example
+        if array.ndim:
+            pool[place, : len(array)] = array
     return pool

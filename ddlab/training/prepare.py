@@ -68,4 +68,4 @@ def prepare(trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float, port
         program = make_program(config, spec, wanted.examples)
         compiled = compile_pack(program, make_inputs(trials, datasets), len(trials), wanted.trials)
     checksums = [dataset.checksum for dataset in datasets]
-    return Prepared(trial_ids, trials, train, portion, checksums, untrained_losses(train, datasets), compiled)
+    return Prepared(trial_ids, trials, train, portion, checksums, untrained_losses(trials, datasets), compiled)

@@ -110,7 +110,7 @@ def test_packs_are_as_large_as_the_memory_budget_allows_and_no_larger(budget, wo
     assert all(pack.num_bytes(machine, memory) <= memory for pack in packs)
     most = cost.capacity(load(trials[0].shape, 40), machine, memory)
     assert len(packs) == -(-40 // most)
-    assert num_bytes(most + 1) > memory
+    assert most == 40 or num_bytes(most + 1) > memory
 
 
 def test_targets_of_their_own_take_less_than_data_of_their_own():

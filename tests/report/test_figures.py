@@ -118,5 +118,5 @@ def test_parts_of_the_risk_lie_on_top_of_each_other():
     assert bands[-1].high == (7.5, 5.0)
     assert "ensemble of 3" in legend(chart)
     with_noise = frame.assign(variance_noise=[1.0, 2.0])
-    assert "all variance over target noise" in legend(recipe.chart(with_noise))
+    assert "variance over noise" in legend(recipe.chart(with_noise))
     assert "3.5 (1 of it over the noise of the targets" in recipe.caption(with_noise)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ddlab.config.trial import parse
 from ddlab.data.loader import Loader
 from ddlab.plan.packs import pack_trials
 from ddlab.plan.shapes import Part
@@ -74,5 +73,11 @@ def test_a_sweep_over_the_number_of_examples_is_one_pack(words, axes):
     trials = make_trials([Part({}, {}, leaves_of(*words), {}, axes)], settle)
     (pack,) = pack_trials(trials, PACKING)
     assert len(pack.trials) == len(trials)
-    alone = sum(pack.cost.flops(each.load) for each in pack_trials(trials, PACKING))
-    assert parse(leaves_of(*words)).train.batch_size == 20 or pack.flops == pytest.approx(alone)
+
+
+def test_full_batches_of_few_examples_are_not_padded_to_those_of_many_for_nothing():
+    """A thousand rows go through a network at once, so that trials of 16 would take as long as those of 1000."""
+    leaves = leaves_of("train.batch_size=null", "model.width=64")
+    axes = {"data.num_train": (16, 1000), "seed": tuple(range(100))}
+    packs = pack_trials(make_trials([Part({}, {}, leaves, {}, axes)], settle), PACKING)
+    assert [len(pack.trials) for pack in packs] == [100, 100]

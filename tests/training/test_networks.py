@@ -193,6 +193,53 @@ class Draws(Wide):
         return network
 
 
+@dataclass(frozen=True)
+class Clashes(Wide):
+    """Its loss has the name of another metric."""
+
+    def make(self, spec, init):
+        network = super().make(spec, init)
+        return _Clashes(network)
+
+
+class _Clashes(nnx.Module):
+    def __init__(self, network):
+        self.network = network
+
+    def __call__(self, x):
+        return Outputs(self.network(x).outputs, {"loss": jnp.ones(len(x))})
+
+
+def test_a_loss_of_its_own_has_a_name_of_its_own():
+    with pytest.raises(ComponentError, match="a loss of its own cannot be called 'loss'"):
+        run_trials([leaves_of(*SMALL_MNIST, "train.steps=1", *wide(cls="Clashes"))])
+
+
+@dataclass(frozen=True)
+class Counts(Wide):
+    """Its batch statistic counts the steps."""
+
+    def make(self, spec, init):
+        return _Counts(super().make(spec, init), init.statistic(()))
+
+
+class _Counts(nnx.Module):
+    def __init__(self, network, steps):
+        self.network, self.steps = network, steps
+
+    def __call__(self, x, training=None):
+        if training is not None:
+            self.steps[...] = self.steps[...] + 1
+        return self.network(x).outputs
+
+
+def test_batch_statistics_keep_their_type_in_bfloat16():
+    """A bfloat16 has 8 bits: it counts to 256 and stays there."""
+    words = ("train.steps=300", "train.num_evals=2", "train.dtype=bfloat16", *wide(width=2, half=1, cls="Counts"))
+    last = run_trials([leaves_of(*SMALL_MNIST, *words)])[3]
+    assert [array.tolist() for array in jax.tree.leaves(last.trial.moving)] == [[300.0]]
+
+
 def test_a_network_with_random_state_of_its_own_is_refused():
     with pytest.raises(ComponentError, match=r"RngKey is none of them|RngCount is none of them"):
         make_pack([leaves_of(*SMALL_MNIST, *wide(cls="Draws"))])

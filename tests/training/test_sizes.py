@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 from flax import nnx
 
@@ -16,6 +17,7 @@ from ddlab.config.trial import declarations, joined, parse
 from ddlab.devices.stacked import Absent, stacked
 from ddlab.errors import ConfigError
 from ddlab.models import Model, matmul
+from ddlab.optimizers import Modifier
 from ddlab.plan.packs import pack_trials
 from ddlab.plan.shapes import Part
 from ddlab.plan.trials import make_trials
@@ -111,6 +113,35 @@ def test_trials_of_two_sizes_are_planned_as_what_they_are_padded_to():
     of_two = [trial.shape for trial in trials if trial.shape.size.num_params in (40 * 5 + 40 + 50, 80 + 64 + 20)]
     assert join(of_two) == largest.cost
     assert all(shape.cost != largest.cost for shape in of_two)
+
+
+@dataclass(frozen=True)
+class Nullable(Modifier):
+    """Numbers that may be null, or several."""
+
+    size: int | None = leaf("a size", Mark.SIZE, low=1, off=None)
+    factor: float | None = leaf("multiplies the gradient", Mark.TRACED, low=0, off=None)
+    factors: tuple[float, ...] = leaf("likewise, each", Mark.TRACED, off=())
+
+    def wrap(self, rule):
+        factors = [*([] if self.factor is None else [self.factor]), *self.factors]
+        return optax.chain(*(optax.scale(factor) for factor in factors), rule)
+
+
+def test_a_number_may_be_null_or_several():
+    def trial(factor="null", factors="[]"):
+        modifier = f"+optimizer.modifiers={{a:{{_target_:{HERE}.Nullable,factor:{factor},factors:{factors}}}}}"
+        return leaves_of(*SMALL_MNIST, "optimizer=sgd", "model.width=3", "train.steps=3", "train.num_evals=2", FLOAT64, modifier)
+
+    with jax.enable_x64(True):
+        several = run_trials([trial(factors="[0.5,0.5]"), trial(factors="[0.0,1.0]")])[1]
+        alone = [run_trials([leaves])[1] for leaves in (trial(factor="0.25"), trial())]
+    np.testing.assert_allclose(several["train_loss"][:, 0], alone[0]["train_loss"][:, 0], rtol=ROUNDING)
+    np.testing.assert_array_equal(several["train_loss"][:, 1], np.full(2, several["train_loss"][0, 1]))
+    assert alone[0]["train_loss"][-1] != alone[1]["train_loss"][-1]
+    axes = {"optimizer.modifiers.a.factor": (None, 0.5), "optimizer.modifiers.a.size": (None, 3), "seed": (0, 1)}
+    packs = pack_trials(make_trials([Part({}, {}, trial(), {}, axes)], settle), PACKING)
+    assert [len(pack.trials) for pack in packs] == [2] * 4
 
 
 def test_axes_of_one_name_have_one_length():

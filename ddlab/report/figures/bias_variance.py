@@ -68,7 +68,7 @@ class BiasVariance(Recipe):
         bands = [Band(x, values(low), values(high), series, OPACITY) for series, low, high in ends]
         if "variance_noise" not in frame:
             return bands
-        noise = Series("all variance over target noise", GREY)
+        noise = Series("variance over noise", GREY)
         return [*bands, Line(x, values(frame["variance_noise"]), noise, "dotted")]
 
     def caption(self, frame: pd.DataFrame) -> str:
