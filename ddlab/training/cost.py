@@ -107,7 +107,8 @@ class TrainingCost(Cost):
 
     def capacity(self, load: Load, machine: Machine, budget: float) -> int:
         def fits(trials: int) -> bool:
-            part = Load(trials, tuple(min(groups, trials) for groups in load.shared), load.examples)  # they may be all of them
+            # Each of them may have a data set of its own, as long as there are as many.
+            part = Load(trials, tuple(min(groups, trials) for groups in load.shared), load.examples)
             return self.num_bytes(part, machine, budget) <= budget
 
         # The largest number that fits: bisection over 1, ..., all.
