@@ -46,9 +46,10 @@ def print_plan(name: str, packs: Sequence[Pack], packing: Packing) -> None:
     table.add_section()
     table.add_row("all", *_plan_cells(packs, packing))
     console.print(table)
+    stopping = " <: trials end early where they reach train.stop_below." if any(pack.cost.may_stop for pack in packs) else ""
     console.print(
         "Nothing was trained. MiB: arrays of the (largest) pack. Times: estimates for this machine, from a speed measured once"
-        f" (to measure it again, remove {machine_file(packing.machine.num_devices)})."
+        f" (to measure it again, remove {machine_file(packing.machine.num_devices)}).{stopping}"
     )
 
 
@@ -64,7 +65,7 @@ def _plan_cells(packs: Sequence[Pack], packing: Packing) -> list[str]:
         _range(ratios, ".3g"),
         f"{sum(pack.flops for pack in packs):.1e}".replace("e+", "e"),
         f"{max(pack.num_bytes(machine, memory) for pack in packs) / 2**20:,.0f}",
-        duration(sum(pack.seconds(machine) for pack in packs)),
+        f"{'< ' if any(pack.cost.may_stop for pack in packs) else ''}{duration(sum(pack.seconds(machine) for pack in packs))}",
     ]
 
 

@@ -145,11 +145,31 @@ class Dataset:
 
     @cached_property
     def checksum(self) -> str:
-        """Sixteen hex digits of the sha256 over all arrays."""
-        digest = hashlib.sha256()
-        for array in self.arrays.values():
-            digest.update(repr((array.shape, array.dtype.str)).encode() + np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()[:16]
+        """Sixteen hex digits of a sha256 over all arrays."""
+        others = {name: array for name, array in self.arrays.items() if not name.endswith("_inputs")}
+        return _digest(others, self._digest_of_inputs).hex()[:16]
+
+    @cached_property
+    def _digest_of_inputs(self) -> bytes:
+        return _digest({name: split.inputs for name, split in self.splits.items()})
+
+    def with_inputs_of(self, other: Dataset) -> Dataset:
+        """Return it with the input arrays of another, which are equal."""
+        shared = self
+        if any(split.inputs is not other.splits[name].inputs for name, split in self.splits.items()):
+            splits = {name: Split(other.splits[name].inputs, split.targets) for name, split in self.splits.items()}
+            shared = replace(self, splits=splits)
+        vars(shared)["_digest_of_inputs"] = other._digest_of_inputs  # taken once
+        return shared
+
+
+def _digest(arrays: Mapping[str, np.ndarray], before: bytes = b"") -> bytes:
+    """Return the sha256 over arrays and what came before."""
+    digest = hashlib.sha256(before)
+    for name, array in arrays.items():
+        digest.update(repr((name, array.shape, array.dtype.str)).encode())
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.digest()
 
 
 class DataSource(abc.ABC):
@@ -167,6 +187,10 @@ class DataSource(abc.ABC):
     @abc.abstractmethod
     def load(self) -> Dataset:
         """Return the arrays; equal configs give equal arrays, in any process."""
+
+    def load_beside(self, other: Dataset) -> Dataset:
+        """Return what `load` does, beside a data set of equal inputs; where that saves drawing them, a subclass has its own."""
+        return self.load().with_inputs_of(other)
 
     def resolve(self) -> dict[str, Any]:
         """Return fields to fill in before a trial's identity is taken, such as the checksum of a file."""
@@ -197,14 +221,14 @@ def describe(source: Any) -> Spec:
     return spec
 
 
-def load(source: Any) -> Dataset:
-    """Return a data component's arrays.
+def load(source: Any, beside: Dataset | None = None) -> Dataset:
+    """Return a data component's arrays; those of its inputs are of the data set beside it, where there is one of equal inputs.
 
     Raises:
         ComponentError: from the component's own code, or where what it gives is not as `Dataset` and `describe` say.
     """
     with inside(source, "load"):
-        dataset = source.load()
+        dataset = source.load() if beside is None else source.load_beside(beside)
         if not isinstance(dataset, Dataset):
             raise TypeError(f"must return a ddlab.data.Dataset, not {type(dataset).__name__}")
         if missing := {TRAIN, TEST} - dataset.splits.keys():

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ddlab.config.trial import Leaves, build, declarations
-from ddlab.data.base import Dataset, Split, load
+from ddlab.data.base import Dataset, load
 
 
 class Loader:
@@ -22,8 +21,11 @@ class Loader:
         inputs: dict[str, Dataset] = {}
         for config, leaves in zip(configs, trials, strict=True):
             if config not in self._loaded:
-                dataset = known[config] if config in known else load(build(leaves, "data"))
-                self._loaded[config] = _with_inputs(dataset, inputs.setdefault(_inputs_config(leaves), dataset))
+                of_inputs = _inputs_config(leaves)
+                beside = inputs.get(of_inputs)
+                dataset = known[config] if config in known else load(build(leaves, "data"), beside)
+                self._loaded[config] = dataset if beside is None else dataset.with_inputs_of(beside)
+                inputs.setdefault(of_inputs, dataset)
         return [self._loaded[config] for config in configs]
 
 
@@ -36,11 +38,3 @@ def _inputs_config(leaves: Leaves) -> str:
     """Return the config of the inputs of a trial's data as text."""
     declared = declarations(leaves)
     return data_config({key: value for key, value in leaves.items() if not declared[key].targets})
-
-
-def _with_inputs(dataset: Dataset, other: Dataset) -> Dataset:
-    """Return a data set with the input arrays of another, which are equal."""
-    if dataset.train.inputs is other.train.inputs:
-        return dataset
-    shared = {name: Split(other.splits[name].inputs, split.targets) for name, split in dataset.splits.items()}
-    return replace(dataset, splits=shared)

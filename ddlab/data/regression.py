@@ -67,7 +67,12 @@ class Regression(DataSource):
 
     def load(self) -> Dataset:
         inputs = self.inputs(self.num_train, generator(self.seed, "inputs"))
-        test_inputs = self.test_inputs(inputs)
+        return self._with_targets(inputs, self.test_inputs(inputs))
+
+    def load_beside(self, other: Dataset) -> Dataset:
+        return self._with_targets(other.train.inputs, other.test.inputs)
+
+    def _with_targets(self, inputs: np.ndarray, test_inputs: np.ndarray) -> Dataset:
         target = self.target(generator(self.target_seed, "target"))
         noise = self.noise_variance**0.5 * generator(self.noise_seed, "noise").standard_normal(self.num_train)
         return Dataset(

@@ -31,14 +31,18 @@ class Cost(abc.ABC):
 
     Attributes:
         sharing: of what these trials share some work.
-        num_operations: that their network is written in.
+        may_stop: trials may end before their last step, so that they cost less.
     """
 
     sharing: tuple[Sharing, ...]
 
     @property
+    def may_stop(self) -> bool:
+        return False
+
     @abc.abstractmethod
-    def num_operations(self) -> int: ...
+    def program_seconds(self, machine: Machine) -> float:
+        """Return how long it takes to trace and compile their program."""
 
     @abc.abstractmethod
     def flops(self, load: Load) -> float:

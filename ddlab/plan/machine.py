@@ -33,7 +33,7 @@ class Machine:
     cores: bool
 
     def program_seconds(self, num_operations: int) -> float:
-        """Return how long it takes to make the program of a network that is written in so many operations."""
+        """Return how long it takes to make the programs that train and measure a network written in so many operations."""
         return self.compile_seconds + num_operations * self.operation_seconds
 
     def trial_seconds(self, step_flops: float) -> float:

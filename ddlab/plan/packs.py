@@ -62,7 +62,7 @@ class Pack:
 
     def seconds(self, machine: Machine) -> float:
         """Return how long a machine compiles and runs it."""
-        return machine.program_seconds(self.cost.num_operations) + self.cost.seconds(self.load, machine)
+        return self.cost.program_seconds(machine) + self.cost.seconds(self.load, machine)
 
     def num_bytes(self, machine: Machine, budget: float) -> float:
         """Return the bytes that it takes, where it may take a budget."""
@@ -162,7 +162,7 @@ def _cut(buckets: Sequence[_Bucket], packing: Packing) -> list[tuple[int, int, C
             sizes = tuple(map(max, sizes, buckets[first].shape.sizes))
             cost, load = joined.cost(first, last, sizes), _longer(load, first, last, buckets, again)
             num_packs = math.ceil(load.trials / _most(cost, load, packing))
-            of_run = num_packs * packing.machine.program_seconds(cost.num_operations) + cost.seconds(load, packing.machine)
+            of_run = num_packs * cost.program_seconds(packing.machine) + cost.seconds(load, packing.machine)
             if of_run > seconds:
                 break  # a longer run takes no less
             if best[first] + of_run <= seconds:

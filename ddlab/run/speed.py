@@ -30,7 +30,7 @@ from ddlab.training.program import make_program
 from ddlab.training.state import make_inputs
 from ddlab.yaml_files import read_yaml
 
-VERSION = 7
+VERSION = 8
 WIDTHS = (8, 64, 512)
 
 # Hidden layers of the network that is compiled, but not run, to see how compiling grows with the program.
@@ -39,7 +39,7 @@ NUM_TRAIN, NUM_TEST, NUM_FEATURES, NUM_CLASSES, BATCH_SIZE = 1000, 100, 40, 10, 
 
 # Trials timed on each device, at least.
 TRIALS = 16
-REPEATS, LEAST_SECONDS = 3, 0.05
+REPEATS, LEAST_SECONDS = 3, 0.1
 
 # What is timed, as the shipped options say: key -> file in configs.
 STANDARD = {
@@ -49,6 +49,8 @@ STANDARD = {
     "train": "train/default",
     "train.loss": "loss/cross_entropy",
 }
+NO_MEASURES: dict[str, str] = {}
+MEASURES = {"measures": "measures/default"}
 
 
 def this_machine() -> Machine:
@@ -61,7 +63,7 @@ def this_machine() -> Machine:
             return machine
     except (OSError, ValueError, KeyError, TypeError):
         pass
-    print("measuring the speed of this machine, once (about 10 s) ...", file=sys.stderr)
+    print("measuring the speed of this machine, once (about 20 s) ...", file=sys.stderr)
     machine = measure()
     with contextlib.suppress(OSError):  # without a cache directory it is measured each time
         store_machine(machine)
@@ -107,27 +109,26 @@ class _Timed(NamedTuple):
 def measure() -> Machine:
     """Time compilation, and training steps of one-layer networks of several widths on all devices.
 
-    The narrowest network is timed with one trial a tile, too: what that costs more is the cost of a tile. A deep one is timed for
-    what its compilation takes.
+    The narrowest network is timed with one trial a tile, too: what that costs more is the cost of a tile. It and a deep one, with
+    the usual measures, say what compilation takes.
     """
     use_compile_cache(0)
-    alone, *several = [_time(WIDTHS[0], 1), *(_time(width) for width in WIDTHS)]
-    narrow = several[0]
+    alone, *several = [_time(WIDTHS[0], tile=1), _time(WIDTHS[0], MEASURES), *map(_time, WIDTHS[1:])]
+    narrow, deep = several[0], _time(WIDTHS[0], MEASURES, depth=DEEP)
     tile_seconds = max(0.0, (alone.seconds - narrow.seconds) / (1 - 1 / narrow.tile))
     curve = tuple((timed.step_flops, max(timed.seconds - tile_seconds / timed.tile, 1e-9)) for timed in several)
-    deep = _time(WIDTHS[0], depth=DEEP)
-    shallow = float(np.median([timed.compile_seconds for timed in several]))
-    operation_seconds = max(0.0, (deep.compile_seconds - shallow) / (deep.num_operations - narrow.num_operations))
-    compile_seconds = max(shallow - narrow.num_operations * operation_seconds, 0.1 * shallow)
+    slope = (deep.compile_seconds - narrow.compile_seconds) / (deep.num_operations - narrow.num_operations)
+    operation_seconds = max(0.0, slope)
+    compile_seconds = max(narrow.compile_seconds - narrow.num_operations * operation_seconds, 0.1 * narrow.compile_seconds)
     return Machine(compile_seconds, operation_seconds, tile_seconds, curve, *local_devices())
 
 
-def _time(width: int, tile: int | None = None, depth: int = 1) -> _Timed:
+def _time(width: int, measures: dict[str, str] = NO_MEASURES, tile: int | None = None, depth: int = 1) -> _Timed:
     random = np.random.default_rng(0)
     arrays = [(random.normal(size=(num, NUM_FEATURES)), random.integers(NUM_CLASSES, size=num)) for num in (NUM_TRAIN, NUM_TEST)]
     train, test = [Split(inputs.astype(np.float32), targets.astype(np.int32)) for inputs, targets in arrays]
     dataset = Dataset({"train": train, "test": test}, NUM_CLASSES)
-    leaves = _standard(width, depth)
+    leaves = _standard(STANDARD | measures, width, depth)
     config = parse(leaves)
     size = size_of(config.model, dataset.spec)
     cost = training_cost(leaves, config, size)
@@ -141,14 +142,14 @@ def _time(width: int, tile: int | None = None, depth: int = 1) -> _Timed:
     state = placed.advance(placed.begin(), 0)
 
     def seconds(num_steps: int) -> float:
-        """Return those that so many steps take, the least of some."""
+        """Return those that so many steps take, the median of some."""
         nonlocal state
         measured = []
         for _ in range(REPEATS):
             start = time.monotonic()
             state = jax.block_until_ready(placed.advance(state, int(state.step) + num_steps))
             measured.append(time.monotonic() - start)
-        return min(measured)
+        return float(np.median(measured))
 
     calling, num_steps = seconds(0), 1
     while (stepping := seconds(num_steps) - calling) < LEAST_SECONDS:
@@ -157,10 +158,10 @@ def _time(width: int, tile: int | None = None, depth: int = 1) -> _Timed:
     return _Timed(size.num_operations, cost.step_flops, tile, of_trial, sum(compiled.build))
 
 
-def _standard(width: int, depth: int) -> Leaves:
-    """Return a network of equal layers trained by Adam without measures: what the shipped sweeps are made of."""
+def _standard(options: dict[str, str], width: int, depth: int) -> Leaves:
+    """Return a network of equal layers trained by Adam: what the shipped sweeps are made of."""
     chosen: dict[str, Any] = {}
-    for key, option in STANDARD.items():
+    for key, option in options.items():
         chosen.pop(key, None)  # a word for what follows
         chosen |= flatten(read_yaml(shipped("configs") / f"{option}.yaml"), f"{key}.")
     fixed = {"model.width": width, "model.depth": depth, "train.steps": 10**9, "train.batch_size": BATCH_SIZE}

@@ -19,11 +19,19 @@ from ddlab.plan.machine import Machine
 from ddlab.plan.shapes import WIDTH, Size
 from ddlab.store.rows import most_waiting
 
-# Of an eigendecomposition of n x n numbers of type float64, in n^3 operations at the speed of a product in float32.
-EIGEN_FLOPS = 24.0
+# An eigendecomposition of n x n numbers, in n^3 operations. How many operations in float32, the speed of which is known, take as
+# long as one in float64: of a product, of a decomposition.
+EIGEN_FLOPS = 9.0
+PRODUCT_SLOWNESS, EIGEN_SLOWNESS = 2.0, 2.7
 
-# Seconds of a trial beside its arithmetic, and what share of the memory the trials that a pack keeps may take.
-TRIAL_SECONDS = 5e-4
+# What its program takes to compile, of those with which the same network is trained and measured.
+PROGRAM_SHARE = 0.4
+
+# Seconds of the host: to begin and end a pack, for each problem, for each number of its inputs that it draws and hashes, and for
+# each trial.
+PACK_SECONDS, PROBLEM_SECONDS, NUMBER_SECONDS, TRIAL_SECONDS = 0.2, 1.5e-3, 5e-8, 3.5e-4
+
+# What share of the memory the trials that a pack keeps may take.
 TRIALS_SHARE = 1 / 4
 
 # What a device is handed at once, in units of what it works on best.
@@ -84,7 +92,8 @@ def solving_cost(leaves: Leaves, config: Science, size: Size) -> SolvingCost:
     """Return what trials of a shape cost; config: its leaves, parsed."""
     problem = problem_keys(leaves)
     row = row_bytes(config, size.num_outputs)
-    return SolvingCost(size, config.train.most_evals, row, (problem, (*problem, WIDTH)))
+    along_modes = any(measure.needs_spectrum for measure in config.measures.values())
+    return SolvingCost(size, config.train.most_evals, along_modes, row, (problem, (*problem, WIDTH)))
 
 
 @dataclass(frozen=True)
@@ -94,33 +103,41 @@ class SolvingCost(Cost):
     Attributes:
         size: of the widest.
         num_evals: eval points of a trial.
+        along_modes: measures ask for the test features along the modes.
         row_bytes: of the metrics of a trial at one eval point.
         sharing: the leaves of a problem, and of a problem at one width.
     """
 
     size: Size
     num_evals: int
+    along_modes: bool
     row_bytes: float
     sharing: tuple[Sharing, ...]
 
-    @property
-    def num_operations(self) -> int:
-        return self.size.num_operations
+    def program_seconds(self, machine: Machine) -> float:
+        return PROGRAM_SHARE * machine.program_seconds(self.size.num_operations)
 
     def flops(self, load: Load) -> float:
-        """Return the operations of features and their inner products, of decompositions, and of the metrics."""
+        return sum(self._flops(load))
+
+    def _flops(self, load: Load) -> tuple[float, float]:
+        """Return the operations of the products for features, their inner products and metrics, and of the decompositions."""
         problems, decompositions = load.shared
         size = self.size
         width, examples = size.num_params // size.num_outputs, size.num_train + size.num_test
         modes = min(size.num_train, width)
         of_problem = 2.0 * size.num_products * examples + 2.0 * size.num_train * width * modes
-        of_decomposition = EIGEN_FLOPS * modes**3 + 2.0 * examples * modes**2
+        of_width = 2.0 * size.num_train * modes**2 + (2.0 * size.num_test * width * modes if self.along_modes else 0.0)
         of_eval = 2.0 * size.num_params * (examples + 2 * size.num_train)
-        return problems * of_problem + decompositions * of_decomposition + load.trials * self.num_evals * of_eval
+        products = problems * of_problem + decompositions * of_width + load.trials * self.num_evals * of_eval
+        return products, decompositions * EIGEN_FLOPS * modes**3
 
     def seconds(self, load: Load, machine: Machine) -> float:
-        trials_per_device = math.ceil(load.trials / machine.num_devices)
-        return trials_per_device * (TRIAL_SECONDS + machine.bulk_seconds(self.flops(load) / load.trials))
+        products, decompositions = self._flops(load)
+        flops = PRODUCT_SLOWNESS * products + EIGEN_SLOWNESS * decompositions
+        of_problem = PROBLEM_SECONDS + NUMBER_SECONDS * self.size.num_inputs * (self.size.num_train + self.size.num_test)
+        of_host = PACK_SECONDS + load.shared[0] * of_problem + load.trials * TRIAL_SECONDS
+        return of_host + machine.bulk_seconds(flops) / min(load.trials, machine.num_devices)
 
     def num_bytes(self, load: Load, machine: Machine, budget: float) -> float:
         devices = Devices(machine.num_devices, machine.working_bytes, machine.cores)

@@ -62,8 +62,11 @@ class TrainingCost(Cost):
     sharing: tuple[Sharing, ...]
 
     @property
-    def num_operations(self) -> int:
-        return self.size.num_operations
+    def may_stop(self) -> bool:
+        return self.train.stop_metric is not None
+
+    def program_seconds(self, machine: Machine) -> float:
+        return machine.program_seconds(self.size.num_operations)
 
     @property
     def step_flops(self) -> float:
@@ -72,29 +75,36 @@ class TrainingCost(Cost):
         return 6.0 * self.gradients_per_step * self.size.num_products * examples
 
     def flops(self, load: Load) -> float:
-        """Return the operations of steps, of evaluation, and of the gradients that measures ask for."""
-        trained, evaluated = self._rows(load)
+        return self._flops(load, 1)
+
+    def _flops(self, load: Load, chunk: int) -> float:
+        """Return the operations of steps, of evaluation, and of the gradients that measures ask for; examples in whole chunks."""
+        trained, evaluated = self._rows(load, chunk)
         passes = 2.0 * self.train.most_evals * (trained + evaluated) + 6.0 * self.num_gradients * trained
-        return self.train.steps * load.trials * self._step_flops(load) + self.size.num_products * passes
+        return self.train.steps * load.trials * self._step_flops(load, chunk) + self.size.num_products * passes
 
     def seconds(self, load: Load, machine: Machine) -> float:
         trials_per_device = math.ceil(load.trials / machine.num_devices)
-        tiles = math.ceil(trials_per_device / self.tiling(machine.working_bytes)[0])
-        step = self._step_flops(load)
-        steps = self.flops(load) / load.trials / step
+        tile, chunk = self.tiling(machine.working_bytes)
+        tiles = math.ceil(trials_per_device / tile)
+        step = self._step_flops(load, chunk)
+        steps = self._flops(load, chunk) / load.trials / step
         return tiles * self.train.steps * machine.tile_seconds + trials_per_device * steps * machine.trial_seconds(step)
 
-    def _step_flops(self, load: Load) -> float:
+    def _step_flops(self, load: Load, chunk: int) -> float:
         """Return the operations of a step of a trial, on average: one with fewer examples takes fewer where batches are full."""
-        share = 1.0 if self.train.batch_size else self._rows(load)[0] / (load.trials * self.size.num_train)
+        share = 1.0 if self.train.batch_size else self._rows(load, chunk)[0] / (load.trials * self.size.num_train)
         return share * self.step_flops
 
-    def _rows(self, load: Load) -> tuple[float, float]:
-        """Return how many examples go through networks in training and in evaluation: those of all trials, in whole chunks."""
+    def _rows(self, load: Load, chunk: int) -> tuple[float, float]:
+        """Return how many examples go through networks in training and in evaluation: those of all trials, in whole chunks.
+
+        A tile takes as many as its largest trial needs; trials of about as many examples lie in one.
+        """
 
         def rows(own: int, padded: int) -> float:
             most = float(load.trials * padded)
-            return most if padded <= MOST_EXAMPLES else min(most, own + load.trials * MOST_EXAMPLES / 2)
+            return most if padded <= chunk else min(most, own + load.trials * (chunk - 1) / 2)
 
         trained, evaluated = map(rows, load.examples, self.size.examples)
         return trained, evaluated

@@ -35,7 +35,7 @@ def packing(machine=MACHINE, **settings):
 
 
 def machine_seconds(machine, shape, num_trials):
-    return machine.program_seconds(shape.size.num_operations) + shape.cost.seconds(load(shape, num_trials), machine)
+    return shape.cost.program_seconds(machine) + shape.cost.seconds(load(shape, num_trials), machine)
 
 
 def part(axes, *overrides):
