@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -45,8 +46,8 @@ def _count(network: nnx.Module) -> tuple[int, int]:
 def size_of(model: Any, spec: Spec) -> Size:
     """Return what decides the cost of a trial of this network on this data.
 
-    Multiply-adds are those of matrix products and convolutions for one example: a `lax.scan` counts for each of its turns, a
-    `lax.cond` as its dearest branch, a `lax.while_loop` as one turn.
+    Multiply-adds are those of matrix products and convolutions for one example, lookups the entries that are gathered for it: a
+    `lax.scan` counts for each of its turns, a `lax.cond` as its dearest branch, a `lax.while_loop` as one turn.
 
     Raises:
         ComponentError: from the model's own code.
@@ -60,26 +61,38 @@ def size_of(model: Any, spec: Spec) -> Size:
 
     x = jax.ShapeDtypeStruct((1, *spec.inputs.shape), jnp.float32 if spec.inputs.size is None else jnp.int32)
     jaxpr = jax.make_jaxpr(outputs)(x).jaxpr
-    products, operations = _products_of(jaxpr), _operations_of(jaxpr)
+    products, lookups, operations = _total(jaxpr, _products), _total(jaxpr, _lookups), _operations_of(jaxpr)
     num_params, num_units = found[0]
-    sizes = (num_params, max(1, num_units), max(1, products))
+    sizes = (num_params, max(1, num_units), max(1, products), lookups)
     return Size(*sizes, math.prod(spec.inputs.shape), spec.num_train, spec.num_evaluated, spec.num_outputs, operations)
 
 
-def _products_of(jaxpr: Any) -> int:
+def _total(jaxpr: Any, of_equation: Callable[[Any], int]) -> int:
+    """Return what the operations of a program come to."""
     total = 0
     for equation in jaxpr.eqns:
-        if equation.primitive.name == "dot_general":
-            (contracted, _), _ = equation.params["dimension_numbers"]
-            lengths = [equation.invars[0].aval.shape[axis] for axis in contracted]
-            total += math.prod(equation.outvars[0].aval.shape) * math.prod(lengths)
-        elif equation.primitive.name == "conv_general_dilated":
-            kernel, features = equation.invars[1].aval.shape, equation.params["dimension_numbers"].rhs_spec[0]
-            total += math.prod(equation.outvars[0].aval.shape) * math.prod(kernel) // kernel[features]
+        total += of_equation(equation)
         for value in equation.params.values():
-            branches = [_products_of(inner) for inner in _jaxprs(value)]
+            branches = [_total(inner, of_equation) for inner in _jaxprs(value)]
             total += equation.params.get("length", 1) * max(branches, default=0)
     return total
+
+
+def _products(equation: Any) -> int:
+    """Return the multiply-adds of an operation."""
+    entries = math.prod(equation.outvars[0].aval.shape) if equation.outvars else 0
+    if equation.primitive.name == "dot_general":
+        (contracted, _), _ = equation.params["dimension_numbers"]
+        return entries * math.prod(equation.invars[0].aval.shape[axis] for axis in contracted)
+    if equation.primitive.name == "conv_general_dilated":
+        kernel, features = equation.invars[1].aval.shape, equation.params["dimension_numbers"].rhs_spec[0]
+        return entries * math.prod(kernel) // kernel[features]
+    return 0
+
+
+def _lookups(equation: Any) -> int:
+    """Return the entries that an operation gathers."""
+    return math.prod(equation.outvars[0].aval.shape) if equation.primitive.name == "gather" else 0
 
 
 def _operations_of(jaxpr: Any) -> int:

@@ -59,6 +59,7 @@ class Size:
         num_params: P.
         num_units: outputs of all weight matrices.
         num_products: multiply-adds that the network makes for one example.
+        num_lookups: entries of tables that it looks up for one example.
         num_inputs: numbers of one input.
         num_train: training examples N.
         num_test: examples of all other splits.
@@ -69,6 +70,7 @@ class Size:
     num_params: int
     num_units: int
     num_products: int
+    num_lookups: int
     num_inputs: int
     num_train: int
     num_test: int

@@ -18,6 +18,9 @@ from ddlab.plan.shapes import Size
 # A step of a single wide network takes as long as that of two: XLA's CPU product for its first layer's gradient is a slow one.
 LEAST_TILE = 2
 
+# What it takes to look up an entry of a table, and to add its gradient to the table, in multiply-adds: memory, not arithmetic.
+LOOKUP_PRODUCTS = 40
+
 # Copies of what a trial changes in the memory of the devices: while a commit copies it. Where host and devices share a memory
 # also gathered, in the order of the trials, and on the way to a checkpoint.
 STATE_COPIES, STATE_COPIES_OF_CORES = 2, 4
@@ -89,7 +92,8 @@ class TrainingCost(Cost):
         tiles = math.ceil(trials_per_device / tile)
         step = self._step_flops(load, chunk)
         steps = self._flops(load, chunk) / load.trials / step
-        return tiles * self.train.steps * machine.tile_seconds + trials_per_device * steps * machine.trial_seconds(step)
+        work = step * (1 + LOOKUP_PRODUCTS * self.size.num_lookups / self.size.num_products)
+        return tiles * self.train.steps * machine.tile_seconds + trials_per_device * steps * machine.trial_seconds(work)
 
     def _step_flops(self, load: Load, chunk: int) -> float:
         """Return the operations of a step of a trial, on average: one with fewer examples takes fewer where batches are full."""

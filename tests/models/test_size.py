@@ -36,15 +36,16 @@ def test_too_few_wanted_parameters_are_refused():
 
 
 @pytest.mark.parametrize(
-    ("overrides", "products"),
+    ("overrides", "products", "lookups"),
     [
-        (("model.width=30", "model.depth=3"), 40 * 30 + 2 * 30 * 30 + 30 * 10),
-        ((*TOKENS, "model=quadratic_mlp"), 16 * 7),  # tokens are looked up
-        ((*TOKENS, "model.depth=2"), 16 * 16 + 16 * 7),
+        (("model.width=30", "model.depth=3"), 40 * 30 + 2 * 30 * 30 + 30 * 10, 0),
+        ((*TOKENS, "model=quadratic_mlp"), 16 * 7, 2 * 16),  # a row for each token
+        ((*TOKENS, "model.depth=2"), 16 * 16 + 16 * 7, 2 * 16),
     ],
 )
-def test_multiply_adds_of_an_example_are_those_of_the_matrix_products(overrides, products):
-    assert settle(leaves_of(*overrides))[1].num_products == products
+def test_multiply_adds_of_an_example_are_those_of_the_matrix_products(overrides, products, lookups):
+    size = settle(leaves_of(*overrides))[1]
+    assert (size.num_products, size.num_lookups) == (products, lookups)
 
 
 def test_multiply_adds_in_loops_and_branches_are_counted():

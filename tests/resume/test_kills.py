@@ -15,8 +15,12 @@ import pytest
 import ddlab
 from ddlab.cli import main
 from tests.support import TINY, command, curves, interrupt_after, write_sweep
+from tests.training.test_networks import wide
 
+# Networks with dropout and batch statistics, of three widths and two numbers of examples.
+HARD = TINY.replace("seed: range(2)", "data.num_train: 150,200")
 LONG = (
+    *wide(rate=0.2, normalized="true", weight=0.003),
     "train.steps=20000",
     "train.num_evals=200",
     "train.eval_spacing=linear",
@@ -24,7 +28,23 @@ LONG = (
     "pack.max_trials=3",
 )
 
-WORDS = [sys.executable, "-m", "ddlab.cli", "sweep", "tiny", *LONG]
+pytestmark = pytest.mark.usefixtures("with_tests")
+WORDS = [sys.executable, "-m", "ddlab.cli", "sweep", "hard", *LONG]
+
+
+@pytest.fixture(scope="module")
+def with_tests():
+    """Processes find the tests' own networks."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+        yield
+
+
+@pytest.fixture
+def hard(workplace):
+    """The name of a sweep of such networks, in an empty working directory."""
+    write_sweep(workplace, "hard", HARD)
+    return "hard"
 
 
 def kill_at(moment: float) -> None:
@@ -40,7 +60,7 @@ def kill_in_training(delay: float) -> None:
     """Start the sweep and kill it some seconds after it has written a checkpoint."""
     started = time.time()
     process = subprocess.Popen(WORDS, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
-    while not [path for path in Path("results").glob("tiny/checkpoints/*/*/about.json") if path.stat().st_mtime > started]:
+    while not [path for path in Path("results").glob("hard/checkpoints/*/*/about.json") if path.stat().st_mtime > started]:
         assert process.poll() is None
         time.sleep(0.01)
     time.sleep(delay)
@@ -50,31 +70,31 @@ def kill_in_training(delay: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory):
+def uninterrupted(tmp_path_factory, with_tests):
     directory = tmp_path_factory.mktemp("whole")
-    write_sweep(directory, "tiny", TINY)
+    write_sweep(directory, "hard", HARD)
     started = time.monotonic()
-    command("sweep", "tiny", *LONG, cwd=directory)
-    return curves(directory / "results/tiny"), time.monotonic() - started
+    command("sweep", "hard", *LONG, cwd=directory)
+    return curves(directory / "results/hard"), time.monotonic() - started
 
 
 def check_equal(uninterrupted):
-    command("sweep", "tiny", *LONG, cwd=Path.cwd())
-    trials = ddlab.load("results/tiny").trials
+    command("sweep", "hard", *LONG, cwd=Path.cwd())
+    trials = ddlab.load("results/hard").trials
     assert trials["trial_id"].is_unique
     assert set(trials["status"]) == {"completed"}
-    pd.testing.assert_frame_equal(curves(), uninterrupted[0], check_exact=True)
-    assert not list(Path("results/tiny/checkpoints").glob("*/*"))
+    pd.testing.assert_frame_equal(curves("results/hard"), uninterrupted[0], check_exact=True)
+    assert not list(Path("results/hard/checkpoints").glob("*/*"))
 
 
-def test_a_killed_sweep_goes_on_and_equals_an_uninterrupted_one(tiny, uninterrupted):
+def test_a_killed_sweep_goes_on_and_equals_an_uninterrupted_one(hard, uninterrupted):
     kill_in_training(0.0)
     kill_in_training(0.0)
     check_equal(uninterrupted)
 
 
 @pytest.mark.slow
-def test_a_sweep_killed_at_ten_random_moments_equals_an_uninterrupted_one(tiny, uninterrupted):
+def test_a_sweep_killed_at_ten_random_moments_equals_an_uninterrupted_one(hard, uninterrupted):
     moments = random.Random(4)
     for _ in range(5):
         kill_in_training(moments.uniform(0, 0.1))
@@ -83,9 +103,9 @@ def test_a_sweep_killed_at_ten_random_moments_equals_an_uninterrupted_one(tiny, 
     check_equal(uninterrupted)
 
 
-def test_a_signal_stops_at_an_eval_point_and_the_same_command_goes_on(tiny, uninterrupted):
+def test_a_signal_stops_at_an_eval_point_and_the_same_command_goes_on(hard, uninterrupted):
     """SIGTERM; SIGINT is what `interrupt_after` sends."""
-    words = ("sweep", "tiny", *LONG)
+    words = ("sweep", "hard", *LONG)
     process = subprocess.Popen([sys.executable, "-m", "ddlab.cli", *words], stderr=subprocess.PIPE, text=True)
     assert process.stderr is not None
     while "step" not in process.stderr.readline():
@@ -93,10 +113,10 @@ def test_a_signal_stops_at_an_eval_point_and_the_same_command_goes_on(tiny, unin
     process.send_signal(signal.SIGTERM)
     message = process.communicate()[1]
     assert process.returncode == 130, message
-    assert "Go on with:\n  ddlab sweep tiny train.steps=20000" in message
-    assert list(Path("results/tiny/checkpoints").glob("*/*"))
+    assert "Go on with:\n  ddlab sweep hard " in message
+    assert list(Path("results/hard/checkpoints").glob("*/*"))
     command(*words, cwd=Path.cwd())
-    pd.testing.assert_frame_equal(curves(), uninterrupted[0], check_exact=True)
+    pd.testing.assert_frame_equal(curves("results/hard"), uninterrupted[0], check_exact=True)
 
 
 def test_a_checkpoint_may_be_taken_up_on_another_number_of_devices(tiny, monkeypatch):
