@@ -133,16 +133,20 @@ def _one_line_errors(path: Path, overrides: Sequence[str]) -> Iterator[None]:
 
 def _run_hydra(path: Path, words: Sequence[str]) -> None:
     import hydra
+    from hydra._internal.hydra import Hydra
 
     from ddlab.compose.hydra import version_base
 
-    command, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    command, full_error, get_mode = sys.argv, os.environ.get("HYDRA_FULL_ERROR"), Hydra.get_mode
+    # To learn whether a config sets hydra.mode, Hydra would compose all of it once more; it is --multirun that counts.
+    Hydra.get_mode = lambda *_, **__: None  # type: ignore[method-assign]
     sys.argv = ["ddlab", *words]
     os.environ["HYDRA_FULL_ERROR"] = "1"  # errors come here whole, and leave as one line
     try:
         hydra.main(config_path=str(path.parent), config_name=path.stem, **version_base())(train_pack)()
     finally:
         sys.argv = command
+        Hydra.get_mode = get_mode  # type: ignore[method-assign]
         del os.environ["HYDRA_FULL_ERROR"]
         if full_error is not None:
             os.environ["HYDRA_FULL_ERROR"] = full_error

@@ -23,6 +23,9 @@ COUNT_PROGRAMS = """
 import collections, sys
 import jax
 from ddlab.cli import main
+from ddlab.contracts import engine
+from ddlab.devices import build
+build.COMPILER_OPTIONS.update(engine.COMPILER_OPTIONS)
 events = collections.Counter()
 jax.monitoring.register_event_listener(lambda event, **_: events.update([event.rpartition("/")[2]]))
 assert main(sys.argv[1:]) == 0

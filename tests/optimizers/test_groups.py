@@ -13,7 +13,7 @@ from ddlab.errors import ConfigError
 from ddlab.optimizers import SGD, Adam, Constant, Group
 from tests.support import FLOAT64, ROUNDING, leaves_of, refusal, run_trials
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs")]
 
 PARAMS = {"first": {"weight": jnp.array([1.0, 2.0]), "bias": jnp.array([3.0])}, "second": {"bias": jnp.array([4.0])}}
 GRADIENT = {"first": {"weight": jnp.array([0.5, 0.5]), "bias": jnp.array([0.5])}, "second": {"bias": jnp.array([0.5])}}

@@ -15,7 +15,7 @@ from ddlab.run.settle import settle
 from tests.optimizers.modifiers import Average, Forgets, Sam, Scaled, Shifted
 from tests.support import leaves_of, make_pack
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs")]
 
 START = np.array([1.0, -2.0, 0.5])
 CURVATURE = np.array([1.0, 3.0, 10.0])

@@ -14,18 +14,17 @@ import pytest
 
 import ddlab
 from ddlab.cli import main
+from tests.networks import wide
 from tests.support import TINY, command, curves, interrupt_after, write_sweep
-from tests.training.test_networks import wide
 
 # Networks with dropout and batch statistics, of three widths and two numbers of examples.
 HARD = TINY.replace("seed: range(2)", "data.num_train: 150,200")
 LONG = (
     *wide(rate=0.2, normalized="true", weight=0.003),
-    "train.steps=20000",
-    "train.num_evals=200",
+    "train.steps=8000",
+    "train.num_evals=80",
     "train.eval_spacing=linear",
     "pack.checkpoint_seconds=0.05",
-    "pack.max_trials=3",
 )
 
 pytestmark = pytest.mark.usefixtures("with_tests")
@@ -119,7 +118,7 @@ def test_a_signal_stops_at_an_eval_point_and_the_same_command_goes_on(hard, unin
     pd.testing.assert_frame_equal(curves("results/hard"), uninterrupted[0], check_exact=True)
 
 
-def test_a_checkpoint_may_be_taken_up_on_another_number_of_devices(tiny, monkeypatch):
+def test_a_checkpoint_may_be_taken_up_on_another_number_of_devices(tiny, monkeypatch, fast_packs):
     words = ("sweep", tiny, "seed=0", "pack.checkpoint_seconds=0")
     with monkeypatch.context() as patched:
         steps = interrupt_after(patched, 3)

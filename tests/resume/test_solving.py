@@ -17,7 +17,7 @@ from ddlab.solving.deal import deal
 from ddlab.store.store import Store
 from tests.support import curves, interrupt_after
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs")]
 
 
 @pytest.fixture

@@ -71,5 +71,5 @@ def test_a_sweep_runs_without_a_cache_directory_and_says_nothing_of_it(workplace
     monkeypatch.setattr(machine, "measure", lambda: MACHINE)
     assert main(["sweep", "s.yaml", *SMALL_MNIST, "train.steps=5", "out=here"]) == 0
     said = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("pack 1/1")]
-    assert said == ["measuring the speed of this machine, once (about 10 s) ..."]
+    assert said == ["measuring the speed of this machine, once (about 20 s) ..."]
     assert set(ddlab.load("here").trials["status"]) == {"completed"}

@@ -11,7 +11,7 @@ import ddlab
 from ddlab.cli import main
 from tests.support import curves
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs")]
 
 
 def test_every_trial_is_stored_with_its_own_data(solved):

@@ -14,71 +14,14 @@ from ddlab.config import Column, Mark, leaf, seed_leaf
 from ddlab.data import Dataset, DataSource, Field, Spec, Split
 from ddlab.errors import ComponentError
 from ddlab.measures import Measure
-from ddlab.models import Axis, Model, Outputs, Training, matmul
+from ddlab.models import Axis, Outputs, Training
 from ddlab.training.compiled import compile_pack
+from tests.networks import Wide, wide
 from tests.support import FLOAT64, ROUNDING, SMALL_MNIST, leaves_of, make_pack, named_leaves, run_trials
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs", "float64")]
 HERE = "tests.training.test_networks"
 RUN = ("train.steps=200", "train.num_evals=4", FLOAT64)
-
-
-@dataclass(frozen=True)
-class Wide(Model):
-    """d inputs -> width -> 2 half -> K with dropout and batch statistics; two losses of its own."""
-
-    width: int = leaf("units", Mark.SIZE, low=1)
-    half: int = leaf("half the units of the second layer", Mark.SIZE, low=1)
-    rate: float = leaf("share that dropout leaves out", Mark.TRACED, low=0, below=1, off=0.0)
-    weight: float = leaf("of the mean square of the units", Mark.TRACED, low=0, off=0.0)
-    normalized: bool = leaf("units have batch statistics", off=False)
-
-    def make(self, spec, init):
-        inputs, outputs = init.axis("inputs", int(np.prod(spec.inputs.shape))), init.axis("outputs", spec.num_outputs)
-        width, second = init.axis("width", self.width), init.axis("second", 2 * self.half)
-        return _Wide(
-            self.normalized,
-            (width, init.length(second)),
-            init.normal("a", (inputs, width), 0.3),
-            init.normal("b", (width, second), 1 / jnp.sqrt(init.length(width))),
-            init.normal("c", (second, outputs), 1 / jnp.sqrt(init.length(second))),
-            init.constant(self.rate),
-            init.constant(self.weight),
-            init.statistic((width,)) if self.normalized else None,
-            init.statistic((width,), 1.0) if self.normalized else None,
-        )
-
-
-class _Wide(nnx.Module):
-    def __init__(self, normalized, axes, a, b, c, rate, weight, mean, variance):
-        self.normalized, self.width = normalized, axes[0]._replace(active=0)
-        self.a, self.b, self.c, self.rate, self.weight, self.mean, self.variance = a, b, c, rate, weight, mean, variance
-
-    def __call__(self, x, training=None):
-        z = matmul(x.reshape(len(x), -1), self.a[...])
-        if self.normalized:
-            z = self.standardized(z, training)
-        h = jnp.tanh(z)
-        if training is not None:
-            h = h * training.keep("dropout", (self.width,), self.rate[...], h.dtype)
-        g = jnp.tanh(matmul(h, self.b[...]))
-        energy = self.weight[...] * jnp.sum(g**2, axis=1)
-        return Outputs(matmul(g, self.c[...]), {"energy": energy}, {"hidden": h})
-
-    def standardized(self, z, training):
-        mean, variance = self.mean[...], self.variance[...]
-        if training is not None:
-            live = training.live[:, None].astype(z.dtype)
-            mean = jnp.sum(live * z, axis=0) / jnp.sum(live)
-            variance = jnp.sum(live * (z - mean) ** 2, axis=0) / jnp.sum(live)
-            self.mean[...] = 0.9 * self.mean[...] + 0.1 * mean
-            self.variance[...] = 0.9 * self.variance[...] + 0.1 * variance
-        return (z - mean) / jnp.sqrt(variance + 1e-5)
-
-
-def wide(width=5, half=3, cls="Wide", **fields):
-    given = "".join(f",{name}:{value}" for name, value in fields.items())
-    return "~model", f"+model={{_target_:{HERE}.{cls},width:{width},half:{half}{given}}}"
 
 
 KINDS = {
@@ -213,7 +156,7 @@ class _Clashes(nnx.Module):
 
 def test_a_loss_of_its_own_has_a_name_of_its_own():
     with pytest.raises(ComponentError, match="a loss of its own cannot be called 'loss'"):
-        run_trials([leaves_of(*SMALL_MNIST, "train.steps=1", *wide(cls="Clashes"))])
+        run_trials([leaves_of(*SMALL_MNIST, "train.steps=1", *wide(cls=f"{HERE}.Clashes"))])
 
 
 @dataclass(frozen=True)
@@ -236,14 +179,14 @@ class _Counts(nnx.Module):
 
 def test_batch_statistics_keep_their_type_in_bfloat16():
     """A bfloat16 has 8 bits: it counts to 256 and stays there."""
-    words = ("train.steps=300", "train.num_evals=2", "train.dtype=bfloat16", *wide(width=2, half=1, cls="Counts"))
+    words = ("train.steps=300", "train.num_evals=2", "train.dtype=bfloat16", *wide(width=2, half=1, cls=f"{HERE}.Counts"))
     last = run_trials([leaves_of(*SMALL_MNIST, *words)])[3]
     assert [array.tolist() for array in jax.tree.leaves(last.trial.moving)] == [[300.0]]
 
 
 def test_a_network_with_random_state_of_its_own_is_refused():
     with pytest.raises(ComponentError, match=r"RngKey is none of them|RngCount is none of them"):
-        make_pack([leaves_of(*SMALL_MNIST, *wide(cls="Draws"))])
+        make_pack([leaves_of(*SMALL_MNIST, *wide(cls=f"{HERE}.Draws"))])
 
 
 # --- data ---------------------------------------------------------------------------------------------------------------
