@@ -53,7 +53,7 @@ test-isa: setup ## the numeric tests as on x86 processors with SSE4.2 and with A
 	done
 	$(PYTEST) -m 'numeric and not torch'
 
-test-slow: setup ## the tests that take minutes: fuzz, twins, damage, kills of a running sweep
+test-slow: setup ## the tests that take minutes: fuzz, twins, damage, kills of a running sweep, workers, every sweep tiny
 	$(BIN)/python -m pytest -m slow
 
 test-torch: setup ## PyTorch against the stored trajectories (installs the bench extra)

@@ -68,6 +68,7 @@ def test_a_launcher_that_fails_is_one_line_that_says_how_to_go_on(error, expecte
     assert failure.value.exit_status == 1
 
 
+@pytest.mark.slow
 def test_packs_run_in_parallel_processes_with_joblib(tiny):
     words = ["sweep", tiny, "model.width=3", "pack.max_trials=1", "pack.cpu_devices=1"]
     main([*words, "out=one"])

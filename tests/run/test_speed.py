@@ -51,6 +51,7 @@ def test_a_whole_file_is_used(empty_cache, monkeypatch):
     assert this_machine().curve == ((1, 1), (3, 1))
 
 
+@pytest.mark.slow
 def test_what_is_measured_is_plausible(empty_cache, tmp_path, monkeypatch):
     """How fast is not asserted: what is measured must be of the operations that it says, and be taken from its file again."""
     monkeypatch.setattr(module, "WIDTHS", (8, 32))

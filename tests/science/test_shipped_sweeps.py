@@ -13,6 +13,8 @@ from ddlab.report.figures import make_recipe
 pytestmark = pytest.mark.usefixtures("fast_packs")
 
 SWEEPS = {path.stem: path for path in sorted(catalog.shipped("sweeps").glob("*.yaml"))}
+# Together they have both ways to run a pack, parts, full batches, tokens, trials that stop, predictions.
+ENOUGH = {"quickstart", "modular_addition_fraction", "hastie2022_ridgeless", "bias_variance"}
 TINY = {
     "quickstart": ["model.width=4", "data.seed=0", "train.steps=6", "seed=0"],
     "mnist1d_width": ["model.width=4,8", "data.num_train=200", "data.num_test=50", "train.steps=10", "seed=0,1"],
@@ -58,7 +60,7 @@ def test_the_head_of_a_sweep_counts_its_trials(name, capsys, workplace):
     assert f"{name}: {yaml.safe_load(SWEEPS[name].read_text())['trials']:,} trials" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize("name", [name if name in ENOUGH else pytest.param(name, marks=pytest.mark.slow) for name in SWEEPS])
 def test_a_sweep_runs_tiny_from_end_to_end(name, workplace):
     assert main(["sweep", name, *TINY[name]]) == 0
     results = ddlab.load(f"results/{name}")
