@@ -176,6 +176,17 @@ def run_trials(trials: list[Leaves], tile: int = 100):
     return steps, stacked, first, placed.to_host(state)
 
 
+def packed_equals_alone(trials: list[Leaves], rtol: float):
+    """Train a pack, and each of its trials alone; return what `run_trials` gives of the pack, whose metrics are those."""
+    packed = run_trials(trials)
+    for index, trial in enumerate(trials):
+        alone = run_trials([trial])
+        assert alone[1].keys() == packed[1].keys()
+        for name, metric in alone[1].items():
+            np.testing.assert_allclose(packed[1][name][:, index], metric[:, 0], rtol=rtol, err_msg=f"{index} {name}")
+    return packed
+
+
 @partial(jax.jit, static_argnums=(1, 2))
 def _words(key, name: str, shape: tuple[int, ...]):
     return draw_words(key, {name: shape})[name]

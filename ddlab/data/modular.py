@@ -26,17 +26,23 @@ OPERATIONS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
     "divide": _divide,
 }
 
+# What an input may look like. Nanda et al. 2023: a b =; Power et al. 2022: a o b =.
+OPERANDS = {"a", "b"}
+SEQUENCES = ("a b", "a b =", "a o b =")
+
 
 @dataclass(frozen=True)
 class ModularArithmetic(DataSource):
     """All pairs (a, b) with target a o b mod p, split at random into training and test set.
 
-    Division keeps the pairs whose b has an inverse mod p: p (p-1) of them for a prime p.
+    Division keeps the pairs whose b has an inverse mod p: p (p-1) of them for a prime p. Inputs are the tokens a, b; or those of
+    an equation, with a token p for "=" and p+1 for "o", which are no answers.
     """
 
     modulus: int = leaf("p, the size of the alphabet", low=2, high=10_000)
     operation: str = leaf("what is learnt: a o b mod p", choices=tuple(OPERATIONS))
     train_fraction: float = leaf("fraction of all pairs that is trained on", Mark.SIZE, above=0, high=1)
+    sequence: str = leaf("tokens of an input", choices=tuple(SEQUENCES), off="a b")
     seed: int = seed_leaf("seed of the split")
 
     NESTED_BY = "train_fraction"
@@ -53,15 +59,24 @@ class ModularArithmetic(DataSource):
         num_pairs = self.modulus * len(self._second())
         num_train = round(self.train_fraction * num_pairs)
         sizes = {"train": num_train, "test": num_pairs - num_train}
-        return Spec(Field((2,), self.modulus), Field(size=self.modulus), sizes)
+        return Spec(Field((len(self._tokens),), self._num_tokens), Field(size=self.modulus), sizes)
+
+    @property
+    def _tokens(self) -> list[str]:
+        return self.sequence.split()
+
+    @property
+    def _num_tokens(self) -> int:
+        return self.modulus + len(set(self._tokens) - OPERANDS)
 
     def load(self) -> Dataset:
         a, b = (grid.ravel() for grid in np.meshgrid(np.arange(self.modulus), self._second(), indexing="ij"))
-        inputs = np.stack([a, b], axis=1).astype(np.int32)
+        tokens = {"a": a, "b": b, "=": np.full_like(a, self.modulus), "o": np.full_like(a, self.modulus + 1)}
+        inputs = np.stack([tokens[name] for name in self._tokens], axis=1).astype(np.int32)
         targets = OPERATIONS[self.operation](a, b, self.modulus).astype(np.int32)
         order = generator(self.seed, "split").permutation(len(targets))
         parts = zip(("train", "test"), np.split(order, [self.describe().num_train]), strict=True)
-        return Dataset({name: Split(inputs[rows], targets[rows]) for name, rows in parts}, self.modulus, self.modulus)
+        return Dataset({name: Split(inputs[rows], targets[rows]) for name, rows in parts}, self.modulus, self._num_tokens)
 
     def _second(self) -> np.ndarray:
         """The values that b may take."""

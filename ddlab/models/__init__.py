@@ -10,6 +10,7 @@ from ddlab.models.mlp import MLP
 from ddlab.models.products import lookup, matmul
 from ddlab.models.quadratic_mlp import QuadraticMLP
 from ddlab.models.random_features import RandomFeatures
+from ddlab.models.transformer import Transformer
 
 __all__ = [
     "MLP",
@@ -26,6 +27,7 @@ __all__ = [
     "QuadraticMLP",
     "RandomFeatures",
     "Training",
+    "Transformer",
     "lookup",
     "matmul",
 ]

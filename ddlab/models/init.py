@@ -19,6 +19,9 @@ from jax.extend.random import threefry_2x32
 
 from ddlab.streams import stream
 
+# Name of the axis of weights of which each layer has its own.
+LAYERS = "layers"
+
 
 class Axis(NamedTuple):
     """A logical axis of parameters.
@@ -145,7 +148,11 @@ class Init:
 
     def zeros(self, axes: tuple[Axis, ...]) -> nnx.Param:
         """Return a parameter that starts at zero."""
-        return self._parameter(axes, jnp.zeros(_shape(axes), self._dtype))
+        return self.full(axes, 0.0)
+
+    def full(self, axes: tuple[Axis, ...], value: float) -> nnx.Param:
+        """Return a parameter with entries that start at one value, zero beyond the active sizes."""
+        return self._parameter(axes, jnp.full(_shape(axes), value, self._dtype))
 
     def statistic(self, axes: tuple[Axis, ...], value: float = 0.0) -> nnx.BatchStat:
         """Return a statistic of batches that begins at a value."""

@@ -14,7 +14,7 @@ from flax import nnx
 from ddlab.data import Spec
 from ddlab.errors import ConfigError
 from ddlab.models.base import apply_network, make_network
-from ddlab.models.init import Axis, Init
+from ddlab.models.init import LAYERS, Axis, Init
 from ddlab.plan.shapes import Size
 
 
@@ -30,7 +30,7 @@ class _Blank(Init):
 
     def _parameter(self, axes: tuple[Axis, ...], value: jax.Array) -> nnx.Param:
         del value
-        return nnx.Param(jnp.zeros([axis.size for axis in axes], self._dtype))
+        return nnx.Param(jnp.zeros([axis.size for axis in axes], self._dtype), axes=tuple(axis.name for axis in axes))
 
 
 def count(model: Any, spec: Spec) -> tuple[int, int]:
@@ -39,8 +39,11 @@ def count(model: Any, spec: Spec) -> tuple[int, int]:
 
 
 def _count(network: nnx.Module) -> tuple[int, int]:
-    shapes = [leaf.shape for leaf in jax.tree.leaves(nnx.state(network, nnx.Param))]
-    return sum(map(math.prod, shapes)), sum(shape[-1] for shape in shapes if len(shape) > 1)
+    units, params = 0, jax.tree.leaves(nnx.state(network, nnx.Param), is_leaf=lambda node: isinstance(node, nnx.Variable))
+    for param in params:
+        layers, shape = (param.shape[0], param.shape[1:]) if getattr(param, "axes", ())[:1] == (LAYERS,) else (1, param.shape)
+        units += layers * shape[-1] if len(shape) > 1 else 0
+    return sum(math.prod(param.shape) for param in params), units
 
 
 def size_of(model: Any, spec: Spec) -> Size:

@@ -17,7 +17,7 @@ from ddlab.measures import Measure
 from ddlab.models import Axis, Outputs, Training
 from ddlab.training.compiled import compile_pack
 from tests.networks import Wide, wide
-from tests.support import FLOAT64, ROUNDING, SMALL_MNIST, leaves_of, make_pack, named_leaves, run_trials
+from tests.support import FLOAT64, ROUNDING, SMALL_MNIST, leaves_of, make_pack, named_leaves, packed_equals_alone, run_trials
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs", "float64")]
 HERE = "tests.training.test_networks"
@@ -30,16 +30,6 @@ KINDS = {
     "losses of its own": {"weight": 0.01},
     "all": {"rate": 0.2, "normalized": "true", "weight": 0.003},
 }
-
-
-def packed_equals_alone(trials, rtol):
-    packed = run_trials(trials)
-    for index, trial in enumerate(trials):
-        alone = run_trials([trial])
-        assert alone[1].keys() == packed[1].keys()
-        for name, metric in alone[1].items():
-            np.testing.assert_allclose(packed[1][name][:, index], metric[:, 0], rtol=rtol, err_msg=f"{index} {name}")
-    return packed
 
 
 @pytest.mark.parametrize(
