@@ -62,11 +62,12 @@ def size_of(model: Any, spec: Spec) -> Size:
         found.append(_count(network))
         return apply_network(model, network, x, spec).outputs
 
-    x = jax.ShapeDtypeStruct((1, *spec.inputs.shape), jnp.float32 if spec.inputs.size is None else jnp.int32)
-    jaxpr = jax.make_jaxpr(outputs)(x).jaxpr
-    products, lookups, operations = _total(jaxpr, _products), _total(jaxpr, _lookups), _operations_of(jaxpr)
+    dtype = jnp.float32 if spec.inputs.size is None else jnp.int32
+    one, two = (jax.make_jaxpr(outputs)(jax.ShapeDtypeStruct((num, *spec.inputs.shape), dtype)).jaxpr for num in (1, 2))
+    products, lookups = (_total(two, count) - _total(one, count) for count in (_products, _lookups))
+    shared, operations = max(0, _total(one, _products) - products), _operations_of(one)
     num_params, num_units = found[0]
-    sizes = (num_params, max(1, num_units), max(1, products), lookups)
+    sizes = (num_params, max(1, num_units), max(1, products), lookups, shared)
     return Size(*sizes, math.prod(spec.inputs.shape), spec.num_train, spec.num_evaluated, spec.num_outputs, operations)
 
 

@@ -114,7 +114,9 @@ class _Norm(nnx.Module):
 
     def __call__(self, x: jax.Array, layer: int | None = None) -> jax.Array:
         if self.shift is not None:
-            x = (x - jnp.sum(x, axis=-1, keepdims=True) / self.length[...]) * self.live[...]
+            # Padded entries are zero, and must not be drawn from it by the mean: no gradient goes to them either.
+            mean = jnp.sum(x * self.live[...], axis=-1, keepdims=True) / self.length[...]
+            x = (x - mean) * self.live[...]
         variance = jnp.sum(jnp.square(x), axis=-1, keepdims=True) / self.length[...]
         x = x * jax.lax.rsqrt(variance + NORM_EPSILON) * _of_layer(self.gain, layer)
         return x if self.shift is None else x + _of_layer(self.shift, layer)
@@ -154,7 +156,7 @@ class _Network(nnx.Module):
         self.embedding = drawn.embedding("embedding", (tokens, width))
         self.positions = drawn.embedding("positions", (positions, width)) if model.positions == "learned" else None
         self.waves = init.constant(_waves(length, width, init)) if model.positions == "sinusoidal" else None
-        self.turns = init.constant(_angles(length, head_size)) if model.positions == "rotary" else None
+        self.turns = init.constant(_angles(length, head_size, init)) if model.positions == "rotary" else None
         self.query, self.key, self.value = (
             linear(name, (width,), (heads, head_size), all_biased) for name in ("query", "key", "value")
         )
@@ -205,11 +207,12 @@ class _Network(nnx.Module):
 
     def _normed(self, rows: _Rows) -> _Rows:
         """Return normalised rows, of each token at each position."""
-        table = rows.table if rows.added is None else rows.added[:, None] + rows.table
-        index = (
-            rows.index if rows.added is None else rows.index + len(rows.table) * jnp.arange(rows.index.shape[1], dtype=jnp.int32)
-        )
-        return _Rows(self.norms["attention"](table, 0).reshape(-1, table.shape[-1]), index, None)
+        if rows.added is None:
+            return _Rows(self.norms["attention"](rows.table, 0), rows.wanted, None)
+        table = rows.added[:, None] + rows.table
+        first = len(rows.table) * jnp.arange(len(table), dtype=jnp.int32)
+        normed = self.norms["attention"](table, 0)
+        return _Rows(normed.reshape(-1, table.shape[-1]), rows.wanted + first, None)
 
     def _block(self, x: jax.Array, read: _Rows | _Dense, layer: int, start: int) -> tuple[jax.Array, jax.Array | None]:
         """Return the residual stream [B, Q, width] after a block, and its neurons [B, Q, hidden], at the positions from `start`.
@@ -223,7 +226,7 @@ class _Network(nnx.Module):
         x = x + self._attention(read, layer, start)
         if "attention" in self.norms and not self.is_pre:
             x = self.norms["attention"](x, layer)
-        if self.hidden is None:
+        if self.hidden is None or self.read is None:
             return x, None
         taken = self.norms["mlp"](x, layer) if self.is_pre else x
         neurons = self.activation(self.hidden(taken, layer) if self.gate is None else self.gate(taken, layer))
@@ -242,9 +245,9 @@ class _Network(nnx.Module):
         length = keys.shape[1]
         seen = jnp.arange(length) <= jnp.arange(start, length)[:, None]
         chosen = jax.nn.softmax(jnp.where(seen, scores, -jnp.inf))
-        uniform = seen / jnp.sum(seen, axis=1, keepdims=True)
-        share = self.attention[...]
-        weights = share * chosen + (1 - share) * uniform.astype(chosen.dtype)
+        uniform, share = seen.astype(chosen.dtype), self.attention[...]
+        uniform = uniform / jnp.sum(uniform, axis=1, keepdims=True)
+        weights = share * chosen + (1 - share) * uniform
         return self.attended(jnp.einsum("bhqk,bkhe->bqhe", weights, values), layer)
 
 
@@ -255,22 +258,22 @@ class _Rows(NamedTuple):
 
     Attributes:
         table: [R, width].
-        index: the row of each token, [B, L].
+        wanted: the row of each token, [B, L].
         added: [L, width]; None: nothing.
     """
 
     table: jax.Array
-    index: jax.Array
+    wanted: jax.Array
     added: jax.Array | None
 
     def dense(self, start: int) -> jax.Array:
         """Return the stream at the positions from `start` on, [B, L - start, width]."""
-        found = _taken(self.table, self.index[:, start:])
+        found = _taken(self.table, self.wanted[:, start:])
         return found if self.added is None else found + self.added[start:]
 
     def through(self, linear: _Linear, layer: int, start: int) -> jax.Array:
         """Return it after a linear layer, at the positions from `start` on, [B, L - start, *fan_out]."""
-        found = _taken(linear(self.table, layer), self.index[:, start:])
+        found = _taken(linear(self.table, layer), self.wanted[:, start:])
         return found if self.added is None else found + linear(self.added[start:], layer, biased=False)
 
 
@@ -290,16 +293,17 @@ def _taken(table: jax.Array, index: jax.Array) -> jax.Array:
 
 def _waves(length: int, width: Axis, init: Init) -> jax.Array:
     """Return sinusoidal positions [L, width] (Vaswani et al. 2017, section 3.5), zero beyond the live entries."""
-    entries = jnp.arange(width.size, dtype=jnp.float32)
-    frequencies = LONGEST_WAVE ** (-(entries - entries % 2) / width.active)
-    angles = jnp.arange(length, dtype=jnp.float32)[:, None] * frequencies
+    live = init.length(width)
+    entries, places = (jnp.arange(num, dtype=live.dtype) for num in (width.size, length))
+    angles = places[:, None] * LONGEST_WAVE ** (-(entries - entries % 2) / live)
     return jnp.where(entries % 2 == 0, jnp.sin(angles), jnp.cos(angles)) * init.live(width)
 
 
-def _angles(length: int, head_size: Axis) -> jax.Array:
+def _angles(length: int, head_size: Axis, init: Init) -> jax.Array:
     """Return by how much rotary positions turn each pair of entries (Su et al. 2021, eq. 15), [L, pairs]."""
-    pairs = jnp.arange(head_size.size // 2, dtype=jnp.float32)
-    return jnp.arange(length, dtype=jnp.float32)[:, None] * LONGEST_WAVE ** (-2 * pairs / head_size.active)
+    live = init.length(head_size)
+    pairs, places = (jnp.arange(num, dtype=live.dtype) for num in (head_size.size // 2, length))
+    return places[:, None] * LONGEST_WAVE ** (-2 * pairs / live)
 
 
 def _turned(x: jax.Array, angles: jax.Array) -> jax.Array:

@@ -60,6 +60,7 @@ class Size:
         num_units: outputs of all weight matrices.
         num_products: multiply-adds that the network makes for one example.
         num_lookups: entries of tables that it looks up for one example.
+        num_shared: multiply-adds that it makes for all examples of a pass together, such as those of tables.
         num_inputs: numbers of one input.
         num_train: training examples N.
         num_test: examples of all other splits.
@@ -71,6 +72,7 @@ class Size:
     num_units: int
     num_products: int
     num_lookups: int
+    num_shared: int
     num_inputs: int
     num_train: int
     num_test: int

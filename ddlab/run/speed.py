@@ -23,6 +23,7 @@ from ddlab.data import Dataset, Split
 from ddlab.devices.local import local_devices, use_compile_cache, working_bytes
 from ddlab.files import cache_directory, write_atomically
 from ddlab.models.size import size_of
+from ddlab.plan.cost import Load
 from ddlab.plan.machine import Machine
 from ddlab.training.compiled import compile_pack
 from ddlab.training.cost import training_cost
@@ -155,7 +156,7 @@ def _time(width: int, measures: dict[str, str] = NO_MEASURES, tile: int | None =
     while (stepping := seconds(num_steps) - calling) < LEAST_SECONDS:
         num_steps *= 2
     of_trial = stepping / num_steps / (num_trials / jax.local_device_count())
-    return _Timed(size.num_operations, cost.step_flops, tile, of_trial, sum(compiled.build))
+    return _Timed(size.num_operations, cost.step_flops(Load(1, (1, 1), size.examples), None), tile, of_trial, sum(compiled.build))
 
 
 def _standard(options: dict[str, str], width: int, depth: int) -> Leaves:

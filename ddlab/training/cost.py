@@ -71,36 +71,40 @@ class TrainingCost(Cost):
     def program_seconds(self, machine: Machine) -> float:
         return machine.program_seconds(self.size.num_operations)
 
-    @property
-    def step_flops(self) -> float:
-        """Operations of one step of one trial with all examples: 2 per multiply-add forward, 4 backward."""
-        examples = self.train.batch_size or self.size.num_train
-        return 6.0 * self.gradients_per_step * self.size.num_products * examples
-
     def flops(self, load: Load) -> float:
-        return self._flops(load, 1)
+        return self._flops(load, None)
 
-    def _flops(self, load: Load, chunk: int) -> float:
-        """Return the operations of steps, of evaluation, and of the gradients that measures ask for; examples in whole chunks."""
-        trained, evaluated = self._rows(load, chunk)
-        passes = 2.0 * self.train.most_evals * (trained + evaluated) + 6.0 * self.num_gradients * trained
-        return self.train.steps * load.trials * self._step_flops(load, chunk) + self.size.num_products * passes
+    def _flops(self, load: Load, chunk: int | None) -> float:
+        """Return the operations of steps, of evaluation, and of the gradients that measures ask for.
+
+        Args:
+            load: of a pack.
+            chunk: examples that go through a network at once; None: all that there are.
+        """
+        trained, evaluated = (self._products(rows / load.trials, chunk) * load.trials for rows in self._rows(load, chunk))
+        measured = 2.0 * self.train.most_evals * (trained + evaluated) + 6.0 * self.num_gradients * trained
+        return self.train.steps * load.trials * self.step_flops(load, chunk) + measured
+
+    def _products(self, examples: float, chunk: int | None) -> float:
+        """Return the multiply-adds with which so many examples go through a network."""
+        passes = math.ceil(examples / chunk) if chunk else 1
+        return self.size.num_products * examples + self.size.num_shared * passes
 
     def seconds(self, load: Load, machine: Machine) -> float:
         trials_per_device = math.ceil(load.trials / machine.num_devices)
         tile, chunk = self.tiling(machine.working_bytes)
         tiles = math.ceil(trials_per_device / tile)
-        step = self._step_flops(load, chunk)
+        step = self.step_flops(load, chunk)
         steps = self._flops(load, chunk) / load.trials / step
         work = step * (1 + LOOKUP_PRODUCTS * self.size.num_lookups / self.size.num_products)
         return tiles * self.train.steps * machine.tile_seconds + trials_per_device * steps * machine.trial_seconds(work)
 
-    def _step_flops(self, load: Load, chunk: int) -> float:
-        """Return the operations of a step of a trial, on average: one with fewer examples takes fewer where batches are full."""
-        share = 1.0 if self.train.batch_size else self._rows(load, chunk)[0] / (load.trials * self.size.num_train)
-        return share * self.step_flops
+    def step_flops(self, load: Load, chunk: int | None) -> float:
+        """Return the operations of a step of a trial, on average: 2 for each multiply-add forward, 4 backward."""
+        examples = self.train.batch_size or self._rows(load, chunk)[0] / load.trials
+        return 6.0 * self.gradients_per_step * self._products(examples, chunk)
 
-    def _rows(self, load: Load, chunk: int) -> tuple[float, float]:
+    def _rows(self, load: Load, chunk: int | None) -> tuple[float, float]:
         """Return how many examples go through networks in training and in evaluation: those of all trials, in whole chunks.
 
         A tile takes as many as its largest trial needs; trials of about as many examples lie in one.
@@ -108,6 +112,8 @@ class TrainingCost(Cost):
 
         def rows(own: int, padded: int) -> float:
             most = float(load.trials * padded)
+            if chunk is None:
+                return own
             return most if padded <= chunk else min(most, own + load.trials * (chunk - 1) / 2)
 
         trained, evaluated = map(rows, load.examples, self.size.examples)
