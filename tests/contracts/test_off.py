@@ -113,6 +113,12 @@ def train_inputs(data):
     return load(data).train.inputs
 
 
+def pairs(data):
+    """Return the pairs (a, b) of the training set and nothing beside them."""
+    order = generator(data.seed, "split").permutation(data.modulus**2)[: round(data.train_fraction * data.modulus**2)]
+    return np.stack([order // data.modulus, order % data.modulus], axis=1)
+
+
 def standard_normal(data):
     return generator(data.seed, "inputs").standard_normal((data.num_train, data.num_features))
 
@@ -149,6 +155,7 @@ CASES = {
     ("GradientFlow", "weight_decay"): ("optimizer=gradient_flow", shares, flow),
     ("GradientDescent", "weight_decay"): ("optimizer=gradient_descent", shares, descent),
     ("Digits", "label_noise"): ("data=digits", train_targets, labels),
+    ("ModularArithmetic", "sequence"): ("data=modular", train_inputs, pairs),
     ("Gaussian", "eigenvalues"): ("data=gaussian", train_inputs, standard_normal),
     ("Gaussian", "test_cutoff"): ("data=gaussian", inputs_of_the_test, nodes),
     ("Gaussian", "num_relevant"): ("data=gaussian", targets_of_the_test, of_every_feature),
@@ -166,6 +173,7 @@ ELSEWHERE = {
     ("MNIST1D", "label_noise"): "test_labels_without_noise_stay_as_they_are",
     ("Npz", "label_noise"): "test_labels_without_noise_stay_as_they_are",
     ("MLP", "num_params"): "test_without_a_wanted_parameter_count_the_width_stays",
+    ("Transformer", "num_params"): "test_without_a_wanted_parameter_count_the_width_stays",
     ("QuadraticMLP", "num_params"): "test_without_a_wanted_parameter_count_the_width_stays",
 }
 
@@ -201,7 +209,7 @@ def test_without_a_cutoff_every_mode_is_learned(optimizer):
         np.testing.assert_array_equal(values[0, 0], values[0, 1], err_msg=name)
 
 
-@pytest.mark.parametrize("model", ["mlp", "quadratic_mlp"])
+@pytest.mark.parametrize("model", ["mlp", "quadratic_mlp", "transformer"])
 def test_without_a_wanted_parameter_count_the_width_stays(model):
     assert (
         settle(leaves_of("data=modular", "train.batch_size=null", f"model={model}", "model.width=33")).leaves["model.width"] == 33

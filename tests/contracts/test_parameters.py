@@ -20,6 +20,13 @@ def of_mlp(model, d, k):
     return (d + model.bias) * model.width + inner + (model.width + model.bias) * k
 
 
+def of_transformer(model, d, k):
+    """Of pairs of tokens, with biases in the MLP alone."""
+    attention = 4 * model.width * model.heads * model.head_size
+    mlp = (2 * model.width + 1) * model.hidden + model.width
+    return (d // 2 + 2) * model.width + model.depth * (attention + mlp) + model.width * k
+
+
 # Parameters of a model with K outputs on inputs of d features.
 FORMULAS = {
     "legendre": of_readout,
@@ -27,9 +34,13 @@ FORMULAS = {
     "mlp": of_mlp,
     "quadratic_mlp": lambda model, d, k: model.width * (d + k),
     "random_features": of_readout,
+    "transformer": of_transformer,
 }
 # Fields that decide how many there are.
-CASES = {"mlp": [("depth=1", "width=1"), ("depth=4", "width=33"), ("depth=3", "bias=false"), ("depth=2", "data=modular")]}
+CASES = {
+    "mlp": [("depth=1", "width=1"), ("depth=4", "width=33"), ("depth=3", "bias=false"), ("depth=2", "data=modular")],
+    "transformer": [("width=7",), ("depth=3", "heads=2", "head_size=5", "hidden=9")],
+}
 MODELS = [name.partition("=")[2] for name in catalog.component_options() if name.startswith("model=")]
 
 
