@@ -32,7 +32,8 @@ def arrays(tmp_path_factory):
 
 @pytest.mark.parametrize("name", [*catalog.component_options(), *OTHERS])
 def test_a_component_keeps_every_rule(name, arrays):
-    words = {"data=npz": (f"path={arrays}",), "model=mlp": ("depth=2",)}  # with weights between units that are padded
+    depth = ("depth=2",)  # with weights between units that are padded
+    words = {"data=npz": (f"path={arrays}",), "model=mlp": depth, "model=transformer": (*depth, "init_scale=0.3")}
     found = list(check(compose_subject(name, words.get(name, ()))))
     assert {rule.__name__: verdict.reason for rule, verdict in found if verdict.status is Status.BROKEN} == {}
     assert {rule.__name__ for rule, verdict in found if verdict.status is Status.SKIPPED} == SKIPPED.get(name, set())
