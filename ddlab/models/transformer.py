@@ -108,7 +108,7 @@ class _Norm(nnx.Module):
 
     def __init__(self, kind: str, axes: tuple[Axis, ...], init: Init):
         width = axes[-1]
-        self.kind, self.live, self.length = kind, init.constant(init.live(width)), init.constant(init.length(width))
+        self.live, self.length = init.constant(init.live(width)), init.constant(init.length(width))
         self.gain = init.full(axes, 1.0)
         self.shift = init.zeros(axes) if kind == "layer" else None
 
@@ -171,7 +171,7 @@ class _Network(nnx.Module):
             self.gate = linear("gate", (width,), (hidden,), biased) if is_gated else None
             self.read = linear("read", (hidden,), (width,), biased)
         self.activation: Callable[[jax.Array], jax.Array] = ACTIVATIONS.get(model.activation, jax.nn.silu)
-        norms = {"none": (), "pre": ("attention", "mlp"), "post": ("attention", "mlp")}[model.norm]
+        norms = [] if model.norm == "none" else ["attention"] if model.hidden is None else ["attention", "mlp"]
         self.norms = nnx.Dict({name: _Norm(model.norm_kind, (layers, width), init) for name in norms})
         self.last_norm = _Norm(model.norm_kind, (width,), init) if model.norm == "pre" else None
         self.is_pre, self.num_layers = model.norm == "pre", layers.size
