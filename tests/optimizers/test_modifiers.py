@@ -11,6 +11,7 @@ import pytest
 from ddlab.contracts import Status, check, compose_subject
 from ddlab.errors import ComponentError
 from ddlab.optimizers import SGD, Constant
+from ddlab.plan.cost import Load
 from ddlab.run.settle import settle
 from tests.optimizers.modifiers import Average, Forgets, Sam, Scaled, Shifted
 from tests.support import leaves_of, make_pack
@@ -159,5 +160,6 @@ def test_the_planner_counts_the_gradients_that_a_modifier_asks_for():
     sam, average = (
         f"+optimizer.modifiers.m={{_target_:{Sam.__module__}.{fields}}}" for fields in ("Sam,radius:1", "Average,decay:0")
     )
-    plain, twice, once = (settle(leaves_of(*SMALL, *more)).cost.step_flops for more in ((), (sam,), (average,)))
+    costs = [settle(leaves_of(*SMALL, *more)).cost for more in ((), (sam,), (average,))]
+    plain, twice, once = (cost.step_flops(Load(1, (1, 1), cost.size.examples), None) for cost in costs)
     assert (twice, once) == (2 * plain, plain)
