@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from ddlab.report.crossings import KINDS as LEVELS
 from ddlab.report.ensembles import ENSEMBLE_METRICS
 from ddlab.store.results import load
 from ddlab.store.store import Store
 
 # Recipes and claims that go along the steps, and what each trial is always known by.
-ALONG_STEPS = {"grokking", "grokking_delay", "heatmap", "first_crossing", "step", "time"}
+ALONG_STEPS = {"grokking", "steps_to_grok", "heatmap", "step", "time", *LEVELS}
 KEYS, LOSSES = ["trial_id", "step"], ["train_loss", "test_loss", "train_error", "test_error"]
 PREDICTIONS, POINTS = ["predictions", "prediction_targets", "variance_noise"], 15
 

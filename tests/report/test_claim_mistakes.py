@@ -45,6 +45,24 @@ MISTAKES = {
         {"kind": "first_crossing", "metric": "m", "between": [0, 1], "source": "s", "at_most": 1, "sustained": "no"},
         "sustained=no: must be true or false",
     ),
+    "a level is needed": (
+        {"kind": "delay", "metric": "test_error", "between": [0, 1], "source": "s"},
+        "needs a level of test_error",
+    ),
+    "two levels": ({**OF_CURVE, "at_most": 1, "rises": 2}, "at_most and rises of"),
+    "nothing is sustained": ({**OF_CURVE, "sustained": True}, "sustained=true: needs a level"),
+    "the delay of training": (
+        {"kind": "delay", "metric": "train_error", "at_most": 0.1, "between": [0, 1], "source": "s"},
+        "must be one of the test set",
+    ),
+    "then what": (
+        {"kind": "leads", "metric": "m", "at_most": 1, "between": [0, 1], "source": "s", "then": {"metric": "m"}},
+        "claims.c.then={'metric': 'm'}: must be a metric and one level of it",
+    ),
+    "after what": (
+        {"kind": "value_at", "metric": "m", "between": [0, 1], "source": "s", "after": {"metric": "m", "at_most": "low"}},
+        "claims.c.after={'at_most': 'low', 'metric': 'm'}: must be a metric and one level of it",
+    ),
     "optimum of nothing": (
         {**OF_CURVE, "kind": "matches_theory", "metric": "excess_risk", "theory": "optimal_ridge"},
         "needs best_over: optimizer.weight_decay",

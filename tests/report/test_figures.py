@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
-from ddlab.report.charts import Band, Dots, HeatMap, Line, Note, Rule
+from ddlab.report.charts import Band, Dots, HeatMap, Line, Note, Rule, Span
 from ddlab.report.figures import make_recipe
 from ddlab.store.results import Results
 from tests.support import SWEEP
@@ -64,18 +64,22 @@ def test_a_heat_map_names_the_line_along_which_the_training_set_is_learnt(result
     assert not marks(chart_of(results, recipe="heatmap", where={"model.width": 2}).panels[0], Line)
 
 
-def test_grokking_of_one_group_marks_when_it_has_learnt(results):
-    chart = chart_of(results, recipe="grokking", where={"model.width": 8})
-    assert legend(chart) == ["test", "train", "memorised (step 100)", "generalised (step 10)"]
-    assert [rule.x["step"] for rule in marks(chart.panels[0], Rule)] == [100, 10]
-    assert legend(chart_of(results, recipe="grokking", where={"model.width": 2})) == ["test", "train", "generalised (step 10)"]
+def test_grokking_of_one_group_shades_the_steps_between_memorising_and_generalising(results):
+    swapped = results.curves.rename(columns={"train_error": "test_error", "test_error": "train_error"})
+    late = Results(results.trials, swapped, SWEEP)
+    for width, words in ((8, "generalised at 100"), (2, "generalised not yet")):
+        chart = chart_of(late, recipe="grokking", where={"model.width": width})
+        assert legend(chart) == [f"memorised at step 10, {words}"]
+        assert [(span.low["step"], span.high["step"]) for span in marks(chart.panels[0], Span)] == [(10, 100)]
+        assert {note.text for note in marks(chart.panels[0], Note)} == {"test", "train"}
+    assert not legend(chart_of(results, recipe="grokking", where={"model.width": 8}))  # generalised first
 
 
 def test_grokking_of_groups_names_them_at_the_ends_of_their_curves_and_marks_no_steps(results):
     chart = chart_of(results, recipe="grokking", group="model.width")
     assert (chart.colors, legend(chart)) == ("width", ["test", "train"])
     assert [note.text for note in marks(chart.panels[1], Note)] == ["2", "4", "8", "16"]
-    assert not marks(chart.panels[0], Rule)
+    assert not marks(chart.panels[0], Span)
 
 
 def test_grokking_of_groups_that_end_at_different_steps_names_them_in_the_legend(results):
@@ -88,7 +92,7 @@ def test_grokking_of_groups_that_end_at_different_steps_names_them_in_the_legend
 
 
 def test_a_trial_that_never_got_there_is_a_triangle_at_its_last_step(results):
-    chart = chart_of(results, recipe="grokking_delay", x="model.width")
+    chart = chart_of(results, recipe="steps_to_grok", x="model.width")
     beyond = [dots for dots in marks(chart.panels[0], Dots) if dots.hollow]
     assert {dots.series.label: dots.y for dots in beyond} == {"generalised": (), "memorised": (100.0,) * 4}
     medians = {line.series.label: line.y for line in marks(chart.panels[0], Line)}
@@ -98,7 +102,7 @@ def test_a_trial_that_never_got_there_is_a_triangle_at_its_last_step(results):
 
 def test_an_axis_with_0_is_linear_up_to_its_least_value(results):
     results.trials["optimizer.weight_decay"] = results.trials["model.width"].map({2: 0.0, 4: 0.01, 8: 0.1, 16: 1.0})
-    (axis,) = chart_of(results, recipe="grokking_delay", x="optimizer.weight_decay").x
+    (axis,) = chart_of(results, recipe="steps_to_grok", x="optimizer.weight_decay").x
     assert (axis.scale, axis.linear_below, axis.ticks) == ("symlog", 0.01, (0.0, 0.01, 0.1, 1.0))
 
 

@@ -10,7 +10,7 @@ from ddlab.errors import ConfigError
 from ddlab.report.claims import make_claim
 from ddlab.report.figures import RECIPES, make_recipe
 from ddlab.report.figures.peaks import clear_peak, interpolation_threshold, is_highest
-from ddlab.report.frames import curves_over_seeds, first_step, median_step, sustained_step
+from ddlab.report.frames import curves_over_seeds
 from ddlab.report.metric_rows import metric_rows
 from ddlab.store.results import Results
 from tests.support import SWEEP
@@ -87,19 +87,6 @@ def test_a_trial_that_stopped_where_a_metric_was_not_measured_has_no_final_value
     assert "was not measured where 2 trials stopped early" in verdict.reason
 
 
-def test_a_metric_stays_low_where_it_is_measured():
-    curve = pd.DataFrame({"step": [0, 1, 2, 3, 4], "error": [0.9, 0.0, 0.5, np.nan, 0.0]})
-    assert sustained_step(curve, "error", 0.01) == 4
-
-
-def test_steps_to_learn():
-    curve = pd.DataFrame({"step": [0, 1, 2, 3, 4], "error": [0.9, 0.0, 0.5, 0.01, 0.0]})
-    assert first_step(curve, "error", 0.01) == 1
-    assert sustained_step(curve, "error", 0.01) == 3
-    assert np.isnan(sustained_step(curve, "error", -1))
-    assert np.isnan(first_step(curve, "error", -1))
-
-
 def test_the_grokking_frame_marks_memorisation_and_generalisation(results):
     frame = make_recipe("f", {"recipe": "grokking", "group": "model.width"}).frame(results)
     learnt = frame[frame["metric"].isin(["memorised", "generalised"])].set_index("metric")
@@ -108,15 +95,9 @@ def test_the_grokking_frame_marks_memorisation_and_generalisation(results):
     assert np.isfinite(frame["step"]).all()
 
 
-def test_a_median_step_is_censored_where_half_of_the_trials_have_not_got_there():
-    steps = pd.Series([10.0, 50.0, 50.0])
-    assert median_step(steps, pd.Series([False, False, True])) == (50, False)
-    assert median_step(steps, pd.Series([False, True, True])) == (50, True)
-
-
 def test_the_delay_frame_has_a_row_for_each_trial_that_never_got_there(results):
-    frame = make_recipe("f", {"recipe": "grokking_delay", "x": "model.width"}).frame(results)
-    memorised = frame[frame["learnt"] == "memorised"]
+    frame = make_recipe("f", {"recipe": "steps_to_grok", "x": "model.width"}).frame(results)
+    memorised = frame[frame["split"] == "train"]
     assert memorised["step"].tolist() == [100] * 8
     assert memorised["censored"].tolist() == [True] * 4 + [False] * 4
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 
 from ddlab.report.claims import make_claim
-from ddlab.report.claims.intervals import bca, interval_of
-from ddlab.report.claims.sample import make_sample
+from ddlab.report.intervals import bca, interval_of
+from ddlab.report.sample import make_sample
 from tests.support import SEEDS
 
 SIMULATIONS = 400

@@ -24,7 +24,7 @@ from tests.support import REFERENCE, SWEEP
 def stranger(workplace):
     """The results directory `s`, with one small figure `g` and no claims."""
     shutil.copytree(REFERENCE / "quickstart", "s")
-    change(figures={"g": {"recipe": "grokking_delay", "where": {"quickstart": "grokking"}}}, claims={})
+    change(figures={"g": {"recipe": "steps_to_grok", "where": {"quickstart": "grokking"}}}, claims={})
     return Path("s")
 
 
@@ -66,7 +66,7 @@ def test_links_that_stay_inside_or_lead_to_the_results_are_followed(stranger):
 
 def test_nothing_of_a_stored_figure_is_resolved(stranger, monkeypatch):
     monkeypatch.setenv("SECRET", "hunter2")
-    delay = {"recipe": "grokking_delay", "where": {"quickstart": "grokking"}}
+    delay = {"recipe": "steps_to_grok", "where": {"quickstart": "grokking"}}
     change(figures={"g": {**delay, "title": "${oc.env:SECRET}"}, "h": delay})
     assert main(["report", "s", "figures.h.title=${oc.env:SECRET}"]) == 0
     page = (stranger / "report" / "index.html").read_text()

@@ -13,6 +13,7 @@ from ddlab.report.charts.chart import (
     Panel,
     Rule,
     Series,
+    Span,
     positions,
     values,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "Panel",
     "Rule",
     "Series",
+    "Span",
     "positions",
     "values",
 ]

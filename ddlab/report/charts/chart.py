@@ -185,6 +185,23 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Span:
+    """The area between two vertical lines through all of a panel.
+
+    Attributes:
+        low, high: column -> where it begins and ends; an axis that shows another column has no such area.
+        series: what it marks.
+        opacity: from 0 to 1.
+    """
+
+    low: Place
+    high: Place
+    series: Series
+    opacity: float = 0.12
+    kind: str = field(default="span", init=False)
+
+
+@dataclass(frozen=True)
 class Note:
     """Text beside a point, in the colour of its series. Notes beside each other are moved apart.
 
@@ -204,7 +221,7 @@ class Note:
     kind: str = field(default="note", init=False)
 
 
-Mark = Line | Dots | Band | Bars | HeatMap | Rule | Note
+Mark = Line | Dots | Band | Bars | HeatMap | Rule | Span | Note
 
 
 @dataclass(frozen=True)
@@ -230,7 +247,7 @@ class Chart:
 
     x: Sequence[Axis]
     panels: Sequence[Panel]
-    legend: Sequence[Line | Dots | Band | Rule] = ()
+    legend: Sequence[Line | Dots | Band | Rule | Span] = ()
     title: str = ""
     colors: str = ""
     size: tuple[float, float] = (3.5, 2.9)

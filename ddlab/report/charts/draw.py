@@ -22,7 +22,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
 from ddlab.report.charts.axes import label_ticks, set_ends, set_scale
-from ddlab.report.charts.chart import Band, Bars, Chart, Dots, HeatMap, Line, Note, Panel, Rule, Values
+from ddlab.report.charts.chart import Band, Bars, Chart, Dots, HeatMap, Line, Note, Panel, Place, Rule, Span, Values
 from ddlab.report.charts.mathematics import fault
 from ddlab.report.charts.notes import draw_notes
 
@@ -85,11 +85,13 @@ def draw(chart: Chart) -> Figure:
 
 def _draw_panel(axes: Axes, panel: Panel, column: str) -> None:
     for mark in panel.marks:
-        if not isinstance(mark, Rule | Note):
+        if not isinstance(mark, Rule | Span | Note):
             DRAWN[type(mark)](axes, mark, _array(mark.x[column]))
     for mark in panel.marks:
         if isinstance(mark, Rule) and column in mark.x:
             axes.axvline(mark.x[column], zorder=1.5, **_rule_look(mark))  # below the lines
+        elif isinstance(mark, Span) and column in mark.low:
+            axes.axvspan(mark.low[column], mark.high[column], color=mark.series.color, alpha=mark.opacity, linewidth=0)
 
 
 def _array(values: Values) -> np.ndarray:
@@ -177,7 +179,8 @@ def _outline(axes: Axes) -> None:
 def _draw_head(figure: Figure, chart: Chart) -> None:
     """Draw what stands above the panels: the title, what the colours mean, and the legend."""
     head = "\n".join(filter(None, [chart.title, f"colours: {chart.colors}" if chart.colors else ""]))
-    listed = [mark for mark in chart.legend if not isinstance(mark, Rule) or chart.x[0].column in mark.x]
+    column = chart.x[0].column
+    listed = [mark for mark in chart.legend if not isinstance(mark, Rule | Span) or column in _place(mark)]
     if not listed:
         if head:
             figure.suptitle(head, fontsize=mpl.rcParams["axes.titlesize"])
@@ -197,8 +200,12 @@ def _num_columns(names: Sequence[str], width: float) -> int:
     return 1
 
 
-def _sample(mark: Line | Dots | Band | Rule) -> Artist:
-    if isinstance(mark, Band):
+def _place(mark: Rule | Span) -> Place:
+    return mark.x if isinstance(mark, Rule) else mark.low
+
+
+def _sample(mark: Line | Dots | Band | Rule | Span) -> Artist:
+    if isinstance(mark, Band | Span):
         return Patch(facecolor=mark.series.color, alpha=mark.opacity)
     look = _line_look(mark) if isinstance(mark, Line) else _dots_look(mark) if isinstance(mark, Dots) else _rule_look(mark)
     return Line2D([], [], **look)

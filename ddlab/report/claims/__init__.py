@@ -1,7 +1,7 @@
 """Claims of the papers, checked by machine.
 
 A claim is a number computed from stored metrics, such as where a curve peaks, and the bounds that it must lie in. How far the
-number moves with the seeds is shown beside it (`ddlab.report.claims.intervals`).
+number moves with the seeds is shown beside it (`ddlab.report.intervals`).
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from ddlab.report.claims.curves import (
     PeakHeight,
     PeakLocation,
     SecondDescent,
+    Slope,
 )
-from ddlab.report.claims.groups import FirstCrossing, Ordering, Ratio, Value
+from ddlab.report.claims.groups import Ordering, Ratio, Value
+from ddlab.report.claims.steps import Delay, FirstCrossing, Grokking, Leads, Plateau, Reached, ValueAt
 from ddlab.report.options import choose
 from ddlab.store.results import Results
 
@@ -30,11 +32,18 @@ KINDS: dict[str, type[Claim]] = {
     "classical_minimum": ClassicalMinimum,
     "last_over_least": LastOverLeast,
     "monotone": Monotone,
+    "slope": Slope,
     "matches_theory": MatchesTheory,
     "value": Value,
     "ordering": Ordering,
     "ratio": Ratio,
     "first_crossing": FirstCrossing,
+    "delay": Delay,
+    "grokking": Grokking,
+    "reached": Reached,
+    "leads": Leads,
+    "value_at": ValueAt,
+    "plateau": Plateau,
 }
 
 

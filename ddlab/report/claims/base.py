@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from ddlab.errors import ConfigError
-from ddlab.report.claims.intervals import Interval, interval_of
-from ddlab.report.claims.sample import Sample, make_sample
 from ddlab.report.columns import NoSuchColumn, label, require, text
+from ddlab.report.intervals import Interval, interval_of
 from ddlab.report.options import is_number, option, shown
+from ddlab.report.sample import Sample, make_sample
 from ddlab.report.selection import check_selection, matching, with_ratios
 from ddlab.store.results import DIVERGED, PENDING, Results
 
@@ -34,6 +34,8 @@ class Verdict:
         says: what is measured, in words.
         measured: the number; nan where there is none.
         interval: how far it is known from its seeds; empty for a single seed.
+        since: of a step: the eval point before it; it lies between the two. nan: the number is no step.
+        is_least: all that is known is that the number is greater.
         bound: what is allowed, in words.
         source: the paper.
         status: "pass", "fail" or "not enough data".
@@ -48,11 +50,15 @@ class Verdict:
     source: str
     status: str
     reason: str = ""
+    since: float = math.nan
+    is_least: bool = False
 
     @property
     def cells(self) -> tuple[str, str, str]:
         """The measured number, its interval and the bound, as text."""
-        return "" if math.isnan(self.measured) else f"{self.measured:.4g}", str(self.interval), self.bound
+        since = "" if math.isnan(self.since) or self.is_least else f" in ({self.since:.4g}, {self.measured:.4g}]"
+        measured = "" if math.isnan(self.measured) else f"{'> ' if self.is_least else ''}{self.measured:.4g}{since}"
+        return measured, str(self.interval), self.bound
 
     @property
     def outcome(self) -> str:
@@ -106,6 +112,11 @@ class Claim(abc.ABC):
         """The column of `rows` that tells points of a curve, or groups, apart; None: the number is of all rows together."""
         return None
 
+    def since(self, rows: pd.DataFrame, results: Results) -> float:
+        """Return the eval point before the number, where it is a step; else nan."""
+        del rows, results
+        return math.nan
+
     @property
     def selections(self) -> Sequence[Selection]:
         """Selections of the trials that the claim is about."""
@@ -127,13 +138,29 @@ class Claim(abc.ABC):
             status = FAIL if isinstance(error, NoSuchColumn) else NOT_ENOUGH
             return Verdict(name, self.says, math.nan, Interval(), self.bound, self.source, status, str(error))
         sample = make_sample(rows, self.metric, self.point, results.seeds)
-        numbers = partial(self.numbers, sample)
-        measured = float(numbers(np.ones((1, sample.factors.shape[1])))[0])
-        least, greatest = self.between
-        holds = not math.isnan(measured) and (least is None or measured >= least) and (greatest is None or measured <= greatest)
+        numbers, ones = partial(self.numbers, sample), np.ones((1, sample.factors.shape[1]))
+        # Of steps that are censored all is known between these two.
+        measured, most = (float(number[0]) for number in (self.numbers(sample.least(), ones), numbers(ones)))
+        if math.isnan(most):
+            measured = most
+        status = PASS if self._allows(measured) and self._allows(most) else FAIL
         reason = "there is none" if math.isnan(measured) else ""
-        status = PASS if holds else FAIL
-        return Verdict(name, self.says, measured, interval_of(sample, numbers), self.bound, self.source, status, reason)
+        return Verdict(
+            name,
+            self.says,
+            measured,
+            interval_of(sample, numbers),
+            self.bound,
+            self.source,
+            status,
+            reason,
+            since=self.since(rows, results),
+            is_least=most > measured,
+        )
+
+    def _allows(self, number: float) -> bool:
+        least, greatest = self.between
+        return not math.isnan(number) and (least is None or number >= least) and (greatest is None or number <= greatest)
 
     def _enough(self, results: Results) -> pd.DataFrame:
         """Return the rows that the number is computed from; every trial that is meant must be in them."""

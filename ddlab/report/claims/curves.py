@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import abc
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
-from ddlab.report.claims.base import Claim, NotEnoughData
-from ddlab.report.claims.sample import Sample
+from ddlab.report.claims.base import NotEnoughData
+from ddlab.report.claims.timed import Timed
 from ddlab.report.columns import label
-from ddlab.report.metric_rows import metric_rows
+from ddlab.report.crossings import crossings
 from ddlab.report.options import option
+from ddlab.report.sample import Sample
+from ddlab.report.slopes import slopes
 from ddlab.report.theories import THEORIES, check_theory, predicted_at
 from ddlab.store.results import Results
 
@@ -68,14 +70,14 @@ class Curves:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _OfCurve(Claim):
-    """A claim on the mean over seeds of a metric as a function of `x`."""
+class _OfCurve(Timed):
+    """A claim on the mean over seeds of a metric as a function of `x`; with a level, on the median step to it."""
 
     x: str = option('a column of the trials, "step", or "time" (learning rate x step)')
     best_over: str | None = option("a column of the trials; of its values the one of least mean is taken at each x", None)
 
     def rows(self, results: Results) -> pd.DataFrame:
-        rows = metric_rows(results, self.where, self.metric, [self.x], self.best_over)
+        rows = self.measured(results, self.where, [self.x], self.best_over)
         if rows[self.x].nunique() < 3:
             raise NotEnoughData(f"a curve needs three values of {self.x}")
         return rows
@@ -86,7 +88,7 @@ class _OfCurve(Claim):
 
     def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
         with np.errstate(divide="ignore", invalid="ignore"):
-            return self._of_means(Curves(sample.points, sample.means(weights)))
+            return self._of_means(Curves(sample.points, self.middle(sample, weights)))
 
     @abc.abstractmethod
     def _of_means(self, curves: Curves) -> np.ndarray:
@@ -98,7 +100,7 @@ class PeakLocation(_OfCurve):
     """The `x` at which the metric peaks: rises to it, and falls after it."""
 
     def _says(self) -> str:
-        return f"{label(self.metric)} peaks at {label(self.x)}"
+        return f"{self.what} peaks at {label(self.x)}"
 
     def _of_means(self, curves: Curves) -> np.ndarray:
         return curves.x_at(curves.peak)
@@ -109,7 +111,7 @@ class PeakHeight(_OfCurve):
     """The peak of the metric over the greater of the least values before and after it."""
 
     def _says(self) -> str:
-        return f"peak of {label(self.metric)} over the minima beside it"
+        return f"peak of {self.what} over the minima beside it"
 
     def _of_means(self, curves: Curves) -> np.ndarray:
         return curves.height / np.maximum(curves.least_before, curves.least_after)
@@ -120,7 +122,7 @@ class SecondDescent(_OfCurve):
     """By which fraction the metric falls from its peak to the least value beyond it."""
 
     def _says(self) -> str:
-        return f"fraction by which {label(self.metric)} falls beyond its peak"
+        return f"fraction by which {self.what} falls beyond its peak"
 
     def _of_means(self, curves: Curves) -> np.ndarray:
         return 1 - curves.least_after / curves.height
@@ -131,7 +133,7 @@ class ClassicalMinimum(_OfCurve):
     """The `x` at which the metric is least before its peak."""
 
     def _says(self) -> str:
-        return f"{label(self.metric)} is least before its peak at {label(self.x)}"
+        return f"{self.what} is least before its peak at {label(self.x)}"
 
     def _of_means(self, curves: Curves) -> np.ndarray:
         before = np.where(np.arange(len(curves.x)) < curves.peak[:, None], curves.y, np.inf)
@@ -143,7 +145,7 @@ class LastOverLeast(_OfCurve):
     """The metric at the largest `x` over the least one: how much worse than the best it ends, such as by overtraining."""
 
     def _says(self) -> str:
-        return f"last {label(self.metric)} over the least along {label(self.x)}"
+        return f"last {self.what} over the least along {label(self.x)}"
 
     def _of_means(self, curves: Curves) -> np.ndarray:
         return curves.y[:, -1] / curves.y.min(axis=1)
@@ -156,12 +158,23 @@ class Monotone(_OfCurve):
     trend: str = option("which way the curve goes", "falling", choices=("falling", "rising"))
 
     def _says(self) -> str:
-        return f"largest relative step of {label(self.metric)} against its {self.trend} trend in {label(self.x)}"
+        return f"largest relative step of {self.what} against its {self.trend} trend in {label(self.x)}"
 
     def _of_means(self, curves: Curves) -> np.ndarray:
         rises = np.maximum(np.diff(curves.y if self.trend == "falling" else -curves.y, axis=1), 0)
         relative = np.where(rises == 0, 0.0, rises / np.abs(curves.y[:, :-1]))
         return relative.max(axis=1)  # nan where a mean is
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slope(_OfCurve):
+    """The slope of the straight line of least squares through the curve, both axes on log scales."""
+
+    def _says(self) -> str:
+        return f"slope of {self.what} against {label(self.x)}, both on log scales"
+
+    def _of_means(self, curves: Curves) -> np.ndarray:
+        return slopes(curves.x, curves.y)[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,16 +191,25 @@ class MatchesTheory(_OfCurve):
         check_theory(f"claims.{name}.theory", self.theory, self.metric, self.best_over)
 
     def _says(self) -> str:
-        return f"90 % quantile of the deviation of {label(self.metric)} from {THEORIES[self.theory][1]}"
+        return f"90 % quantile of the deviation of {self.what} from {THEORIES[self.theory][1]}"
 
     def rows(self, results: Results) -> pd.DataFrame:
         """Return the rows, the metric being its relative deviation from the theory, where that is finite and not 0."""
         rows = super().rows(results)
-        theory = predicted_at(self.theory, self.metric, rows, [self.x])
+        theory = self._theory(results, rows)
         defined = np.isfinite(theory) & (theory != 0)
         if not defined.any():
             raise NotEnoughData(f"theory={self.theory}: is finite at no {self.x}")
         return rows.assign(**{self.metric: rows[self.metric] / np.where(defined, theory, 1) - 1})[defined]
+
+    def _theory(self, results: Results, rows: pd.DataFrame) -> np.ndarray:
+        """Return what the theory says of each row: the metric, or the eval step at which it gets to the level."""
+        if self.level is None:
+            return predicted_at(self.theory, self.metric, rows, [self.x])
+        along = rows.drop(columns=self.metric).merge(results.curves[["trial_id", "step"]], on="trial_id")
+        curves = along.assign(**{self.metric: predicted_at(self.theory, self.metric, along, [self.x, "step"])})
+        found = crossings(replace(results, curves=curves), rows, self.level).set_index("trial_id")["t_first"]
+        return rows["trial_id"].map(found).to_numpy(float)
 
     def _of_means(self, curves: Curves) -> np.ndarray:
         return np.quantile(np.abs(curves.y), 0.9, axis=1)

@@ -12,8 +12,8 @@ from ddlab.report.figures.base import Recipe
 from ddlab.report.figures.bias_variance import BiasVariance
 from ddlab.report.figures.curve import DOUBLE_DESCENT, Curve
 from ddlab.report.figures.grokking import Grokking
-from ddlab.report.figures.grokking_delay import GrokkingDelay
 from ddlab.report.figures.heatmap import Heatmap
+from ddlab.report.figures.steps_to_grok import StepsToGrok
 from ddlab.report.options import check_options, choose, option, shown
 
 RECIPES: dict[str, type[Recipe]] = {
@@ -21,9 +21,9 @@ RECIPES: dict[str, type[Recipe]] = {
     "curve": Curve,
     "double_descent": Curve,
     "grokking": Grokking,
-    "grokking_delay": GrokkingDelay,
     "heatmap": Heatmap,
     "risk_curve": Curve,
+    "steps_to_grok": StepsToGrok,
 }
 
 # Options that a name of a recipe stands for.

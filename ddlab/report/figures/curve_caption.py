@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ddlab.report.charts import Axis
-from ddlab.report.claims.intervals import FEWEST_SEEDS
 from ddlab.report.columns import label, number
 from ddlab.report.figures.curve_chart import median_deviation
 from ddlab.report.figures.curve_parts import PanelPart
 from ddlab.report.figures.peaks import clear_peak, interpolation_threshold
+from ddlab.report.intervals import FEWEST_SEEDS
 from ddlab.report.theories import THEORIES
 
 

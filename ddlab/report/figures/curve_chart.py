@@ -13,10 +13,10 @@ from ddlab.report.charts import Axis, Band, Bars, Chart, Dots, Line, Mark, Note,
 from ddlab.report.charts.chart import Dash
 from ddlab.report.charts.colors import CATEGORIES, GREY, TEST, TRAIN, darker, group_series, is_ordered
 from ddlab.report.charts.limits import limits
-from ddlab.report.claims.intervals import FEWEST_SEEDS
 from ddlab.report.columns import label, number
 from ddlab.report.figures.curve_parts import PanelPart
 from ddlab.report.figures.peaks import clear_peak, interpolation_threshold, is_highest
+from ddlab.report.intervals import FEWEST_SEEDS
 from ddlab.report.theories import deviation
 
 # What a horizontal axis of this column is at 1.

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ddlab.report.claims.intervals import FEWEST_SEEDS
 from ddlab.report.columns import quantity, text
 from ddlab.report.figures.curve_parts import CurvePart
 from ddlab.report.frames import ALONG_CURVES
+from ddlab.report.intervals import FEWEST_SEEDS
 from ddlab.report.metric_rows import point_rows, rows_of_metric
 from ddlab.report.selection import with_ratios
 from ddlab.report.theories import predicted, predicted_at

@@ -4,34 +4,37 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ddlab.report.charts import Axis, Band, Chart, Line, Mark, Note, Panel, Rule, Series, positions, values
+from ddlab.report.charts import Axis, Band, Chart, Line, Mark, Note, Panel, Series, Span, positions, values
 from ddlab.report.charts.chart import Dash
 from ddlab.report.charts.colors import GREY, TEST, TRAIN, group_series, is_ordered
 from ddlab.report.columns import label, quantity, require, text
+from ddlab.report.crossings import DELAY, accuracy, crossings, grokked
 from ddlab.report.figures.base import Recipe
-from ddlab.report.frames import curves_over_seeds, learning_steps, median_step
+from ddlab.report.frames import curves_over_seeds
 from ddlab.report.options import option
 from ddlab.report.selection import require_seeds_only, selected
+from ddlab.report.survival import quantile
 from ddlab.store.results import Results
 
 METRICS = ("train_error", "test_error", "train_loss", "test_loss")
 DASHES: dict[str, Dash] = {"test": "solid", "train": "dashed"}
 SPLITS = {"test": Series("test", TEST), "train": Series("train", TRAIN)}
 
-# When the trials have learnt -> how that is marked.
-LEARNT: dict[str, Dash] = {"memorised": "dotted", "generalised": "dashed"}
+# What trials have done whose accuracy on a split is high.
+LEARNT = {"memorised": "train", "generalised": "test"}
 
 
 @dataclass(frozen=True)
 class Grokking(Recipe):
     """Accuracy (upper panel) and loss (lower) against steps: median over seeds, band from lowest to highest.
 
-    Vertical lines mark the median steps at which the trials memorised (train accuracy reaches `accuracy`) and generalised
-    (test accuracy stays at or above it at every later eval point); those of groups are in the caption.
+    Where there are no groups, the steps are shaded between which the trials have memorised and not yet generalised: from where
+    train accuracy first is `accuracy` until test accuracy is, medians of Kaplan and Meier. Those of groups are in the caption.
     """
 
     group: str = option("a column of the trials; one colour for each of its values", "")
@@ -40,7 +43,8 @@ class Grokking(Recipe):
     def frame(self, results: Results) -> pd.DataFrame:
         """Return rows of each metric along the steps (median, low, high), and of "memorised" and "generalised" at one step.
 
-        A median step that no trial got to is the last step of the trials, and `censored`.
+        A median step that is beyond what is known is the last step of the trials, and `censored`. Here `groks` counts the
+        trials that do (`ddlab.report.crossings.grokked`).
         """
         trials = selected(results, self.where)
         if self.group:
@@ -49,15 +53,19 @@ class Grokking(Recipe):
             require(results.curves, metric, "metric")
         require_seeds_only(trials, [self.group] if self.group else [], results.seeds)
         curves = curves_over_seeds(results, trials, self.group or None, METRICS)
-        steps = trials.merge(learning_steps(results, trials, self.accuracy), on="trial_id")
-        groups = steps.groupby(self.group) if self.group else [(np.nan, steps)]
-        learnt = []
-        for value, members in groups:
-            for name in LEARNT:
-                step, censored = median_step(members[name], members[f"{name}_censored"])
-                learnt.append({"group": value, "step": step, "metric": name, "trials": len(members), "censored": censored})
+        groups = trials.groupby(self.group) if self.group else [(np.nan, trials)]
+        learnt = [row | {"group": value} for value, members in groups for row in self._learnt(results, members)]
         frame = pd.concat([curves.assign(censored=False), pd.DataFrame(learnt)], ignore_index=True)
         return frame.assign(loss=quantity("train_loss", results, trials))
+
+    def _learnt(self, results: Results, trials: pd.DataFrame) -> Iterator[dict[str, Any]]:
+        groks = grokked(results, trials, accuracy("test", self.accuracy)).sum()
+        for name, split in LEARNT.items():
+            found = crossings(results, trials, accuracy(split, self.accuracy))
+            censored = found["t_first"].isna()
+            median = float(quantile(found["t_first"].fillna(found["last"]).to_numpy(), censored.to_numpy(), 0.5)[0])
+            step = min(median, float(found["last"].max()))
+            yield {"step": step, "metric": name, "trials": len(trials), "censored": step < median, "groks": groks}
 
     def chart(self, frame: pd.DataFrame) -> Chart:
         groups = list(self._groups(frame))
@@ -67,19 +75,23 @@ class Grokking(Recipe):
                 tint = series if self.group else SPLITS[split]
                 for kind in marks:
                     marks[kind] += self._curve(rows[rows["metric"] == f"{split}_{kind}"], tint, dash, kind)
-        legend = [Line({}, (), Series(split, GREY if self.group else SPLITS[split].color), DASHES[split]) for split in DASHES]
+        legend: list[Line | Span] = []
+        if self.group:
+            legend += [Line({}, (), Series(split, GREY), DASHES[split]) for split in DASHES]
+        else:
+            marks["error"] += self._names(frame)
         if self._end_together(groups):
             marks["loss"] += [self._end_label(rows, series) for series, rows in groups]
         elif self.group:
             legend += [Line({}, (), series) for series, _ in groups]
-        rules = [] if self.group else list(self._rules(frame))
+        between = [] if self.group else list(self._between(frame))
         panels = [
-            Panel(Axis("accuracy", low=-0.03, high=1.03, percent=True), [*rules, *marks["error"]]),
-            Panel(Axis(frame["loss"].iloc[0], scale="log"), [*rules, *marks["loss"]]),
+            Panel(Axis("accuracy", low=-0.03, high=1.03, percent=True), [*between, *marks["error"]]),
+            Panel(Axis(frame["loss"].iloc[0], scale="log"), [*between, *marks["loss"]]),
         ]
         steps = Axis(label("step"), "step", "symlog", low=0.0, high=float(frame["step"].max()))
         colors = label(self.group) if self.group else ""
-        return Chart([steps], panels, [*legend, *rules], self.title, colors, size=(3.5, 4.0))
+        return Chart([steps], panels, [*legend, *between], self.title, colors, size=(3.5, 4.0))
 
     def _groups(self, frame: pd.DataFrame) -> list[tuple[Series, pd.DataFrame]]:
         """Return the rows of each group with its series; of all trials where they are one group."""
@@ -104,19 +116,31 @@ class Grokking(Recipe):
         last = test.iloc[-1]
         return Note({"step": float(last["step"])}, float(last["median"]), series.label, series)
 
-    def _rules(self, frame: pd.DataFrame) -> Iterator[Rule]:
-        for name, dash in LEARNT.items():
-            (row,) = frame[frame["metric"] == name].to_dict("records")
-            if not row["censored"]:
-                yield Rule({"step": float(row["step"])}, Series(f"{name} (step {row['step']:,.0f})", GREY), dash)
+    def _names(self, frame: pd.DataFrame) -> Iterator[Note]:
+        """Yield the name of each split, beside where its accuracy first is half of its highest."""
+        for split, series in SPLITS.items():
+            rows = frame[(frame["metric"] == f"{split}_error") & np.isfinite(frame["median"])]
+            accuracies = 1 - rows["median"].to_numpy()
+            at = rows.iloc[int(np.argmax(accuracies >= accuracies.max() / 2))]
+            yield Note({"step": float(at["step"])}, float(1 - at["median"]), split, series, "left")
+
+    def _between(self, frame: pd.DataFrame) -> Iterator[Span]:
+        """Yield the steps between which the trials have memorised and not yet generalised."""
+        (begin,), (end,) = (frame[frame["metric"] == name].to_dict("records") for name in LEARNT)
+        if not begin["censored"] and begin["step"] < end["step"]:
+            until = "not yet" if end["censored"] else f"at {end['step']:,.0f}"
+            series = Series(f"memorised at step {begin['step']:,.0f}, generalised {until}", GREY)
+            yield Span({"step": float(begin["step"])}, {"step": float(end["step"])}, series)
 
     def caption(self, frame: pd.DataFrame) -> str:
-        parts = []
+        parts, groks, trials = [], 0, 0
         for series, rows in self._groups(frame):
             learnt = rows[rows["metric"].isin(list(LEARNT))].set_index("metric")
             train, test = (f"{'not by ' if row['censored'] else ''}{row['step']:,.0f}" for _, row in learnt.iterrows())
             parts.append(f"{f'{label(self.group)} {series.label}: ' if self.group else ''}train {train}, test {test}")
+            groks, trials = groks + int(learnt["groks"].iloc[0]), trials + int(learnt["trials"].iloc[0])
         return (
-            f"Median over {int(frame['trials'].max())} seeds{self.selection}, band: lowest to highest. Steps to"
-            f" {100 * self.accuracy:g} % accuracy (test: from which on it stays there), medians: {'; '.join(parts)}."
+            f"Median over {int(frame['trials'].max())} seeds{self.selection}, band: lowest to highest. First steps with"
+            f" {100 * self.accuracy:g} % accuracy, medians (Kaplan-Meier): {'; '.join(parts)}. Of {trials} trials {groks} grok:"
+            f" they memorise first, and generalise {DELAY:g} times later or more."
         )

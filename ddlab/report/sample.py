@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from ddlab.report.survival import quantile
+
 Numbers = Callable[[np.ndarray], np.ndarray]
+
+CENSORED = "censored"
 
 # Most weights held at once, 8 bytes each.
 MOST_WEIGHTS = 2**22
@@ -24,6 +28,7 @@ class Sample:
         values: [R] the metric; nan where it is missing.
         point: [R] index of the point of each value.
         unit: [R] index of the combination of seeds of each value.
+        censored: [R] bool: the value is known to be greater only, such as the step at which something happened.
         factors: [F, U] level of each seed that varies on its own, in each combination; seeds that vary together are one.
     """
 
@@ -31,6 +36,7 @@ class Sample:
     values: np.ndarray
     point: np.ndarray
     unit: np.ndarray
+    censored: np.ndarray
     factors: np.ndarray
 
     @cached_property
@@ -55,8 +61,15 @@ class Sample:
             return sums / (weights @ self._table(~np.isnan(self.values)))
 
     def medians(self, weights: np.ndarray) -> np.ndarray:
-        """Return the median at each point, each value counted as often as weights [B, U] say: [B, P]; nan where there is none."""
+        """Return the median at each point, each value counted as often as weights [B, U] say: [B, P]; nan where there is none.
+
+        Of values that are censored it is Kaplan and Meier's; inf where it is greater than all that is known.
+        """
         return np.stack([self._medians_at(point, weights) for point in range(len(self.points))], axis=1)
+
+    def least(self) -> Sample:
+        """Return the sample with each censored value at the least that it can be."""
+        return replace(self, censored=np.zeros_like(self.censored))
 
     def evaluate(self, numbers: Numbers, rows: int, weigh: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
         """Return the numbers [rows] of as many weightings, made a block at a time, so that few of them are held at once.
@@ -77,21 +90,15 @@ class Sample:
 
     def _medians_at(self, point: int, weights: np.ndarray) -> np.ndarray:
         rows = np.flatnonzero((self.point == point) & ~np.isnan(self.values))
-        if not len(rows):
-            return np.full(len(weights), np.nan)
-        rows = rows[np.argsort(self.values[rows])]
-        reached = np.cumsum(weights[:, self.unit[rows]], axis=1)  # how many count up to each value, in order
-        total = reached[:, -1:]
-        low, high = (self.values[rows[np.argmax(reached > middle, axis=1)]] for middle in ((total - 1) // 2, total // 2))
-        with np.errstate(invalid="ignore"):
-            return np.where(total[:, 0] > 0, (low + high) / 2, np.nan)
+        return quantile(self.values[rows], self.censored[rows], 0.5, weights[:, self.unit[rows]])
 
 
 def make_sample(rows: pd.DataFrame, metric: str, point: str | None, seeds: Sequence[str]) -> Sample:
     """Return the sample of a metric.
 
     Args:
-        rows: with the metric, the columns of the seeds and that of the points.
+        rows: with the metric, the columns of the seeds and that of the points; where they have a column `CENSORED`, it says which
+            values are known to be greater only.
         metric: its column.
         point: the column that tells points apart; None: there is one point.
         seeds: the columns of seeds.
@@ -102,4 +109,5 @@ def make_sample(rows: pd.DataFrame, metric: str, point: str | None, seeds: Seque
     varied = list(dict.fromkeys(tuple(pd.factorize(levels)[0]) for levels in units if np.ptp(levels) > 0))
     points, at = np.unique(rows[point] if point else np.zeros(len(rows), int), return_inverse=True)
     factors = np.array(varied, int).reshape(len(varied), units.shape[1])
-    return Sample(points, rows[metric].to_numpy(float), at, unit.reshape(-1), factors)
+    censored = rows[CENSORED].to_numpy(bool) if CENSORED in rows else np.zeros(len(rows), bool)
+    return Sample(points, rows[metric].to_numpy(float), at, unit.reshape(-1), censored, factors)

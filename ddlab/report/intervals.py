@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddlab.report.claims.sample import Numbers, Sample
+from ddlab.report.sample import Numbers, Sample
 
 FEWEST_SEEDS = 5
 RESAMPLES, LEVEL = 2_000, 0.95
@@ -44,7 +44,8 @@ class Interval:
     def __str__(self) -> str:
         if math.isnan(self.low):
             return self.kind
-        ends = f"{self.low:.3g}" if self.low == self.high else f"{self.low:.3g} to {self.high:.3g}"
+        low, high = (f"{end:.0f}" if 1000 <= abs(end) < 1e6 else f"{end:.3g}" for end in (self.low, self.high))
+        ends = low if self.low == self.high else f"{low} to {high}"
         return f"{ends} ({self.kind})"
 
 

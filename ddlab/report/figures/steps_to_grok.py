@@ -1,0 +1,137 @@
+"""Steps to memorise and to generalise against a hyper-parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from ddlab.report.charts import Axis, Band, Chart, Dots, Line, Mark, Panel, Series, positions, values
+from ddlab.report.charts.chart import Marker
+from ddlab.report.charts.colors import GREY, TEST, TRAIN
+from ddlab.report.charts.limits import limits
+from ddlab.report.columns import label, require, text
+from ddlab.report.crossings import Level, accuracy, crossings
+from ddlab.report.figures.base import Recipe
+from ddlab.report.intervals import interval_of
+from ddlab.report.options import option
+from ddlab.report.sample import CENSORED, Sample, make_sample
+from ddlab.report.selection import require_seeds_only, selected
+from ddlab.report.slopes import slopes
+from ddlab.report.survival import quantile
+from ddlab.store.results import Results
+
+LEARNT: dict[str, tuple[Series, Marker]] = {
+    "test": (Series("generalised", TEST), "circle"),
+    "train": (Series("memorised", TRAIN), "square"),
+}
+
+# The median, and the quartiles between which the band lies.
+SHARES = {"median": 0.5, "low": 0.25, "high": 0.75}
+
+# Fewest points of a slope.
+FEWEST = 3
+
+
+@dataclass(frozen=True)
+class StepsToGrok(Recipe):
+    """Steps to memorise and to generalise against `x`, both on log scales: a dot for each seed, medians and quartiles.
+
+    Medians and quartiles are Kaplan and Meier's. A trial that never got there is a hollow triangle at its last step: it takes
+    longer than that; where this is so of the median, the line has a gap.
+    """
+
+    x: str = option("a numeric column of the trials", "data.train_fraction")
+    accuracy: float = option("what counts as learnt", 0.99, above=0, high=1)
+    loss: float | None = option("what counts as learnt instead: a loss of at most so much", None, above=0)
+
+    def frame(self, results: Results) -> pd.DataFrame:
+        """Return a row for each trial and split, "train" and "test".
+
+        Columns: `x`, the seeds, `split`; those of `crossings`; `step`, t_first or the last one, which is then `censored`; of all
+        at one x, the `median`, `low` and `high` of the steps, nan where it is beyond them; `slope` of the medians, its interval.
+        """
+        trials = selected(results, self.where, finished=True)
+        require(trials, self.x, "x")
+        seeds = [column for column in results.seeds if column in trials]
+        require_seeds_only(trials, [self.x], results.seeds)
+        about = trials[["trial_id", *dict.fromkeys([self.x, *seeds])]]
+        parts = []
+        for split in LEARNT:
+            found = about.merge(crossings(results, trials, self._level(split)), on="trial_id")
+            parts.append(self._with_statistics(found.assign(split=split), seeds))
+        return pd.concat(parts).sort_values(["split", self.x, *seeds], ignore_index=True)
+
+    def _level(self, split: str) -> Level:
+        return accuracy(split, self.accuracy) if self.loss is None else Level(f"{split}_loss", "at_most", self.loss)
+
+    def _with_statistics(self, rows: pd.DataFrame, seeds: list[str]) -> pd.DataFrame:
+        rows = rows.assign(step=rows["t_first"].fillna(rows["last"]), **{CENSORED: rows["t_first"].isna()})
+        for name, share in SHARES.items():
+            found = {x: quantile(at["step"].to_numpy(), at[CENSORED].to_numpy(), share)[0] for x, at in rows.groupby(self.x)}
+            rows[name] = rows[self.x].map(found).replace(np.inf, np.nan)
+        sample = make_sample(rows, "step", self.x, seeds)
+        numbers = partial(_slope, sample)
+        measured = float(numbers(np.ones((1, sample.factors.shape[1])))[0])
+        interval = interval_of(sample, numbers) if np.isfinite(measured) else ""
+        return rows.assign(slope=measured, slope_interval=str(interval))
+
+    def chart(self, frame: pd.DataFrame) -> Chart:
+        marks: list[Mark] = []
+        most = float(frame["step"].max())
+        for split, (series, marker) in LEARNT.items():
+            rows = frame[frame["split"] == split]
+            medians = rows.drop_duplicates(self.x)
+            at, capped = positions(medians, [self.x]), {name: values(medians[name].fillna(most)) for name in ("low", "high")}
+            reached, beyond = rows[~rows[CENSORED]], rows[rows[CENSORED]]
+            marks.append(Band(at, capped["low"], capped["high"], series))
+            marks.append(Dots(positions(reached, [self.x]), values(reached["step"]), series, marker, opacity=0.5))
+            marks.append(Dots(positions(beyond, [self.x]), values(beyond["step"]), series, "triangle", hollow=True))
+            marks.append(Line(at, values(medians["median"]), series))
+        low, high = limits("log", frame["step"], ())
+        y = Axis(f"steps to {self._what}", scale="log", low=low, high=high)
+        return Chart([self._axis(frame)], [Panel(y, marks)], list(self._legend(frame)), self.title, size=(3.5, 2.8))
+
+    @property
+    def _what(self) -> str:
+        return f"{100 * self.accuracy:g} % accuracy" if self.loss is None else f"a loss of {self.loss:g}"
+
+    def _axis(self, frame: pd.DataFrame) -> Axis:
+        """Return the horizontal axis: logarithmic where there is no 0, beyond the least positive value where there is."""
+        at = sorted(float(value) for value in frame[self.x].unique())
+        positive = [value for value in at if value > 0]
+        if not positive or at[0] < 0:
+            return Axis(label(self.x), self.x, ticks=tuple(at))
+        scale = "log" if positive == at else "symlog"
+        return Axis(label(self.x), self.x, scale, ticks=tuple(at), linear_below=positive[0])
+
+    def _legend(self, frame: pd.DataFrame) -> Iterator[Line | Dots]:
+        yield from (Line({}, (), series, marker=marker) for series, marker in LEARNT.values())
+        if frame[CENSORED].any():
+            yield Dots({}, (), Series("not within the steps trained", GREY), "triangle", hollow=True)
+
+    def caption(self, frame: pd.DataFrame) -> str:
+        medians = {split: frame[frame["split"] == split].drop_duplicates(self.x).set_index(self.x) for split in LEARNT}
+        ratio = medians["test"]["median"] / medians["train"]["median"]
+        ratio = ratio.dropna()
+        delay = f" The largest delay is {ratio.max():.0f}-fold, at {ratio.idxmax():g}." if len(ratio) else ""
+        beyond = medians["test"].index[medians["test"]["median"].isna()]
+        where = f" Most did not generalise within the steps trained at {', '.join(map(text, beyond))}." if len(beyond) else ""
+        slope, interval = medians["test"].iloc[0][["slope", "slope_interval"]]
+        fit = (
+            f" Slope of the steps to generalise: {slope:.2f}{f', {interval}' if interval else ''}." if np.isfinite(slope) else ""
+        )
+        return (
+            f"Steps to {self._what} on the training and on the test set against {label(self.x)}{self.selection}; dots: seeds,"
+            f" lines and bands: medians and quartiles (Kaplan-Meier).{delay}{where}{fit}"
+        )
+
+
+def _slope(sample: Sample, weights: np.ndarray) -> np.ndarray:
+    """Return the slope of the medians of B weightings of the seeds, [B]; nan where there is none, as a median is censored."""
+    if len(sample.points) < FEWEST or (sample.points <= 0).any():
+        return np.full(len(weights), np.nan)
+    return slopes(sample.points, sample.medians(weights))[0]
