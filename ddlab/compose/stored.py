@@ -41,13 +41,14 @@ def _describe_part(part: Part) -> dict[str, Any]:
     return {**choices, "axes": axes, "follows": follows, **about}
 
 
-def _columns(part: Part) -> dict[str, dict[str, str]]:
-    """Return what the training loss (`loss`) and the measures of a part declare of their columns, by name."""
+def _columns(part: Part) -> dict[str, dict[str, Any]]:
+    """Return what the training loss (`loss`) and the measures of a part declare of their columns, by name, flags only if set."""
     measures = build(part.base, "measures").values()
     columns = {"loss": train_settings(part.base).loss.COLUMN}
     for measure in measures:
         columns |= measure.columns()
-    return {name: column._asdict() for name, column in columns.items()}
+    said = {name: column._asdict().items() for name, column in columns.items()}
+    return {name: {field: value for field, value in about if value is not False} for name, about in said.items()}
 
 
 def check_same_base(store: Store, stored_parts: Sequence[Mapping[str, Any]], sweep: Sweep) -> None:

@@ -11,7 +11,10 @@ class Column(NamedTuple):
     Attributes:
         label: in words, as the axis of a figure says it.
         unit: of its numbers; "" where they have none.
+        along_path: it is known only once training is over, then for all eval points: the last of them has a vector, a number for
+            each, and `results.curves` shows that along the steps.
     """
 
     label: str
     unit: str = ""
+    along_path: bool = False

@@ -18,6 +18,7 @@ import numpy as np
 from ddlab.config.trial import Leaves, joined, parse
 from ddlab.data.loader import Loader
 from ddlab.devices.local import precision
+from ddlab.measures.evaluate import along_path
 from ddlab.optimizers import SGD
 from ddlab.solving.problem import make_problem
 from ddlab.solving.solver import make_solver
@@ -96,7 +97,9 @@ class Trained:
     def metrics(self) -> Metrics:
         """Name -> [E, T] (or [E, T, n]), before training, half-way and at the end."""
         found = [self._evaluated(state) for state in (self._first, self._middle, self._last)]
-        return {name: np.stack([metrics[name] for metrics in found]) for name in found[0]}
+        metrics = {name: np.stack([metrics[name] for metrics in found]) for name in found[0]}
+        along = [measure for measures in along_path(self._first_trial.measures).values() for measure in measures]
+        return metrics | {name: metrics[name][-1].T for measure in along for name in measure.columns()}
 
     @property
     def last_metrics(self) -> Metrics:

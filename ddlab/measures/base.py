@@ -47,6 +47,7 @@ class Snapshot:
         loss_fn: the training loss, (outputs, targets) -> [B]; see `ddlab.losses`.
         splits: name -> examples of the data; `train` and `test` for short. Of their rows the live ones are the trial's.
         noise_variance: of a real target of a fresh example, []; None where targets are classes.
+        start_fn: () -> the parameters at step 0.
         learning_rate: of the next update; nan where there are no updates.
         spectrum: of the training features, where a closed form was solved; None where a network was trained. Inputs are then
             the features of the widest trial of the pack, before scaling; `outputs_fn` scales them.
@@ -60,6 +61,7 @@ class Snapshot:
     loss_fn: Callable[[jax.Array, jax.Array], jax.Array]
     splits: Mapping[str, Examples]
     noise_variance: jax.Array | None
+    start_fn: Callable[[], Params]
     learning_rate: jax.Array
     spectrum: Spectrum | None
 
@@ -115,3 +117,25 @@ class Measure(abc.ABC):
         """Return how many numbers it gives at an eval point, for the planner to know what they take of memory."""
         del num_outputs
         return len(self.columns())
+
+
+@dataclass(frozen=True)
+class AlongPath(Measure):
+    """Base of measures of which the final model decides what they measure of earlier ones: by the frequencies that it ends with.
+
+    The parameters at its eval points are kept until the end of training, which takes memory: `every` says how many. It is
+    measured there, and shown as if it had been at each; its columns are `Column(label, along_path=True)`. Trials that end early
+    have none: `train.stop_metric` must be null.
+    """
+
+    @abc.abstractmethod
+    def final(self, snapshot: Snapshot) -> Any:
+        """Return what it takes of the final model, a pytree of arrays."""
+
+    @abc.abstractmethod
+    def at(self, snapshot: Snapshot, final: Any) -> dict[str, jax.Array]:
+        """Return a number for each of its columns at an earlier model, given what `final` gave."""
+
+    def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
+        """Return what it gives of the final model itself."""
+        return self.at(snapshot, self.final(snapshot))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,11 +15,13 @@ from ddlab.config.schema import Train
 from ddlab.data import TRAIN
 from ddlab.errors import ConfigError, inside
 from ddlab.losses import Loss, Outputs, error
-from ddlab.measures import Measure, Snapshot, Spectrum
+from ddlab.measures import AlongPath, Measure, Snapshot, Spectrum
 from ddlab.measures.examples import Examples, mean, mean_gradient, measured_mean
 from ddlab.measures.points import due_steps
 
 Metrics = dict[str, Any]
+
+AnyMeasure = TypeVar("AnyMeasure", bound=Measure)
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,7 @@ class Subject:
         splits: name -> examples.
         noise_variance: of a real target of a fresh example, []; None where the test targets have their noise, or are classes.
         loss: the training loss.
+        start_fn: () -> the parameters at step 0.
         learning_rate: of the next update.
         chunk: examples that go through the network at once.
         spectrum: of the exact solver.
@@ -41,6 +45,7 @@ class Subject:
     splits: Mapping[str, Examples]
     noise_variance: Any
     loss: Loss
+    start_fn: Callable[[], Any]
     learning_rate: Any
     chunk: int
     spectrum: Spectrum | None = None
@@ -73,6 +78,27 @@ class Subject:
         Raises:
             ComponentError: from a measure's own code, or where it gives anything else.
         """
+        snapshot = self._snapshot(measures)
+        return [_measured(measure, measure, snapshot) for measure in measures]
+
+    def finals(self, measures: Sequence[AlongPath]) -> list[Any]:
+        """Return what measures along the path take of the final model."""
+        snapshot = self._snapshot(measures)
+        found = []
+        for measure in measures:
+            with inside(measure, "final"):
+                found.append(measure.final(snapshot))
+        return found
+
+    def measured_along(self, measures: Sequence[AlongPath], finals: Sequence[Any]) -> list[Metrics]:
+        """Return what each measure gives, as `measured` does, by what it took of the final model."""
+        snapshot = self._snapshot(measures)
+        return [
+            _measured(measure, partial(measure.at, final=final), snapshot)
+            for measure, final in zip(measures, finals, strict=True)
+        ]
+
+    def _snapshot(self, measures: Sequence[Measure]) -> Snapshot:
         gradient = None
         if any(measure.needs_gradient for measure in measures):
             gradient = mean_gradient(self.network, self.loss.objective, self.params, self.splits[TRAIN], self.chunk)
@@ -80,7 +106,7 @@ class Subject:
         def outputs(params: Any, inputs: jax.Array) -> jax.Array:
             return self.network(params, inputs).outputs
 
-        snapshot = Snapshot(
+        return Snapshot(
             params=self.params,
             gradient=gradient,
             outputs_fn=outputs,
@@ -89,20 +115,20 @@ class Subject:
             loss_fn=self.loss,
             splits=self.splits,
             noise_variance=self.noise_variance,
+            start_fn=self.start_fn,
             learning_rate=self.learning_rate,
             spectrum=self.spectrum,
         )
-        return [_measured(measure, snapshot) for measure in measures]
 
 
-def _measured(measure: Measure, snapshot: Snapshot) -> Metrics:
+def _measured(measure: Measure, measure_fn: Callable[[Snapshot], Any], snapshot: Snapshot) -> Metrics:
     """Return what a measure gives, numbers [] and vectors [n] by name.
 
     Raises:
         ComponentError: from the measure's own code, or where it gives anything else.
     """
     with inside(measure):
-        found = measure(snapshot)
+        found = measure_fn(snapshot)
         if not isinstance(found, Mapping) or not all(isinstance(name, str) for name in found):
             raise TypeError(f"must return a mapping from names to numbers, not {type(found).__name__}")
         columns = measure.columns()
@@ -144,8 +170,17 @@ def joined(metrics: Metrics, measures: Sequence[Measure], found: Sequence[Metric
 
 
 def by_every(measures: Mapping[str, Measure]) -> dict[int, list[Measure]]:
-    """Return the measures that are due at the same eval points, by their `every`; in the order of their names."""
-    return {every: list(group) for every, group in groupby(sorted(measures.values(), key=_every), _every)}
+    """Return the measures that are due at the same eval points, by their `every`; those along the path are left out."""
+    return _grouped([measure for measure in measures.values() if not isinstance(measure, AlongPath)])
+
+
+def along_path(measures: Mapping[str, Measure]) -> dict[int, list[AlongPath]]:
+    """Return the measures along the path that are due at the same eval points, by their `every`."""
+    return _grouped([measure for measure in measures.values() if isinstance(measure, AlongPath)])
+
+
+def _grouped(measures: list[AnyMeasure]) -> dict[int, list[AnyMeasure]]:
+    return {every: list(group) for every, group in groupby(sorted(measures, key=_every), _every)}
 
 
 def _every(measure: Measure) -> int:

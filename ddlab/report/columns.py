@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Mapping
 from typing import Any
 
 import numpy as np
@@ -60,12 +60,12 @@ def quantity(metric: str, results: Results, trials: pd.DataFrame) -> str:
     name = kind if kind == "loss" else metric
     losses = set(trials["train.loss"]) if "train.loss" in trials else {None}
     parts = [part for part in results.sweep["parts"] if name != "loss" or part["choices"].get("train.loss") in losses]
-    declared = {_with_unit(**part["columns"][name]) for part in parts if name in part["columns"]}
+    declared = {_with_unit(part["columns"][name]) for part in parts if name in part["columns"]}
     return declared.pop() if len(declared) == 1 else label(name)
 
 
-def _with_unit(label: str, unit: str) -> str:
-    return f"{label} ({unit})" if unit else label
+def _with_unit(about: Mapping[str, Any]) -> str:
+    return f"{about['label']} ({about['unit']})" if about["unit"] else str(about["label"])
 
 
 def require(frame: pd.DataFrame, column: str, option: str, numeric: bool = True) -> None:

@@ -12,6 +12,7 @@ from ddlab.data.base import blank
 from ddlab.errors import ConfigError
 from ddlab.job.job import Job
 from ddlab.losses import MSE
+from ddlab.measures import AlongPath
 from ddlab.measures.evaluate import Metrics
 from ddlab.models import FeatureModel
 from ddlab.plan.shapes import WIDTH
@@ -29,6 +30,9 @@ COUNTS_STEPS = False
 def check(config: Science, spec: Spec) -> None:
     """Raise `ConfigError` where a trial cannot be solved."""
     train = config.train
+    for name, measure in config.measures.items():
+        if isinstance(measure, AlongPath):
+            raise ConfigError(f"measures.{name}: is a measure of networks that are trained; measures.{name}=null turns it off")
     for name, found, wanted, is_wanted in (
         ("loss", public_name(type(train.loss)), "mse", isinstance(train.loss, MSE)),
         ("batch_size", train.batch_size, "null", train.batch_size is None),

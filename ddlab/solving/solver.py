@@ -119,6 +119,7 @@ def _trajectory(
             splits,
             targets.get("noise_variance"),
             loss=train.loss,
+            start_fn=lambda: {"readout": start},
             learning_rate=jnp.asarray(optimizer.learning_rate),
             chunk=MOST_EXAMPLES,
             spectrum=Spectrum(values, learned, test_modes),

@@ -63,7 +63,24 @@ def load(directory: str | Path) -> Results:
     curves = _joined(tables, store.root / "curves").to_pandas() if tables else empty
     if is_whole:
         _check_rows(store, trials, curves)
-    return Results(trials, curves, sweep)
+    return Results(trials, _along_path(curves, sweep), sweep)
+
+
+def _along_path(curves: pd.DataFrame, sweep: Mapping[str, Any]) -> pd.DataFrame:
+    """Return curves with what was measured along the path at the end of training (`ddlab.config.columns`) at its eval points."""
+    declared = {name: about for part in sweep["parts"] for name, about in part["columns"].items()}
+    names = [name for name, about in declared.items() if about.get("along_path") and name in curves]
+    if not names:
+        return curves
+    curves = curves.sort_values(["trial_id", "step"], ignore_index=True)
+    for name in names:
+        found = np.full(len(curves), np.nan)
+        for rows in curves.groupby("trial_id").indices.values():
+            last = curves[name].iloc[rows[-1]]
+            if last is not None and len(last) == len(rows):  # else the trial has not come to its end, or rows are missing
+                found[rows] = last
+        curves[name] = found
+    return curves
 
 
 def load_trials(store: Store) -> pd.DataFrame:

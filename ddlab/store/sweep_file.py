@@ -29,8 +29,8 @@ KEYS: dict[str, tuple[Any, str]] = {
 # What is in each of its parts -> its type.
 PART = {"structural": dict, "choices": dict, "base": dict, "seeds": list, "columns": dict}
 
-# What is said of each column of the metrics, texts.
-COLUMN = {"label", "unit"}
+# What is said of each column of the metrics, texts; and, of one that is known at the end of training only, that it is.
+COLUMN, ALONG_PATH = {"label", "unit"}, "along_path"
 
 SEAL = "# sha256 of the lines above: "
 REMEDY = "the same `ddlab sweep` command makes it again"
@@ -76,7 +76,9 @@ def _is_part(part: Mapping[str, Any]) -> bool:
 
 
 def _is_column(column: Any) -> bool:
-    return isinstance(column, dict) and column.keys() == COLUMN and all(isinstance(text, str) for text in column.values())
+    if not isinstance(column, dict) or column.keys() - {ALONG_PATH} != COLUMN:
+        return False
+    return column.get(ALONG_PATH, True) is True and all(isinstance(column[name], str) for name in COLUMN)
 
 
 def is_whole(path: Path) -> bool:

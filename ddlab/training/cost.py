@@ -10,6 +10,8 @@ from ddlab.config.declare import Mark
 from ddlab.config.schema import Science, Train
 from ddlab.config.trial import Leaves, declarations
 from ddlab.devices.layout import LEAST_EXAMPLES, MOST_EXAMPLES
+from ddlab.measures.evaluate import along_path
+from ddlab.measures.points import due_steps
 from ddlab.measures.size import row_bytes
 from ddlab.plan.cost import Cost, Load, Sharing
 from ddlab.plan.machine import Machine
@@ -41,7 +43,8 @@ def training_cost(leaves: Leaves, config: Science, size: Size) -> TrainingCost:
     gradients = (math.ceil(evals / measure.every) for measure in config.measures.values() if measure.needs_gradient)
     row = row_bytes(config, size.num_outputs)
     per_step = config.optimizer.gradients_per_step
-    return TrainingCost(size, config.train, per_step, max(gradients, default=0), row, (inputs, data))
+    kept = sum(len(due_steps(config.train, every)) for every in along_path(config.measures))
+    return TrainingCost(size, config.train, per_step, max(gradients, default=0), kept, row, (inputs, data))
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class TrainingCost(Cost):
         train: their training settings.
         gradients_per_step: of the optimizer and its modifiers.
         num_gradients: eval points at which a measure asks for the gradient on the training set.
+        num_kept: eval points whose parameters are kept until the end, for measures along the path.
         row_bytes: of the metrics of a trial at one eval point.
         sharing: the leaves of the inputs, and of the whole data set.
     """
@@ -61,6 +65,7 @@ class TrainingCost(Cost):
     train: Train
     gradients_per_step: int
     num_gradients: int
+    num_kept: int
     row_bytes: float
     sharing: tuple[Sharing, ...]
 
@@ -162,9 +167,9 @@ class TrainingCost(Cost):
         return copies * self.train.itemsize * float(self.size.num_train + self.size.num_test) * numbers
 
     def _trial_bytes(self, machine: Machine) -> float:
-        """Return the bytes that each trial keeps while its pack is trained: parameters, two moments, and metrics."""
+        """Return the bytes that each trial keeps while its pack is trained: parameters, two moments, the path, metrics."""
         states = STATE_COPIES_OF_CORES if machine.cores else STATE_COPIES
-        return states * self.train.itemsize * 3.0 * self.size.num_params + SEGMENTS * self.row_bytes
+        return states * self.train.itemsize * (3.0 + self.num_kept) * self.size.num_params + SEGMENTS * self.row_bytes
 
     def _most_at_work(self, machine: Machine) -> int:
         """Return how many trials are trained at once, at most: a layout may widen its tiles by a quarter."""

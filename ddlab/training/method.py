@@ -11,6 +11,7 @@ from ddlab.data import Spec
 from ddlab.data.base import blank
 from ddlab.errors import ConfigError
 from ddlab.job.job import Job
+from ddlab.measures import AlongPath
 from ddlab.measures.evaluate import Metrics
 from ddlab.training.cost import training_cost as cost
 from ddlab.training.prepare import Prepared, prepare
@@ -29,6 +30,9 @@ def check(config: Science, spec: Spec) -> None:
     for name, measure in config.measures.items():
         if measure.needs_spectrum:
             raise ConfigError(f"measures.{name}: is a measure of the exact solver; measures.{name}=null turns it off")
+        if isinstance(measure, AlongPath) and config.train.stop_metric is not None:
+            found = f"train.stop_metric={config.train.stop_metric}"
+            raise ConfigError(f"{found}: must be null with measures.{name}, which is measured at the end of training")
 
 
 def padded(leaves: Leaves) -> tuple[str, ...]:

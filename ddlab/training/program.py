@@ -10,12 +10,14 @@ Shapes: T trials, N training examples, B examples a batch.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from ddlab.config.schema import Science, Train
@@ -23,8 +25,10 @@ from ddlab.data import TRAIN, Spec
 from ddlab.devices.layout import MOST_EXAMPLES
 from ddlab.errors import inside
 from ddlab.losses import Loss
-from ddlab.measures.evaluate import Metrics, Subject, by_every, cond_due, is_due, joined
+from ddlab.measures import Measure
+from ddlab.measures.evaluate import Metrics, Subject, along_path, by_every, cond_due, is_due, joined
 from ddlab.measures.examples import Examples, divided, live_sum, sum_over_chunks
+from ddlab.measures.points import due_steps, eval_steps
 from ddlab.models import Training
 from ddlab.models.init import folded
 from ddlab.training.batches import Grid, batch_rows
@@ -40,11 +44,13 @@ class Program:
     Attributes:
         train: training settings, those that all trials share.
         network: of every trial.
+        measures: of every trial, by name.
         chunk: examples that go through the network at once, in training and evaluation.
     """
 
     train: Train
     network: Network
+    measures: Mapping[str, Measure]
     chunk: int
 
     def init(self, inputs: Inputs) -> State:
@@ -54,7 +60,9 @@ class Program:
             params, constants, moving = self.network.init(trial.config.model, trial.keys["init"])
             optimizer = trial.config.optimizer
             with inside(optimizer, "make"):
-                return TrialState(params, constants, moving, optimizer.make(optimizer.learning_rate).init(params))
+                rule_state = optimizer.make(optimizer.learning_rate).init(params)
+            path = {every: jax.tree.map(partial(_room, points), (params, moving)) for every, points in self._path.items()}
+            return TrialState(params, constants, moving, rule_state, path)
 
         return State(jnp.zeros((), jnp.int32), jax.vmap(begun)(inputs.trial))
 
@@ -68,7 +76,29 @@ class Program:
         def update(step: jax.Array, trial: TrialState) -> TrialState:
             return jax.vmap(partial(self._updated, step, pool))(trial, inputs.trial, own)
 
-        return State(jnp.asarray(target, jnp.int32), jax.lax.fori_loop(state.step, target, update, state.trial))
+        step = jnp.asarray(target, jnp.int32)
+        return State(step, self._with_path(step, jax.lax.fori_loop(state.step, target, update, state.trial), inputs))
+
+    @cached_property
+    def _path(self) -> dict[int, int]:
+        """At how many eval points measures along the path are due, by their `every`."""
+        return {every: len(due_steps(self.train, every)) for every in along_path(self.measures)}
+
+    def _with_path(self, step: jax.Array, trial: TrialState, inputs: Inputs) -> TrialState:
+        """Return the trials with their parameters at a step kept, where a measure along the path is due there."""
+
+        def evaluated(own: TrialInputs, state: TrialState) -> Any:
+            return own.config.optimizer.eval_params(state.optimizer, state.params), state.moving
+
+        path = {}
+        for every, kept in trial.path.items():
+            point = jnp.searchsorted(jnp.asarray(due_steps(self.train, every), jnp.int32), step)
+
+            def put(kept: Any, point: jax.Array = point) -> Any:
+                return jax.tree.map(lambda at, now: at.at[:, point].set(now), kept, jax.vmap(evaluated)(inputs.trial, trial))
+
+            path[every] = jax.lax.cond(is_due(every, self.train, step), put, lambda kept: kept, kept)
+        return trial._replace(path=path)
 
     def _updated(self, step: jax.Array, pool: Pool, state: TrialState, inputs: TrialInputs, own: dict[str, Any]) -> TrialState:
         """Return one trial after the update that it makes at a step; own: its arrays, in place of those of the pool."""
@@ -87,7 +117,7 @@ class Program:
         with inside(optimizer, "make"), jax.numpy_dtype_promotion("standard"):
             rule = optimizer.make(optimizer.learning_rate_at(step, self.train.steps))
             updates, rule_state = rule.update(gradient, state.optimizer, state.params, grad_fn=grad_fn)
-        return TrialState(optax.apply_updates(state.params, updates), state.constants, moving, rule_state)
+        return state._replace(params=optax.apply_updates(state.params, updates), moving=moving, optimizer=rule_state)
 
     def _gradient(self, training_loss: Loss, state: TrialState, examples: Examples, key: jax.Array, at: Any) -> tuple[Any, Any]:
         """Return the gradient of the training loss on a batch, as the parameters, and the batch statistics after it.
@@ -117,6 +147,9 @@ class Program:
             due = is_due(every, self.train, state.step)
             found = measured(state, inputs) if every == 1 else cond_due(due, measured, state, inputs)
             metrics = joined(metrics, measures, found)
+        for every, along in along_path(inputs.trial.config.measures).items():
+            found = cond_due(state.step == self.train.steps, partial(self._measured_along, every), state, inputs)
+            metrics = joined(metrics, along, found)
         return metrics
 
     def _losses(self, state: State, inputs: Inputs) -> Metrics:
@@ -133,6 +166,26 @@ class Program:
 
         return jax.vmap(measured)(state.trial, inputs.trial)
 
+    def _measured_along(self, every: int, state: State, inputs: Inputs) -> list[Metrics]:
+        """Return what each measure along the path with this `every` gives at all eval points E, name -> [T, E]; nan: not due."""
+        pool, steps = Pool.of(inputs.shared, inputs.trial.sizes), eval_steps(self.train)
+        due = np.searchsorted(steps, due_steps(self.train, every))
+
+        def measured(trial: TrialState, own: TrialInputs) -> list[Metrics]:
+            measures = along_path(own.config.measures)[every]
+            final = self._subject(state.step, pool, trial, own)
+            finals = final.finals(measures)
+
+            def at_point(kept: Any) -> list[Metrics]:
+                params, moving = kept
+                earlier = self._subject(state.step, pool, trial._replace(moving=moving), own)
+                return replace(earlier, params=params).measured_along(measures, finals)
+
+            found = jax.lax.map(at_point, trial.path[every])
+            return jax.tree.map(lambda values: jnp.full(len(steps), jnp.nan, values.dtype).at[due].set(values), found)
+
+        return jax.vmap(measured)(state.trial, inputs.trial)
+
     def _subject(self, step: jax.Array, pool: Pool, trial: TrialState, inputs: TrialInputs) -> Subject:
         optimizer = inputs.config.optimizer
         learning_rate = optimizer.learning_rate_at(step, self.train.steps)
@@ -142,6 +195,7 @@ class Program:
             {split: pool.examples(split, inputs.which, inputs.sizes) for split in self.network.spec.splits},
             pool.number("noise_variance", inputs.which),
             inputs.config.train.loss,
+            lambda: self.network.init(inputs.config.model, inputs.keys["init"])[0],
             learning_rate,
             self.chunk,
         )
@@ -155,4 +209,8 @@ def make_program(config: Science, spec: Spec, chunk: int = MOST_EXAMPLES) -> Pro
         spec: sizes of their data.
         chunk: as in `Program`.
     """
-    return Program(config.train, Network.of(config, spec), chunk)
+    return Program(config.train, Network.of(config, spec), config.measures, chunk)
+
+
+def _room(points: int, array: jax.Array) -> jax.Array:
+    return jnp.zeros((points, *array.shape), array.dtype)

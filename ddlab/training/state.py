@@ -32,12 +32,15 @@ class TrialState(NamedTuple):
         constants: pytree of [T, ...], untrained numbers of the networks.
         moving: pytree of [T, ...], batch statistics of the networks.
         optimizer: pytree of [T, ...], optimizer state.
+        path: `every` of measures along the path -> parameters and batch statistics at their eval points, pytree of
+            [T, points, ...].
     """
 
     params: Any
     constants: Any
     moving: Any
     optimizer: Any
+    path: Any
 
 
 class State(NamedTuple):

@@ -25,6 +25,8 @@ LONG = (
     "train.num_evals=80",
     "train.eval_spacing=linear",
     "pack.checkpoint_seconds=0.05",
+    "+measures.path._target_=tests.measures.paths.ToFinal",
+    "+measures.path.every=8",
 )
 
 pytestmark = pytest.mark.usefixtures("with_tests")

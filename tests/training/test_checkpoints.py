@@ -13,7 +13,7 @@ from ddlab.training.checkpoints import Checkpoint, Checkpoints
 from ddlab.training.state import State, TrialState
 from tests.support import flipped
 
-TRIAL = TrialState({"w": np.linspace(0, 1, 500, dtype=np.float32)}, {}, {}, (np.zeros((0, 2)), np.arange(9.0).reshape(3, 3)))
+TRIAL = TrialState({"w": np.linspace(0, 1, 500, dtype=np.float32)}, {}, {}, (np.zeros((0, 2)), np.arange(9.0).reshape(3, 3)), {})
 STATE = State(np.array(7, np.int32), TRIAL)
 
 
