@@ -1,4 +1,4 @@
-"""Every formula against an independent simulation, published values and its own limits."""
+"""Linear regression: every formula against a simulation, published values and its own limits."""
 
 from __future__ import annotations
 
@@ -6,26 +6,9 @@ import numpy as np
 import pytest
 
 from ddlab import theory
+from tests.theory.simulated import NOISE, SIGNAL, assert_simulated, least_norm
 
 pytestmark = pytest.mark.numeric
-
-SIGNAL, NOISE = 1.0, 0.25
-
-
-def assert_simulated(risks, expected, relative):
-    """Assert that a mean over repeats is within 4 standard errors, and the given finite-size deviation, of the formula.
-
-    The standard error must be small against the value, or the assertion could not fail.
-    """
-    error = np.std(risks, ddof=1) / np.sqrt(len(risks))
-    assert error < 0.05 * expected
-    assert abs(np.mean(risks) - expected) < 4 * error + relative * expected
-
-
-def least_norm(x, y):
-    """Return the least-squares solution [p] of least norm for x [n, p] of full rank."""
-    n, p = x.shape
-    return x.T @ np.linalg.solve(x @ x.T, y) if p > n else np.linalg.solve(x.T @ x, x.T @ y)
 
 
 def linear_risks(repeats, n, p, lam=0.0, eigenvalues=None, coefficients=None, seed=0):
@@ -129,86 +112,5 @@ def test_equal_eigenvalues_give_the_isotropic_formulas(g, lam):
     assert ours == pytest.approx(theory.ridge(g, lam, SIGNAL, NOISE), rel=1e-6)
 
 
-@pytest.mark.parametrize(("psi1", "risk"), [(1.5, 0.870), (2.5, 2.318), (6, 0.503), (12, 0.240)])
-def test_random_features_have_the_published_values(psi1, risk):
-    assert theory.random_features(psi1, 3, 0.0, SIGNAL, NOISE) == pytest.approx(risk, abs=6e-4)
-
-
-def test_random_features_without_penalty_are_the_limit_of_a_small_one():
-    psi1 = np.array([0.5, 2.0, 4.0, 10.0])
-    ridgeless = theory.random_features(psi1, 3, 0.0, SIGNAL, NOISE)
-    np.testing.assert_allclose(theory.random_features(psi1, 3, 1e-9, SIGNAL, NOISE), ridgeless, rtol=1e-4)
-    assert np.isinf(theory.random_features(3, 3, 0.0, SIGNAL, NOISE))
-    assert theory.random_features(3, 3, 0.1, SIGNAL, NOISE) < 1
-
-
-def sphere(random, num, d):
-    x = random.normal(size=(num, d))
-    return np.sqrt(d) * x / np.linalg.norm(x, axis=1, keepdims=True)
-
-
-@pytest.mark.parametrize(
-    ("psi1", "lam", "activation"), [(1.5, 0.0, "relu"), (6, 0.0, "relu"), (3, 0.05, "relu"), (6, 0.01, "erf")]
-)
-def test_random_features_are_those_of_a_simulation(psi1, lam, activation):
-    from scipy.special import erf
-
-    function = {"relu": lambda z: np.maximum(z, 0), "erf": erf}[activation]
-    d, n, features = 60, 180, round(60 * psi1)
-    random = np.random.default_rng(0)
-    risks = []
-    for _ in range(60):
-        weights, beta = sphere(random, features, d), random.normal(size=d)
-        beta /= np.linalg.norm(beta)
-        x, fresh = sphere(random, n, d), sphere(random, 500, d)
-        z, z_fresh = (function(inputs @ weights.T / np.sqrt(d)) for inputs in (x, fresh))
-        y = x @ beta + np.sqrt(NOISE) * random.normal(size=n)
-        penalty = n * features / d * lam * np.eye(features)
-        found = np.linalg.solve(z.T @ z + penalty, z.T @ y) if lam else least_norm(z, y)
-        risks.append(np.mean((z_fresh @ found - fresh @ beta) ** 2))
-    assert_simulated(risks, float(theory.random_features(psi1, 3, lam, SIGNAL, NOISE, activation)), relative=0.05)
-
-
-@pytest.mark.parametrize(("activation", "function"), [("relu", lambda z: np.maximum(z, 0)), ("erf", None)])
-def test_moments_of_the_activations(activation, function):
-    from scipy.special import erf
-
-    z = np.linspace(-12, 12, 200_001)
-    weight = np.exp(-(z**2) / 2) / np.sqrt(2 * np.pi) * (z[1] - z[0])
-    values = (function or erf)(z)
-    variance = (weight * values**2).sum() - (weight * values).sum() ** 2
-    np.testing.assert_allclose(theory.MOMENTS[activation], (variance, (weight * z * values).sum() ** 2), rtol=1e-6)
-
-
-@pytest.mark.parametrize(("t", "risk"), [(5, 0.684), (200, 2.49)])
-def test_training_time_has_the_published_values(t, risk):
-    assert theory.training_time(t, 1.0, 1.0, 0.25, 0.01) == pytest.approx(risk, rel=2e-3)
-
-
-@pytest.mark.parametrize("alpha", [0.5, 2.0])
-@pytest.mark.parametrize("t", [0.5, 5.0, 100.0])
-def test_training_time_is_that_of_a_simulation(alpha, t):
-    random = np.random.default_rng(1)
-    num_inputs, num_examples = 100, round(100 * alpha)
-    risks = []
-    for _ in range(100):
-        x = random.normal(size=(num_examples, num_inputs)) / np.sqrt(num_inputs)
-        teacher, student = random.normal(size=num_inputs), 0.1 * random.normal(size=num_inputs)
-        y = x @ teacher + 0.5 * random.normal(size=num_examples)
-        spectrum, basis = np.linalg.eigh(x.T @ x)
-        least = basis @ (np.where(spectrum > 1e-10, 1 / np.maximum(spectrum, 1e-10), 0) * (basis.T @ (x.T @ y)))
-        decay = np.where(spectrum > 1e-10, np.exp(-spectrum * t), 1.0)
-        found = least + basis @ (decay * (basis.T @ (student - least)))
-        risks.append(np.sum((found - teacher) ** 2) / num_inputs + 0.25)
-    assert_simulated(risks, float(theory.training_time(t, alpha, 1.0, 0.25, 0.01)), relative=0.02)
-
-
-def test_a_student_trained_for_ever_is_the_least_squares_one():
-    above = theory.training_time(1e9, 3.0, 1.0, 0.25) - 0.25
-    assert above == pytest.approx(theory.ridgeless(1 / 3, 1.0, 0.25), rel=1e-3)
-
-
 def test_formulas_broadcast():
     assert theory.ridge(np.ones((3, 1)), np.full(4, 0.1), SIGNAL, NOISE).shape == (3, 4)
-    assert theory.random_features(np.ones((3, 1)), 2, np.full(4, 0.1), SIGNAL, NOISE).shape == (3, 4)
-    assert theory.training_time(np.ones((3, 1)), np.full(4, 0.5), SIGNAL, NOISE).shape == (3, 4)

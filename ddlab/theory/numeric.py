@@ -1,0 +1,44 @@
+"""Numerical helpers of the closed forms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Array = NDArray[np.float64]
+
+HALVINGS = 200
+QUADRATURE_NODES = 4000
+
+
+def arrays(*values: ArrayLike) -> tuple[Array, ...]:
+    """Return values as arrays of float64."""
+    return tuple(np.asarray(value, float) for value in values)
+
+
+def bisect(increasing: Callable[[Array], Array], low: ArrayLike, high: ArrayLike) -> Array:
+    """Return the roots of an increasing function, element by element."""
+    low, high = np.broadcast_arrays(*arrays(low, high))
+    for _ in range(HALVINGS):
+        middle = (low + high) / 2
+        above = increasing(middle) > 0
+        low, high = np.where(above, low, middle), np.where(above, middle, high)
+    return (low + high) / 2
+
+
+def marchenko_pastur(ratio: ArrayLike) -> tuple[Array, Array]:
+    """Return nodes and weights [..., QUADRATURE_NODES] of integrals over the eigenvalues of X'X / n that are not zero.
+
+    Marchenko, Pastur (1967): the density sqrt((l+ - v)(v - l-)) / (2 pi ratio v) between l+- = (1 +- sqrt(ratio))^2, by the
+    midpoint rule in the angle th of v = 1 + ratio - 2 sqrt(ratio) cos th. The weights sum to min(1, 1 / ratio).
+
+    Args:
+        ratio: features, standard Gaussian, per example.
+    """
+    (ratio,) = arrays(ratio)
+    root = np.sqrt(ratio)[..., None]
+    angle = (np.arange(QUADRATURE_NODES) + 0.5) * np.pi / QUADRATURE_NODES
+    nodes = (1 - root) ** 2 + 4 * root * np.sin(angle / 2) ** 2
+    return nodes, 2 * np.sin(angle) ** 2 / (QUADRATURE_NODES * nodes)
