@@ -32,7 +32,8 @@ def marchenko_pastur(ratio: ArrayLike) -> tuple[Array, Array]:
     """Return nodes and weights [..., QUADRATURE_NODES] of integrals over the eigenvalues of X'X / n that are not zero.
 
     Marchenko, Pastur (1967): the density sqrt((l+ - v)(v - l-)) / (2 pi ratio v) between l+- = (1 +- sqrt(ratio))^2, by the
-    midpoint rule in the angle th of v = 1 + ratio - 2 sqrt(ratio) cos th. The weights sum to min(1, 1 / ratio).
+    midpoint rule in the angle th of v = 1 + ratio - 2 sqrt(ratio) cos th. The weights sum to min(1, 1 / ratio). What falls off
+    within less than 1e-6 sqrt(ratio) above l- lies between the nodes.
 
     Args:
         ratio: features, standard Gaussian, per example.
