@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,7 @@ from ddlab import theory
 from ddlab.errors import ConfigError, suggest
 
 Columns = Mapping[str, np.ndarray]
+Prediction = Callable[[Columns], np.ndarray]
 
 # What theories assume of the trials: column -> its one value.
 GAUSSIAN, SPHERE = "ddlab.data.Gaussian", "ddlab.data.Sphere"
@@ -85,28 +86,87 @@ def _random_features(rows: Columns) -> np.ndarray:
     return theory.random_features(*sizes, lam, rows["data.signal"], rows["data.noise_variance"], activation)
 
 
-def _training_time(rows: Columns) -> np.ndarray:
-    fixed = {"optimizer._target_": FLOW, "optimizer.weight_decay": 0.0, "data.num_relevant": None}
-    _assume("training_time", rows, {**OF_LINEAR, **fixed})
+def _assume_flow(name: str, rows: Columns, wanted: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` where trials are not of gradient flow of a linear model on all features, or not as wanted."""
+    _assume(name, rows, {**OF_LINEAR, "optimizer._target_": FLOW, "data.num_relevant": None, **wanted})
     if (rows["model.width"] != rows["data.num_features"]).any():
-        raise ConfigError("theory=training_time: assumes model.width=data.num_features")
-    if (rows["step"] > rows["last_step"]).any():
-        raise ConfigError("theory=training_time: is of trials that go on; some have stopped early")
+        raise ConfigError(f"theory={name}: assumes model.width=data.num_features")
+
+
+def _time(rows: Columns) -> np.ndarray:
+    """Return learning rate x steps; a trial that has stopped keeps its last value."""
+    return rows["optimizer.learning_rate"] * np.minimum(rows["step"], rows["last_step"])
+
+
+def _training_time(rows: Columns) -> np.ndarray:
+    _assume_flow("training_time", rows, {"optimizer.weight_decay": 0.0})
     # Theirs: eigenvalues of X'X, inputs of variance 1/N. Here: the loss is a mean over examples, inputs have variance 1.
     alpha = rows["num_train"] / rows["model.width"]
-    time = 2 * rows["optimizer.learning_rate"] * rows["step"] / alpha
     noise = rows["data.noise_variance"]
-    return theory.training_time(time, alpha, rows["data.signal"], noise, rows["model.init_scale"] ** 2) - noise
+    initial = rows["model.init_scale"] ** 2
+    return theory.training_time(2 * _time(rows) / alpha, alpha, rows["data.signal"], noise, initial) - noise
 
 
-# Name -> (excess risk as a function of columns of the trials and curves, paper).
-THEORIES: dict[str, tuple[Callable[[Columns], np.ndarray], str]] = {
-    "ridgeless": (_ridgeless, "the exact risk (its limit: Hastie et al. 2022)"),
-    "ridge": (_ridge, "Hastie et al. 2022"),
-    "optimal_ridge": (_optimal_ridge, "Nakkiran et al. 2021"),
-    "misspecified": (_misspecified, "Belkin, Hsu, Xu 2020"),
-    "random_features": (_random_features, "Mei, Montanari 2022"),
-    "training_time": (_training_time, "Advani, Saxe, Sompolinsky 2020"),
+def _levi(loss: Callable[..., np.ndarray]) -> Prediction:
+    def predict(rows: Columns) -> np.ndarray:
+        _assume_flow("levi", rows, {"optimizer.weight_decay": 0.0, "data.noise_variance": 0.0})
+        distance = rows["data.signal"] + rows["model.init_scale"] ** 2
+        return loss(_time(rows), rows["model.width"] / rows["num_train"], distance)
+
+    return predict
+
+
+def _ridge_grokking(loss: Callable[..., np.ndarray]) -> Prediction:
+    """Return what predicts a loss of given eigenvalues, with those of the limit of many features."""
+
+    def at(t: np.ndarray, lam: np.ndarray, p: np.ndarray, n: np.ndarray, variance: np.ndarray) -> np.ndarray:
+        eigenvalues, weights = theory.marchenko_pastur(p / n)
+        return loss(t, lam, eigenvalues, variance, p[:, None] * weights)
+
+    def predict(rows: Columns) -> np.ndarray:
+        _assume_flow("ridge_grokking", rows, {"data.signal": 0.0, "data.noise_variance": 0.0})
+        p, lam = rows["model.width"], rows["optimizer.weight_decay"] / 2
+        # Theirs is half of the loss here: the same flow, with half the penalty, in twice the time.
+        return theory.in_blocks(at, 2 * _time(rows), lam, p, rows["num_train"], rows["model.init_scale"] ** 2 / p)
+
+    return predict
+
+
+class Theory(NamedTuple):
+    """A closed form.
+
+    Attributes:
+        metrics: what it predicts: a column of the curves -> a function of columns of the trials and curves.
+        paper: where it is from.
+        best_over: the column of the trials at whose best value it is; None: at every one.
+    """
+
+    metrics: Mapping[str, Prediction]
+    paper: str
+    best_over: str | None = None
+
+
+def _risks(excess: Prediction) -> Mapping[str, Prediction]:
+    return {"excess_risk": excess, "test_loss": lambda rows: excess(rows) + rows["data.noise_variance"]}
+
+
+def _losses(
+    make: Callable[[Callable[..., np.ndarray]], Prediction], train: Callable[..., np.ndarray], test: Callable[..., np.ndarray]
+) -> Mapping[str, Prediction]:
+    return {"train_loss": make(train), **_risks(make(test))}
+
+
+THEORIES: dict[str, Theory] = {
+    "ridgeless": Theory(_risks(_ridgeless), "the exact risk (its limit: Hastie et al. 2022)"),
+    "ridge": Theory(_risks(_ridge), "Hastie et al. 2022"),
+    "optimal_ridge": Theory(_risks(_optimal_ridge), "Nakkiran et al. 2021", best_over="optimizer.weight_decay"),
+    "misspecified": Theory(_risks(_misspecified), "Belkin, Hsu, Xu 2020"),
+    "random_features": Theory(_risks(_random_features), "Mei, Montanari 2022"),
+    "training_time": Theory(_risks(_training_time), "Advani, Saxe, Sompolinsky 2020"),
+    "levi": Theory(_losses(_levi, theory.levi_train_loss, theory.levi_test_loss), "Levi, Beck, Bar-Sinai 2023"),
+    "ridge_grokking": Theory(
+        _losses(_ridge_grokking, theory.ridge_grokking_train_loss, theory.ridge_grokking_test_loss), "Xu, Vardi, Safran 2026"
+    ),
 }
 
 
@@ -121,32 +181,32 @@ def check_theory(option: str, name: str, metric: str, best_over: str | None) -> 
     """Raise `ConfigError` for a theory that does not exist, a metric that none predicts, or an optimum that is not looked for."""
     if name not in THEORIES:
         raise ConfigError(f"{option}={name}: no such theory. {suggest(name, THEORIES)}".rstrip())
-    if metric not in ("excess_risk", "test_loss"):
-        raise ConfigError(f"{option}={name}: predicts excess_risk and test_loss, not {metric}")
-    if name == "optimal_ridge" and best_over != "optimizer.weight_decay":
-        raise ConfigError(f"{option}=optimal_ridge: is the risk at the best penalty; needs best_over: optimizer.weight_decay")
+    found = THEORIES[name]
+    if metric not in found.metrics:
+        raise ConfigError(f"{option}={name}: predicts {', '.join(found.metrics)}, not {metric}")
+    if found.best_over not in (None, best_over):
+        raise ConfigError(f"{option}={name}: is of the best {found.best_over}; needs best_over: {found.best_over}")
 
 
 def predicted(name: str, metric: str, rows: pd.DataFrame) -> np.ndarray:
-    """Return what a theory says of a metric, excess_risk or test_loss, for each row of a frame of trials (and steps).
+    """Return what a theory says of a metric for each row of a frame of trials (and steps).
 
     Raises:
         ConfigError: the rows have not the columns that the theory is a function of.
     """
-    function, _ = THEORIES[name]
-    columns = {str(column): rows[column].to_numpy() for column in rows}
+    predict, columns = THEORIES[name].metrics[metric], {str(column): rows[column].to_numpy() for column in rows}
     try:
-        excess = function(columns)
+        return predict(columns)
     except KeyError as error:
         raise ConfigError(f"theory={name}: the trials have no {error.args[0]}") from error
-    return excess + columns["data.noise_variance"] if metric == "test_loss" else excess
 
 
 def predicted_at(name: str, metric: str, rows: pd.DataFrame, by: Sequence[str]) -> np.ndarray:
-    """Return what `predicted` does for rows that differ in seeds alone where they agree in `by` and in their last step.
+    """Return what `predicted` does for rows that differ in seeds alone where they agree in `by` and have stopped at one step.
 
     It is computed once for all of these: what takes a numerical integral need not be done for every seed.
     """
-    point = rows.groupby([*by, "last_step"], dropna=False, sort=False).ngroup().to_numpy()
+    reached = np.minimum(rows["step"], rows["last_step"])
+    point = rows.assign(reached=reached).groupby([*by, "reached"], dropna=False, sort=False).ngroup().to_numpy()
     _, first = np.unique(point, return_index=True)
     return predicted(name, metric, rows.iloc[first])[point]

@@ -32,7 +32,7 @@ from ddlab.theory.linear_regression import (
     ridgeless,
     ridgeless_exact,
 )
-from ddlab.theory.numeric import marchenko_pastur
+from ddlab.theory.numeric import in_blocks, marchenko_pastur
 from ddlab.theory.random_features import MOMENTS, random_features
 from ddlab.theory.training_time import training_time
 
@@ -41,6 +41,7 @@ __all__ = [
     "Predictions",
     "chance_accuracy",
     "effective_ridge",
+    "in_blocks",
     "kernel_flow",
     "kernel_regime_time",
     "levi_delay",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ddlab.theory.numeric import Array, arrays, bisect, marchenko_pastur
+from ddlab.theory.numeric import Array, arrays, bisect, in_blocks, marchenko_pastur
 
 
 def levi_train_loss(t: ArrayLike, ratio: ArrayLike, distance: ArrayLike = 1.0) -> Array:
@@ -19,19 +19,26 @@ def levi_train_loss(t: ArrayLike, ratio: ArrayLike, distance: ArrayLike = 1.0) -
         distance: E ||student - teacher||^2 at the start. Theirs is 1, with all weights N(0, 1 / (2 p)); a student that starts a
             times as large makes it (1 + a^2) / 2.
     """
-    t, ratio, distance = arrays(t, ratio, distance)
-    eigenvalues, weights = marchenko_pastur(ratio)
-    return distance * (weights * eigenvalues * np.exp(-4 * eigenvalues * t[..., None])).sum(-1)
+
+    def loss(t: Array, ratio: Array, distance: Array) -> Array:
+        eigenvalues, weights = marchenko_pastur(ratio)
+        return distance * (weights * eigenvalues * np.exp(-4 * eigenvalues * t[..., None])).sum(-1)
+
+    return in_blocks(loss, t, ratio, distance)
 
 
 def levi_test_loss(t: ArrayLike, ratio: ArrayLike, distance: ArrayLike = 1.0) -> Array:
     """Return the test loss that belongs to `levi_train_loss`: the integral of rho(v) exp(-4 t v), and a plateau.
 
-    Levi et al. (2023). With fewer examples than features, 1 - 1 / ratio of the distance is never learned.
+    Levi et al. (2023). With fewer examples than features, 1 - 1 / ratio of the distance is never learned: no example has a part
+    of those directions.
     """
-    t, ratio, distance = arrays(t, ratio, distance)
-    eigenvalues, weights = marchenko_pastur(ratio)
-    return distance * (_never_learned(ratio) + (weights * np.exp(-4 * eigenvalues * t[..., None])).sum(-1))
+
+    def loss(t: Array, ratio: Array, distance: Array) -> Array:
+        eigenvalues, weights = marchenko_pastur(ratio)
+        return distance * (weights * np.exp(-4 * eigenvalues * t[..., None])).sum(-1)
+
+    return in_blocks(loss, t, ratio, distance)
 
 
 def levi_train_time(level: ArrayLike, ratio: ArrayLike, distance: ArrayLike = 1.0) -> Array:
@@ -44,7 +51,7 @@ def levi_train_time(level: ArrayLike, ratio: ArrayLike, distance: ArrayLike = 1.
 def levi_test_time(level: ArrayLike, ratio: ArrayLike, distance: ArrayLike = 1.0) -> Array:
     """Return the time at which `levi_test_loss` falls to a level; 0 where it begins there, infinite where it never does."""
     level, ratio, distance = arrays(level, ratio, distance)
-    return _time_to(level / distance - _never_learned(ratio), *marchenko_pastur(ratio))
+    return _time_to(level / distance, *marchenko_pastur(ratio))
 
 
 def levi_delay(level: ArrayLike, ratio: ArrayLike, distance: ArrayLike = 1.0) -> Array:
@@ -68,16 +75,12 @@ def levi_delay_limit(ratio: ArrayLike) -> Array:
         return -np.log(gap) / (2 * gap**2)
 
 
-def _never_learned(ratio: Array) -> Array:
-    """Return the share of the directions that no training example has a part of."""
-    return np.maximum(0.0, 1 - 1 / ratio)
-
-
 def _time_to(level: Array, rates: Array, weights: Array) -> Array:
-    """Return the time at which a sum of weights [..., r], decaying as exp(-4 rate t), falls to a level [...]."""
-    is_reached = level > 0
-    first, start = rates.min(-1), weights.sum(-1)
-    latest = np.log(np.maximum(1.0, start / np.where(is_reached, level, start))) / (4 * first)
+    """Return when a sum of weights [..., r], decaying as exp(-4 rate t), falls to a level [...]; the last rate is 0."""
+    left = level - weights[..., -1]
+    is_reached = left > 0
+    decaying = weights[..., :-1].sum(-1)
+    latest = np.log(np.maximum(1.0, decaying / np.where(is_reached, left, decaying))) / (4 * rates[..., 0])
     found = bisect(lambda t: level - (weights * np.exp(-4 * rates * t[..., None])).sum(-1), 0.0, latest)
     return np.where(is_reached, found, np.inf)
 
@@ -93,7 +96,7 @@ def ridge_grokking_train_loss(
     Args:
         t: time, twice that of gradient flow on the mean squared error.
         lam: penalty.
-        eigenvalues: s [..., r] of X'X / n that are not zero.
+        eigenvalues: s [..., r] of X'X / n.
         variance: of an initial weight (their nu^2).
         counts: [..., r] how often each eigenvalue occurs, any number >= 0.
     """
@@ -102,30 +105,15 @@ def ridge_grokking_train_loss(
 
 
 def ridge_grokking_test_loss(
-    t: ArrayLike,
-    lam: ArrayLike,
-    eigenvalues: ArrayLike,
-    num_features: ArrayLike,
-    variance: ArrayLike = 1.0,
-    counts: ArrayLike = 1.0,
+    t: ArrayLike, lam: ArrayLike, eigenvalues: ArrayLike, variance: ArrayLike = 1.0, counts: ArrayLike = 1.0
 ) -> Array:
     """Return the expected test loss ||b||^2 that belongs to `ridge_grokking_train_loss`, for features of covariance 1.
 
-    Xu et al. (2026): variance exp(-2 lam t) ((p - r) + sum_i exp(-2 s_i t)): the p - r directions that no example has a part of
-    are forgotten by the penalty alone.
-
-    Args:
-        t: as there, as are the others.
-        lam: penalty.
-        eigenvalues: s [..., r].
-        num_features: p.
-        variance: of an initial weight.
-        counts: of each eigenvalue; their sum is the rank.
+    Xu et al. (2026): variance sum_i exp(-2 (s_i + lam) t) over all p eigenvalues. Directions that no example has a part of, with
+    eigenvalue zero, are forgotten by the penalty alone.
     """
-    t, lam, eigenvalues, num_features, variance, counts = arrays(t, lam, eigenvalues, num_features, variance, counts)
-    counts = np.broadcast_to(counts, eigenvalues.shape)
-    kept = num_features - counts.sum(-1) + (counts * np.exp(-2 * eigenvalues * t[..., None])).sum(-1)
-    return variance * np.exp(-2 * lam * t) * kept
+    t, lam, eigenvalues, variance, counts = arrays(t, lam, eigenvalues, variance, counts)
+    return variance * (counts * np.exp(-2 * (eigenvalues + lam[..., None]) * t[..., None])).sum(-1)
 
 
 def ridge_grokking_test_time(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.special import exprel
 
-from ddlab.theory.numeric import Array, arrays, marchenko_pastur
+from ddlab.theory.numeric import Array, in_blocks, marchenko_pastur
 
 
 def training_time(
@@ -23,11 +24,14 @@ def training_time(
         noise_variance: sigma_eps^2.
         initial: variance of a student's initial weight (their INR is initial / signal).
     """
-    t, alpha, signal, noise_variance, initial = arrays(t, alpha, signal, noise_variance, initial)
-    eigenvalues, weights = marchenko_pastur(1 / alpha)
-    spectrum = alpha[..., None] * eigenvalues
-    decay = np.exp(-spectrum * t[..., None])
-    never = np.maximum(0.0, 1 - alpha)  # eigenvalues that are zero
-    forgotten = (signal + initial) * ((weights * decay**2).sum(-1) + never)
-    overfitted = noise_variance * (weights * (1 - decay) ** 2 / spectrum).sum(-1)
-    return forgotten + overfitted + noise_variance
+
+    def risk(t: Array, alpha: Array, signal: Array, noise_variance: Array, initial: Array) -> Array:
+        eigenvalues, weights = marchenko_pastur(1 / alpha)
+        time = alpha[..., None] * t[..., None]
+        decay = np.exp(-eigenvalues * time)
+        forgotten = (signal + initial) * (weights * decay**2).sum(-1)
+        # (1 - exp(-l t))^2 / l, for l = 0 too.
+        overfitted = noise_variance * (weights * (1 - decay) * t[..., None] * exprel(-eigenvalues * time)).sum(-1)
+        return forgotten + overfitted + noise_variance
+
+    return in_blocks(risk, t, alpha, signal, noise_variance, initial)

@@ -11,7 +11,7 @@ from ddlab.errors import ConfigError
 from ddlab.report.charts import Band, Dots, Line, Note, Rule
 from ddlab.report.figures import make_recipe
 from ddlab.report.figures.curve_chart import median_deviation
-from ddlab.report.theories import THEORIES, predicted
+from ddlab.report.theories import predicted
 from ddlab.store.results import Results
 from tests.support import SWEEP
 
@@ -290,4 +290,3 @@ def test_theories_agree_with_each_other_where_they_say_the_same():
     best = predicted("optimal_ridge", "test_loss", rows)
     for penalty in (0.01, 0.3, 1.0, 5.0):
         assert (predicted("ridge", "test_loss", rows.assign(**{"optimizer.weight_decay": penalty})) >= best - 1e-12).all()
-    assert set(THEORIES) == {"ridgeless", "ridge", "optimal_ridge", "misspecified", "random_features", "training_time"}
