@@ -106,10 +106,13 @@ def _acceleration(left_out: Sequence[np.ndarray]) -> tuple[float, str]:
     every = np.concatenate(
         [(len(numbers) - 1) / len(numbers) * (np.mean(numbers) - numbers) if len(numbers) else numbers for numbers in found]
     )
-    spread = float(np.square(every).sum())
     total = sum(map(len, left_out))
     missing = _missing(total - len(every), total, "left-out seeds")
-    return float((every**3).sum()) / (6 * spread**1.5) if spread > 0 else 0.0, missing
+    largest = float(np.abs(every).max(initial=0.0))
+    if largest == 0:
+        return 0.0, missing
+    every = every / largest  # the cube of a large one is none that a float can hold
+    return float((every**3).sum() / (6 * np.square(every).sum() ** 1.5)), missing
 
 
 def _range(sample: Sample, numbers: Numbers) -> Interval:

@@ -154,6 +154,12 @@ def test_a_number_missing_without_one_seed_leaves_the_acceleration_of_the_others
     assert bca(1.0, resampled, [np.full(5, odd)], 6).kind == "95 %; none in 5 of 5 left-out seeds"
 
 
+def test_huge_deviations_have_an_interval():
+    values = [1e200, 2e200, 3e200, 5e200, 9e200, 4e200]
+    found, small = interval(VALUE, of_seeds(values)), interval(VALUE, of_seeds(np.array(values) / 1e200))
+    assert (found.low, found.high) == pytest.approx((small.low * 1e200, small.high * 1e200))
+
+
 def test_infinite_values_are_kept_apart_from_those_that_do_not_count():
     sample = make_sample(of_seeds([1.0, math.inf, 3.0, -math.inf, math.nan]), "m", None, SEEDS)
     weights = np.array([[1, 0, 1, 0, 1], [1, 1, 0, 0, 0], [0, 1, 0, 1, 0], [0, 0, 0, 2, 0], [0, 0, 0, 0, 1.0]])

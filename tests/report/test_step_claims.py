@@ -67,6 +67,7 @@ def test_the_delay_is_the_ratio_of_the_steps_of_each_trial():
     results = results_of(groks(10, 160), groks(20, 160), groks(10, 320))
     assert verdict(results, "delay", **ERROR, between=[10, None]).measured == 16
     assert verdict(results_of(groks(10**4, 160)), "delay", **ERROR, between=[0, None]).outcome == "fail: there is none"
+    assert verdict(results, "delay", **ERROR, difference=True, between=[10, None]).measured == 150
     beyond = verdict(results_of(groks(20, 10**4)), "delay", **ERROR, between=[30, None])
     assert (beyond.status, beyond.cells[0]) == (PASS, "> 32")
 

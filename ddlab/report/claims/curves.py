@@ -198,6 +198,8 @@ class MatchesTheory(_OfCurve):
         rows = super().rows(results)
         theory = self._theory(results, rows)
         defined = np.isfinite(theory) & (theory != 0)
+        if self.level is not None and not defined.all():
+            raise NotEnoughData(f"theory={self.theory}: gets to the level after trials have ended")
         if not defined.any():
             raise NotEnoughData(f"theory={self.theory}: is finite at no {self.x}")
         return rows.assign(**{self.metric: rows[self.metric] / np.where(defined, theory, 1) - 1})[defined]
@@ -209,7 +211,8 @@ class MatchesTheory(_OfCurve):
         along = rows.drop(columns=self.metric).merge(results.curves[["trial_id", "step"]], on="trial_id")
         curves = along.assign(**{self.metric: predicted_at(self.theory, self.metric, along, [self.x, "step"])})
         found = crossings(replace(results, curves=curves), rows, self.level).set_index("trial_id")["t_first"]
-        return rows["trial_id"].map(found).to_numpy(float)
+        # One trial may have stopped before; another at this point goes on.
+        return rows["trial_id"].map(found).groupby(rows[self.x]).transform("max").to_numpy(float)
 
     def _of_means(self, curves: Curves) -> np.ndarray:
         return np.quantile(np.abs(curves.y), 0.9, axis=1)

@@ -68,19 +68,22 @@ class Reached(AtLevel, _OfTrials):
 class Delay(AtLevel):
     """The median over seeds of how many times later a metric of the test set gets to a level than that of the training set."""
 
+    difference: bool = option("how many steps later, instead of how many times", False)
+
     def check(self, name: str) -> None:
         super().check(name)
         if not self.metric.startswith("test_"):
             raise ConfigError(f"claims.{name}.metric={self.metric}: must be one of the test set, such as test_error")
 
     def _says(self) -> str:
-        return f"median delay: {self.what}, over that of the training set"
+        return f"median delay: {self.what}, {'less' if self.difference else 'over'} that of the training set"
 
     def rows(self, results: Results) -> pd.DataFrame:
         rows = self.measured(results, self.where)
         train = crossings(results, rows, of_train(self.there))
         steps = rows["trial_id"].map(train.set_index("trial_id")["t_first"])
-        return rows.assign(**{self.metric: rows[self.metric] / steps.where(steps > 0)})
+        delay = rows[self.metric] - steps if self.difference else rows[self.metric] / steps.where(steps > 0)
+        return rows.assign(**{self.metric: delay})
 
     def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
         if np.isnan(sample.values).any():  # a training set that is not learnt, or was from the first: there is no delay
