@@ -77,6 +77,7 @@ SGD = ("optimizer=sgd", "optimizer.learning_rate=0.1")
 FLOW = ("optimizer=gradient_flow", "optimizer.learning_rate=0.1")
 NETWORK = ("data=digits", "model=mlp")
 FEATURES = ("data=sphere", "model=random_features", "model.init_scale=0.5")
+TOKENS = ("data=modular", "data.sequence='a b ='", "model=transformer", "model.init_scale=0.3")
 REAL = "train.loss=mse"
 SETS = (("data=digits",), ("data=modular",), ("data=sphere", REAL), ("data=interval", REAL), ("data=mnist1d",))
 
@@ -89,7 +90,7 @@ PARTNERS: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
     MODIFIER: [((*TRAINED, *NETWORK, *SGD), ())],
     LOSS: [((*TRAINED, *data, "model=mlp", *SGD), ()) for data in (("data=digits",), ("data=interval",))],
     CLOSED_FORM: [((), (*SOLVED, *FEATURES))],
-    MEASURE: [((*TRAINED, *NETWORK, *SGD), ())],
+    MEASURE: [((*TRAINED, *words, *SGD), ()) for words in (NETWORK, TOKENS)],
     SOLVER_MEASURE: [((), (*SOLVED, *FEATURES, *FLOW))],
 }
 

@@ -98,13 +98,19 @@ class Trained:
         """Name -> [E, T] (or [E, T, n]), before training, half-way and at the end."""
         found = [self._evaluated(state) for state in (self._first, self._middle, self._last)]
         metrics = {name: np.stack([metrics[name] for metrics in found]) for name in found[0]}
-        along = [measure for measures in along_path(self._first_trial.measures).values() for measure in measures]
-        return metrics | {name: metrics[name][-1].T for measure in along for name in measure.columns()}
+        return metrics | {name: metrics[name][-1].T for name in self._along_path}
 
     @property
     def last_metrics(self) -> Metrics:
         """Name -> [T] (or [T, n]), at the end, computed anew."""
-        return self._evaluated(self._last)
+        metrics = self._evaluated(self._last)
+        return {**metrics, **{name: metrics[name][:, -1] for name in self._along_path}}
+
+    @property
+    def _along_path(self) -> list[str]:
+        """The metrics that are known at the end only, for all eval points."""
+        groups = along_path(self._first_trial.measures).values()
+        return [name for measures in groups for measure in measures for name in measure.columns()]
 
     @cached_property
     def gradient(self) -> Any | None:
