@@ -18,6 +18,7 @@ from ddlab.measures.cyclic import (
     mean_where,
     softmax_losses,
     sum_shares,
+    waves,
     where_whole,
 )
 from ddlab.measures.weights import parameter
@@ -42,9 +43,9 @@ class LogitSpectrum(OfPairs):
 
     def columns(self) -> dict[str, Column]:
         return {
-            "sum_shares": Column("share of the logits' variance along a + b"),
-            "sum_share": Column("share of the logits' variance along a + b"),
-            "cosine_share": Column("share of the logits' variance along cos w(a + b - c)"),
+            "sum_shares": Column("share of variance along a + b"),
+            "sum_share": Column("share of variance along a + b"),
+            "cosine_share": Column("share of variance along cos w(a + b - c)"),
         }
 
     def num_values(self, num_outputs: int) -> int:
@@ -89,12 +90,13 @@ class EmbeddingSpectrum(OfPairs):
         group = self.group
         embedding = parameter(snapshot, self.parameter)[jnp.asarray(group.elements)]
         weights = jnp.asarray(group.weights(), embedding.dtype)
-        along = jnp.square(jnp.abs(jnp.fft.rfft(embedding, axis=0)[1:]))
+        of_waves = waves(group.num, embedding.dtype)[:, 1:]
+        along = jnp.sum(jnp.square(jnp.einsum("wkj,jd->wkd", of_waves, embedding)), axis=0)
         powers = jnp.sum(along, axis=1)
         shares = weights * powers / jnp.sum(weights * powers)
         centred = embedding - jnp.mean(embedding, axis=0)
         main = jnp.linalg.eigh(centred @ centred.T)[1][:, -COMPONENTS:]
-        turned = jnp.square(jnp.abs(jnp.fft.rfft(main, axis=0)[1:]))
+        turned = jnp.sum(jnp.square(jnp.einsum("wkj,jc->wkc", of_waves, main)), axis=0)
         return {
             "embedding_shares": shares,
             "embedding_gini": gini(jnp.sqrt(powers)),
@@ -135,14 +137,13 @@ class NeuronFrequencies(OfPairs):
 
     def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
         n, (neurons, is_whole) = self.group.num, self._neurons(snapshot)
-        powers = jnp.square(jnp.abs(jnp.fft.fft2(neurons, axes=(0, 1)))) / n**2
-        k = np.arange(1, self.group.num_frequencies + 1)
-        half = jnp.asarray(self.group.weights() / 2, powers.dtype)[:, None]  # of n / 2 and its negative, which are one, each half
-        both = (k, -k)
-        single = sum((powers[row, 0] + powers[0, row] for row in both), jnp.zeros((), powers.dtype))
-        double = sum((powers[row, column] for row in both for column in both), jnp.zeros((), powers.dtype))
-        total = jnp.sum(powers, axis=(0, 1)) - powers[0, 0]
-        best = jnp.max(half * single + half**2 * double, axis=0) / jnp.where(total > 0, total, 1)
+        of_waves = waves(n, neurons.dtype)[:, 1:]
+        weights = jnp.asarray(self.group.weights(), neurons.dtype)[:, None] / n  # one over the square norm of each wave
+        along_x, along_y = (jnp.einsum(axes, of_waves, neurons) for axes in ("wkx,xyh->wkyh", "wky,xyh->wkxh"))
+        single = sum(jnp.sum(jnp.square(jnp.sum(along, axis=2)), axis=0) / n for along in (along_x, along_y))
+        double = jnp.sum(jnp.square(jnp.einsum("vky,wkyh->vwkh", of_waves, along_x)), axis=(0, 1))
+        total = jnp.sum(jnp.square(neurons - jnp.mean(neurons, axis=(0, 1))), axis=(0, 1))
+        best = jnp.max(weights * single + weights**2 * double, axis=0) / jnp.where(total > 0, total, 1)
         number = jnp.asarray(self.hidden, best.dtype)
         found = {
             "neurons_explained": jnp.sum(best > EXPLAINED).astype(best.dtype) / number,

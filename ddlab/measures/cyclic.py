@@ -11,6 +11,7 @@ sine.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -168,13 +169,24 @@ class OfPairs(Measure):
 # --- along the sums ------------------------------------------------------------------------------------------------------------
 
 
+def waves(num: int, dtype: Any) -> jax.Array:
+    """Return cos w_k s and sin w_k s of k = 0, 1, ..., n // 2 and all s, [2, n // 2 + 1, n].
+
+    Products with them take the place of fast Fourier transforms: n is small, and those of XLA may wait for each other for ever
+    where several devices of a CPU compute them in a loop.
+    """
+    angles = 2 * np.pi * (np.arange(num // 2 + 1)[:, None] * np.arange(num) % num) / num
+    return jnp.asarray(np.stack([np.cos(angles), np.sin(angles)]), dtype)
+
+
 def along_sums(table: Table, group: Cyclic) -> jax.Array:
-    """Return the transform along s of the logits' mean over the pairs of each s, [n // 2 + 1, n] complex, of k = 0, 1, ... and z.
+    """Return the sums over s of the logits' mean over the pairs of each s, times each wave: [2, n // 2 + 1, n] of z.
 
     What a function of x and y has along cos w_k s and sin w_k s (w_k = 2 pi k / n) is all in this mean.
     """
     rows = jnp.arange(group.num, dtype=jnp.int32)[:, None]
-    return jnp.fft.rfft(jnp.mean(table.logits[rows, jnp.asarray(group.seconds())], axis=0), axis=0)
+    of_sums = jnp.mean(table.logits[rows, jnp.asarray(group.seconds())], axis=0)
+    return jnp.einsum("wks,sz->wkz", waves(group.num, of_sums.dtype), of_sums)
 
 
 def power(table: Table) -> jax.Array:
@@ -184,18 +196,17 @@ def power(table: Table) -> jax.Array:
 
 def sum_shares(table: Table, group: Cyclic) -> jax.Array:
     """Return the share of the logits' variance along cos w_k s and sin w_k s, of each k, [n // 2]."""
-    along = along_sums(table, group)[1:]
-    weights = jnp.asarray(group.weights(), table.logits.dtype)
-    return weights * jnp.sum(jnp.square(jnp.abs(along)), axis=1) / power(table)
+    along = along_sums(table, group)[:, 1:]
+    weights = jnp.asarray(group.weights(), along.dtype)
+    return weights * jnp.sum(jnp.square(along), axis=(0, 2)) / power(table)
 
 
 def cosine_shares(table: Table, group: Cyclic) -> jax.Array:
     """Return the share of the logits' variance along cos w_k (s - z), of each k, [n // 2]."""
-    along = along_sums(table, group)[1:]
-    n, k = group.num, np.arange(1, group.num_frequencies + 1)
-    turns = jnp.asarray(np.exp(2j * np.pi * k[:, None] * np.arange(n) / n), along.dtype)
-    weights = jnp.asarray(group.weights(), table.logits.dtype)
-    return weights * jnp.square(jnp.sum((along * turns).real, axis=1)) / n / power(table)
+    along = along_sums(table, group)[:, 1:]
+    weights = jnp.asarray(group.weights(), along.dtype)
+    turned = jnp.sum(along * waves(group.num, along.dtype)[:, 1:], axis=(0, 2))
+    return weights * jnp.square(turned) / group.num / power(table)
 
 
 def components(table: Table, group: Cyclic, keys: jax.Array) -> tuple[jax.Array, jax.Array]:
@@ -207,8 +218,9 @@ def components(table: Table, group: Cyclic, keys: jax.Array) -> tuple[jax.Array,
         keys: [n // 2] bool.
     """
     along = along_sums(table, group)
-    of_keys = jnp.where(jnp.concatenate([jnp.zeros(1, bool), keys])[:, None], along, jnp.zeros_like(along))
-    return jnp.fft.irfft(of_keys, n=group.num, axis=0), along[0].real / group.num
+    weights = jnp.where(keys, jnp.asarray(group.weights(), along.dtype), 0) / group.num
+    of_sums = jnp.einsum("wks,wkz,k->sz", waves(group.num, along.dtype)[:, 1:], along[:, 1:], weights)
+    return of_sums, along[0, 0] / group.num
 
 
 def key_frequencies(shares: jax.Array, least: float, most: int) -> jax.Array:

@@ -22,7 +22,7 @@ from ddlab.store.results import load
 from ddlab.store.store import Store
 
 # Recipes and claims that go along the steps, and what each trial is always known by.
-ALONG_STEPS = {"grokking", "steps_to_grok", "heatmap", "step", "time", *LEVELS}
+ALONG_STEPS = {"grokking", "steps_to_grok", "heatmap", "progress", "spectrum", "plateau", "step", "time", *LEVELS}
 KEYS, LOSSES = ["trial_id", "step"], ["train_loss", "test_loss", "train_error", "test_error"]
 PREDICTIONS, POINTS = ["predictions", "prediction_targets", "variance_noise"], 15
 

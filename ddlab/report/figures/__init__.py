@@ -13,6 +13,8 @@ from ddlab.report.figures.bias_variance import BiasVariance
 from ddlab.report.figures.curve import DOUBLE_DESCENT, Curve
 from ddlab.report.figures.grokking import Grokking
 from ddlab.report.figures.heatmap import Heatmap
+from ddlab.report.figures.progress import Progress
+from ddlab.report.figures.spectrum import Spectrum
 from ddlab.report.figures.steps_to_grok import StepsToGrok
 from ddlab.report.options import check_options, choose, option, shown
 
@@ -22,7 +24,9 @@ RECIPES: dict[str, type[Recipe]] = {
     "double_descent": Curve,
     "grokking": Grokking,
     "heatmap": Heatmap,
+    "progress": Progress,
     "risk_curve": Curve,
+    "spectrum": Spectrum,
     "steps_to_grok": StepsToGrok,
 }
 

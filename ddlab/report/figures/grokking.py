@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,20 +12,16 @@ from ddlab.report.charts import Axis, Band, Chart, Line, Mark, Note, Panel, Seri
 from ddlab.report.charts.chart import Dash
 from ddlab.report.charts.colors import GREY, TEST, TRAIN, group_series, is_ordered
 from ddlab.report.columns import label, quantity, require, text
-from ddlab.report.crossings import DELAY, accuracy, crossings, grokked
 from ddlab.report.figures.base import Recipe
+from ddlab.report.figures.phases import Phases, phases, words
 from ddlab.report.frames import curves_over_seeds
 from ddlab.report.options import option
 from ddlab.report.selection import require_seeds_only, selected
-from ddlab.report.survival import quantile
 from ddlab.store.results import Results
 
 METRICS = ("train_error", "test_error", "train_loss", "test_loss")
 DASHES: dict[str, Dash] = {"test": "solid", "train": "dashed"}
 SPLITS = {"test": Series("test", TEST), "train": Series("train", TRAIN)}
-
-# What trials have done whose accuracy on a split is high.
-LEARNT = {"memorised": "train", "generalised": "test"}
 
 
 @dataclass(frozen=True)
@@ -54,18 +49,9 @@ class Grokking(Recipe):
         require_seeds_only(trials, [self.group] if self.group else [], results.seeds)
         curves = curves_over_seeds(results, trials, self.group or None, METRICS)
         groups = trials.groupby(self.group) if self.group else [(np.nan, trials)]
-        learnt = [row | {"group": value} for value, members in groups for row in self._learnt(results, members)]
+        learnt = [row | {"group": value} for value, members in groups for row in phases(results, members, self.accuracy).rows()]
         frame = pd.concat([curves.assign(censored=False), pd.DataFrame(learnt)], ignore_index=True)
         return frame.assign(loss=quantity("train_loss", results, trials))
-
-    def _learnt(self, results: Results, trials: pd.DataFrame) -> Iterator[dict[str, Any]]:
-        groks = grokked(results, trials, accuracy("test", self.accuracy)).sum()
-        for name, split in LEARNT.items():
-            found = crossings(results, trials, accuracy(split, self.accuracy))
-            censored = found["t_first"].isna()
-            median = float(quantile(found["t_first"].fillna(found["last"]).to_numpy(), censored.to_numpy(), 0.5)[0])
-            step = min(median, float(found["last"].max()))
-            yield {"step": step, "metric": name, "trials": len(trials), "censored": step < median, "groks": groks}
 
     def chart(self, frame: pd.DataFrame) -> Chart:
         groups = list(self._groups(frame))
@@ -84,7 +70,7 @@ class Grokking(Recipe):
             marks["loss"] += [self._end_label(rows, series) for series, rows in groups]
         elif self.group:
             legend += [Line({}, (), series) for series, _ in groups]
-        between = [] if self.group else list(self._between(frame))
+        between = [] if self.group else Phases.of(frame).spans()
         panels = [
             Panel(Axis("accuracy", low=-0.03, high=1.03, percent=True), [*between, *marks["error"]]),
             Panel(Axis(frame["loss"].iloc[0], scale="log"), [*between, *marks["loss"]]),
@@ -124,23 +110,11 @@ class Grokking(Recipe):
             at = rows.iloc[int(np.argmax(accuracies >= accuracies.max() / 2))]
             yield Note({"step": float(at["step"])}, float(1 - at["median"]), split, series, "left")
 
-    def _between(self, frame: pd.DataFrame) -> Iterator[Span]:
-        """Yield the steps between which the trials have memorised and not yet generalised."""
-        (begin,), (end,) = (frame[frame["metric"] == name].to_dict("records") for name in LEARNT)
-        if not begin["censored"] and begin["step"] < end["step"]:
-            until = "not yet" if end["censored"] else f"at {end['step']:,.0f}"
-            series = Series(f"memorised at step {begin['step']:,.0f}, generalised {until}", GREY)
-            yield Span({"step": float(begin["step"])}, {"step": float(end["step"])}, series)
-
     def caption(self, frame: pd.DataFrame) -> str:
-        parts, groks, trials = [], 0, 0
-        for series, rows in self._groups(frame):
-            learnt = rows[rows["metric"].isin(list(LEARNT))].set_index("metric")
-            train, test = (f"{'not by ' if row['censored'] else ''}{row['step']:,.0f}" for _, row in learnt.iterrows())
-            parts.append(f"{f'{label(self.group)} {series.label}: ' if self.group else ''}train {train}, test {test}")
-            groks, trials = groks + int(learnt["groks"].iloc[0]), trials + int(learnt["trials"].iloc[0])
+        found = {series.label: Phases.of(rows) for series, rows in self._groups(frame)}
+        name = f"{label(self.group)} " if self.group else ""
+        times = "; ".join(f"{name}{value}: {group.times()}" if name else group.times() for value, group in found.items())
         return (
             f"Median over {int(frame['trials'].max())} seeds{self.selection}, band: lowest to highest. First steps with"
-            f" {100 * self.accuracy:g} % accuracy, medians (Kaplan-Meier): {'; '.join(parts)}. Of {trials} trials {groks} grok:"
-            f" they memorise first, and generalise {DELAY:g} times later or more."
+            f" {100 * self.accuracy:g} % accuracy, medians (Kaplan-Meier): {times}. {words(list(found.values()))}"
         )
