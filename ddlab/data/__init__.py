@@ -7,12 +7,14 @@ from ddlab.data.interval import Interval
 from ddlab.data.mnist1d import MNIST1D
 from ddlab.data.modular import ModularArithmetic
 from ddlab.data.npz import Npz
+from ddlab.data.operation import BinaryOperation
 from ddlab.data.sphere import Sphere
 
 __all__ = [
     "MNIST1D",
     "TEST",
     "TRAIN",
+    "BinaryOperation",
     "DataSource",
     "Dataset",
     "Digits",

@@ -1,84 +1,80 @@
-"""Modular arithmetic (Power et al. 2022): learn c = a o b mod p from a fraction of all pairs (a, b)."""
+"""Modular arithmetic, and addition without a modulus."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from ddlab.config import Mark, leaf, seed_leaf
-from ddlab.data.base import Dataset, DataSource, Field, Spec, Split
-from ddlab.errors import ConfigError
-from ddlab.streams import generator
+from ddlab.config import leaf
+from ddlab.data.operation import BinaryOperation
 
 
 def _divide(a: np.ndarray, b: np.ndarray, p: int) -> np.ndarray:
-    inverse = np.array([pow(int(x), -1, p) if math.gcd(int(x), p) == 1 else 0 for x in range(p)])
+    inverse = np.array([pow(x, -1, p) if math.gcd(x, p) == 1 else 0 for x in range(p)])
     return a * inverse[b] % p
 
 
-OPERATIONS: dict[str, Callable[[np.ndarray, np.ndarray, int], np.ndarray]] = {
-    "add": lambda a, b, p: (a + b) % p,
-    "subtract": lambda a, b, p: (a - b) % p,
-    "multiply": lambda a, b, p: a * b % p,
-    "divide": _divide,
-}
+class _Operation(NamedTuple):
+    """What is learnt of elements a and b, [M] each.
 
-# What an input may look like. Nanda et al. 2023: a b =; Power et al. 2022: a o b =.
-OPERANDS = {"a", "b"}
-SEQUENCES = ("a b", "a b =", "a o b =")
+    Attributes:
+        result: (a, b, p) -> [M].
+        is_symmetric: it is the same of b and a.
+        divides: b -> where it divides by b, [M].
+    """
+
+    result: Callable[[np.ndarray, np.ndarray, int], np.ndarray]
+    is_symmetric: bool = False
+    divides: Callable[[np.ndarray], np.ndarray] = np.zeros_like
+
+
+OPERATIONS = {
+    "add": _Operation(lambda a, b, p: (a + b) % p, is_symmetric=True),
+    "subtract": _Operation(lambda a, b, p: (a - b) % p),
+    "multiply": _Operation(lambda a, b, p: a * b % p, is_symmetric=True),
+    "divide": _Operation(_divide, divides=np.ones_like),
+    "parity_split": _Operation(lambda a, b, p: np.where(b % 2 == 1, _divide(a, b, p), (a - b) % p), divides=lambda b: b % 2 == 1),
+    "a2+b2": _Operation(lambda a, b, p: (a**2 + b**2) % p, is_symmetric=True),
+    "a2+ab+b2": _Operation(lambda a, b, p: (a**2 + a * b + b**2) % p, is_symmetric=True),
+    "a2+ab+b2+a": _Operation(lambda a, b, p: (a**2 + a * b + b**2 + a) % p),
+    "a3+ab": _Operation(lambda a, b, p: (a**3 + a * b) % p),
+    "a3+ab2+b": _Operation(lambda a, b, p: (a**3 + a * b**2 + b) % p),
+    "add_integers": _Operation(lambda a, b, _p: a + b, is_symmetric=True),
+}
 
 
 @dataclass(frozen=True)
-class ModularArithmetic(DataSource):
-    """All pairs (a, b) with target a o b mod p, split at random into training and test set.
+class ModularArithmetic(BinaryOperation):
+    """All pairs (a, b) of 0 .. p-1 with target a o b mod p (Power et al. 2022, appendix A.1.1), split at random.
 
-    Division keeps the pairs whose b has an inverse mod p: p (p-1) of them for a prime p. Inputs are the tokens a, b; or those of
-    an equation, with a token p for "=" and p+1 for "o", which are no answers.
+    Symmetric are add, multiply, a2+b2, a2+ab+b2 and add_integers: a + b without a modulus, of 2p-1 classes (Liu et al. 2022).
+    parity_split is a / b for odd b, and a - b for even b. What is divided by must have an inverse mod p: `divide` has the pairs
+    whose b has one, p (p-1) of them for a prime p; `parity_split` those, and those of even b.
     """
 
     modulus: int = leaf("p, the size of the alphabet", low=2, high=10_000)
     operation: str = leaf("what is learnt: a o b mod p", choices=tuple(OPERATIONS))
-    train_fraction: float = leaf("fraction of all pairs that is trained on", Mark.SIZE, above=0, high=1)
-    sequence: str = leaf("tokens of an input", choices=tuple(SEQUENCES), off="a b")
-    seed: int = seed_leaf("seed of the split")
-
-    NESTED_BY = "train_fraction"
-
-    def check(self) -> None:
-        spec = self.describe()
-        if min(spec.sizes.values()) < 1:
-            raise ConfigError(
-                f"data.train_fraction={self.train_fraction}: leaves {spec.num_train} training and {spec.num_evaluated} test pairs"
-                f" at data.modulus={self.modulus}; each must be at least 1"
-            )
-
-    def describe(self) -> Spec:
-        num_pairs = self.modulus * len(self._second())
-        num_train = round(self.train_fraction * num_pairs)
-        sizes = {"train": num_train, "test": num_pairs - num_train}
-        return Spec(Field((len(self._tokens),), self._num_tokens), Field(size=self.modulus), sizes)
 
     @property
-    def _tokens(self) -> list[str]:
-        return self.sequence.split()
+    def num_elements(self) -> int:
+        return self.modulus
 
     @property
-    def _num_tokens(self) -> int:
-        return self.modulus + len(set(self._tokens) - OPERANDS)
+    def num_results(self) -> int:
+        return 2 * self.modulus - 1 if self.operation == "add_integers" else self.modulus
 
-    def load(self) -> Dataset:
-        a, b = (grid.ravel() for grid in np.meshgrid(np.arange(self.modulus), self._second(), indexing="ij"))
-        tokens = {"a": a, "b": b, "=": np.full_like(a, self.modulus), "o": np.full_like(a, self.modulus + 1)}
-        inputs = np.stack([tokens[name] for name in self._tokens], axis=1).astype(np.int32)
-        targets = OPERATIONS[self.operation](a, b, self.modulus).astype(np.int32)
-        order = generator(self.seed, "split").permutation(len(targets))
-        parts = zip(("train", "test"), np.split(order, [self.describe().num_train]), strict=True)
-        return Dataset({name: Split(inputs[rows], targets[rows]) for name, rows in parts}, self.modulus, self._num_tokens)
+    @property
+    def is_symmetric(self) -> bool:
+        return OPERATIONS[self.operation].is_symmetric
 
-    def _second(self) -> np.ndarray:
-        """The values that b may take."""
-        values = np.arange(self.modulus)
-        return values[np.gcd(values, self.modulus) == 1] if self.operation == "divide" else values
+    @property
+    def second(self) -> np.ndarray:
+        b = np.arange(self.modulus)
+        return b[np.logical_not(OPERATIONS[self.operation].divides(b)) | (np.gcd(b, self.modulus) == 1)]
+
+    def result(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return OPERATIONS[self.operation].result(a, b, self.modulus)

@@ -119,6 +119,11 @@ def pairs(data):
     return np.stack([order // data.modulus, order % data.modulus], axis=1)
 
 
+def sums(data):
+    """Return the sums of these pairs mod p."""
+    return pairs(data).sum(axis=1) % data.modulus
+
+
 def standard_normal(data):
     return generator(data.seed, "inputs").standard_normal((data.num_train, data.num_features))
 
@@ -156,6 +161,8 @@ CASES = {
     ("GradientDescent", "weight_decay"): ("optimizer=gradient_descent", shares, descent),
     ("Digits", "label_noise"): ("data=digits", train_targets, labels),
     ("ModularArithmetic", "sequence"): ("data=modular", train_inputs, pairs),
+    ("ModularArithmetic", "pairs"): ("data=modular", train_inputs, pairs),
+    ("ModularArithmetic", "label_noise"): ("data=modular", train_targets, sums),
     ("Gaussian", "eigenvalues"): ("data=gaussian", train_inputs, standard_normal),
     ("Gaussian", "test_cutoff"): ("data=gaussian", inputs_of_the_test, nodes),
     ("Gaussian", "num_relevant"): ("data=gaussian", targets_of_the_test, of_every_feature),
