@@ -3,6 +3,7 @@
 from ddlab.data.base import TEST, TRAIN, Dataset, DataSource, Field, Spec, Split, describe, load
 from ddlab.data.digits import Digits
 from ddlab.data.gaussian import Gaussian
+from ddlab.data.group import PermutationGroup
 from ddlab.data.interval import Interval
 from ddlab.data.mnist1d import MNIST1D
 from ddlab.data.modular import ModularArithmetic
@@ -23,6 +24,7 @@ __all__ = [
     "Interval",
     "ModularArithmetic",
     "Npz",
+    "PermutationGroup",
     "Spec",
     "Sphere",
     "Split",

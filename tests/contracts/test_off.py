@@ -115,13 +115,20 @@ def train_inputs(data):
 
 def pairs(data):
     """Return the pairs (a, b) of the training set and nothing beside them."""
-    order = generator(data.seed, "split").permutation(data.modulus**2)[: round(data.train_fraction * data.modulus**2)]
-    return np.stack([order // data.modulus, order % data.modulus], axis=1)
+    num = data.num_elements
+    order = generator(data.seed, "split").permutation(num**2)[: round(data.train_fraction * num**2)]
+    return np.stack([order // num, order % num], axis=1)
 
 
 def sums(data):
     """Return the sums of these pairs mod p."""
     return pairs(data).sum(axis=1) % data.modulus
+
+
+def products_of_three(data):
+    """Return the products of these pairs in S3: 012 021 102 120 201 210 are 0 to 5."""
+    table = np.array(["012345", "104523", "230154", "325401", "451032", "543210"])
+    return [int(table[a][b]) for a, b in pairs(data)]
 
 
 def standard_normal(data):
@@ -163,6 +170,9 @@ CASES = {
     ("ModularArithmetic", "sequence"): ("data=modular", train_inputs, pairs),
     ("ModularArithmetic", "pairs"): ("data=modular", train_inputs, pairs),
     ("ModularArithmetic", "label_noise"): ("data=modular", train_targets, sums),
+    ("PermutationGroup", "sequence"): ("data=group", train_inputs, pairs),
+    ("PermutationGroup", "pairs"): ("data=group", train_inputs, pairs),
+    ("PermutationGroup", "label_noise"): ("data=group data.group=S3", train_targets, products_of_three),
     ("Gaussian", "eigenvalues"): ("data=gaussian", train_inputs, standard_normal),
     ("Gaussian", "test_cutoff"): ("data=gaussian", inputs_of_the_test, nodes),
     ("Gaussian", "num_relevant"): ("data=gaussian", targets_of_the_test, of_every_feature),
