@@ -93,6 +93,25 @@ class MSE(Loss):
         return float(np.mean(np.square(targets, dtype=float))) if num_classes is None else 1 / num_classes
 
 
+@dataclass(frozen=True)
+class Hinge(Loss):
+    """max(0, 1 + max_{j != y} f_j - f_y) of outputs f and the class y (Crammer, Singer 2001).
+
+    Of two classes it is the hinge loss of f_1 - f_0.
+    """
+
+    COLUMN: ClassVar[Column] = Column("hinge loss")
+
+    def __call__(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
+        one_hot = as_real(targets, outputs.shape[-1], outputs.dtype)
+        right, wrong = jnp.sum(outputs * one_hot, axis=-1), jnp.max(jnp.where(one_hot > 0, -jnp.inf, outputs), axis=-1)
+        return _per_example(jax.nn.relu(1 + wrong - right))
+
+    def untrained(self, targets: np.ndarray, num_classes: int | None) -> float:
+        del targets, num_classes
+        return 1.0
+
+
 def as_real(targets: jax.Array, num_outputs: int, dtype: Any) -> jax.Array:
     """Return real targets as they are, and classes [B, ...] as one-hot vectors [B, ..., K]."""
     if jnp.issubdtype(targets.dtype, jnp.floating):

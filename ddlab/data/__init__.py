@@ -9,6 +9,7 @@ from ddlab.data.mnist1d import MNIST1D
 from ddlab.data.modular import ModularArithmetic
 from ddlab.data.npz import Npz
 from ddlab.data.operation import BinaryOperation
+from ddlab.data.sparse_parity import SparseParity
 from ddlab.data.sphere import Sphere
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "ModularArithmetic",
     "Npz",
     "PermutationGroup",
+    "SparseParity",
     "Spec",
     "Sphere",
     "Split",

@@ -68,7 +68,7 @@ def test_a_users_option_is_a_word(tmp_path, monkeypatch):
     [
         ("optimizer.schedule=cosin", "optimizer.schedule=cosin: no such option. did you mean 'cosine'?"),
         ("train.loss=mse,mes", "train.loss=mes: no such option. did you mean 'mse'?"),
-        ("train.loss=null", "train.loss=null: must be one of cross_entropy, mse, or a component, a mapping with _target_"),
+        ("train.loss=null", "train.loss=null: must be one of cross_entropy, hinge, mse, or a component, a mapping with _target_"),
         ("optimizer.schedule={_target_:ddlab.losses.MSE}", "must be a subclass of ddlab.optimizers.Schedule"),
         ("optimizer.schedule.decay_steps=3", "unknown key 'optimizer.schedule.decay_steps' of Constant"),
         ("schedule=cosine", "unknown key 'schedule'. did you mean 'optimizer.schedule'?"),

@@ -131,6 +131,11 @@ def products_of_three(data):
     return [int(table[a][b]) for a, b in pairs(data)]
 
 
+def parities(data):
+    """Return whether an even number of the first bits of the training examples are -1."""
+    return np.sum(train_inputs(data)[:, : data.num_relevant] < 0, axis=1) % 2 == 0
+
+
 def standard_normal(data):
     return generator(data.seed, "inputs").standard_normal((data.num_train, data.num_features))
 
@@ -173,6 +178,7 @@ CASES = {
     ("PermutationGroup", "sequence"): ("data=group", train_inputs, pairs),
     ("PermutationGroup", "pairs"): ("data=group", train_inputs, pairs),
     ("PermutationGroup", "label_noise"): ("data=group data.group=S3", train_targets, products_of_three),
+    ("SparseParity", "label_noise"): ("data=sparse_parity", train_targets, parities),
     ("Gaussian", "eigenvalues"): ("data=gaussian", train_inputs, standard_normal),
     ("Gaussian", "test_cutoff"): ("data=gaussian", inputs_of_the_test, nodes),
     ("Gaussian", "num_relevant"): ("data=gaussian", targets_of_the_test, of_every_feature),
