@@ -11,6 +11,7 @@ from ddlab.data.npz import Npz
 from ddlab.data.operation import BinaryOperation
 from ddlab.data.sparse_parity import SparseParity
 from ddlab.data.sphere import Sphere
+from ddlab.data.teacher import Teacher
 
 __all__ = [
     "MNIST1D",
@@ -30,6 +31,7 @@ __all__ = [
     "Spec",
     "Sphere",
     "Split",
+    "Teacher",
     "describe",
     "load",
 ]

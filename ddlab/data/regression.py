@@ -1,4 +1,4 @@
-"""Regression on drawn inputs: what the Gaussian, spherical and interval problems share."""
+"""Regression on drawn inputs: what problems with real targets share."""
 
 from __future__ import annotations
 
@@ -38,13 +38,18 @@ class Regression(DataSource):
     def num_inputs(self) -> int:
         """Numbers of one input."""
 
+    @property
+    def num_targets(self) -> int:
+        """Numbers of one target."""
+        return 1
+
     @abc.abstractmethod
     def inputs(self, num: int, random: np.random.Generator) -> np.ndarray:
         """Draw inputs [num, num_inputs], float64."""
 
     @abc.abstractmethod
     def target(self, random: np.random.Generator) -> Target:
-        """Draw the target function: inputs [num, num_inputs] -> [num]."""
+        """Draw the target function: inputs [num, num_inputs] -> [num], or [num, num_targets]."""
 
     def test_inputs(self, train_inputs: np.ndarray) -> np.ndarray:
         """Return test inputs [num_test, num_inputs]; the training inputs [n, num_inputs] are there for those who need them."""
@@ -63,7 +68,7 @@ class Regression(DataSource):
     def spec_with(self, num_test: int) -> Spec:
         """Return the sizes with so many test examples."""
         sizes = {"train": self.num_train, "test": num_test}
-        return Spec(Field((self.num_inputs,)), Field((1,)), sizes, noise_variance=True)
+        return Spec(Field((self.num_inputs,)), Field((self.num_targets,)), sizes, noise_variance=True)
 
     def load(self) -> Dataset:
         inputs = self.inputs(self.num_train, generator(self.seed, "inputs"))
@@ -74,12 +79,10 @@ class Regression(DataSource):
 
     def _with_targets(self, inputs: np.ndarray, test_inputs: np.ndarray) -> Dataset:
         target = self.target(generator(self.target_seed, "target"))
-        noise = self.noise_variance**0.5 * generator(self.noise_seed, "noise").standard_normal(self.num_train)
+        train_targets, test_targets = (target(x).reshape(len(x), self.num_targets) for x in (inputs, test_inputs))
+        noise = self.noise_variance**0.5 * generator(self.noise_seed, "noise").standard_normal(train_targets.shape)
         return Dataset(
-            {
-                "train": Split(inputs, (target(inputs) + noise)[:, None]),
-                "test": Split(test_inputs, target(test_inputs)[:, None]),
-            },
+            {"train": Split(inputs, train_targets + noise), "test": Split(test_inputs, test_targets)},
             noise_variance=self.noise_variance,
             test_nodes=self.describe().test_nodes,
         )

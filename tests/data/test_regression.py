@@ -12,7 +12,8 @@ from tests.support import leaves_of
 
 pytestmark = pytest.mark.numeric
 
-PROBLEMS = ("gaussian", "sphere", "interval")
+# Problems, and how many numbers a target of theirs is.
+PROBLEMS = {"gaussian": 1, "sphere": 1, "interval": 1, "teacher": 5}
 
 
 def source(name, **fields):
@@ -23,7 +24,7 @@ def source(name, **fields):
 def test_the_sizes_are_known_without_loading(name):
     data = source(name, num_train=7)
     assert data.describe() == data.load().spec
-    assert data.load().train.targets.shape == (7, 1)
+    assert data.load().train.targets.shape == (7, PROBLEMS[name])
     assert data.load().spec.noise_variance
 
 
@@ -61,7 +62,7 @@ SEEDS = ("seed", "noise_seed", "target_seed")
 @pytest.mark.parametrize("name", PROBLEMS)
 def test_what_is_said_to_change_targets_only_leaves_the_inputs(name):
     """Trials that differ in these fields share one decomposition of the exact solver."""
-    values = {"noise_variance": 0.7, "signal": 2.5, "noise_seed": 8, "num_relevant": 3}
+    values = {"noise_variance": 0.7, "signal": 2.5, "noise_seed": 8, "num_relevant": 3, "hidden": 7, "depth": 1}
     base = source(name, num_train=6).load()
     fields = [field for field, declaration in declared(type(source(name))).items() if declaration.targets]
     assert {"noise_variance", "noise_seed"} <= set(fields)
@@ -109,6 +110,36 @@ def test_the_sphere_has_its_radius_and_the_target_its_variance(function):
     np.testing.assert_allclose(np.sum(data.train.inputs**2, axis=1), 12)
     assert np.mean(data.train.targets) == pytest.approx(0, abs=5 * np.sqrt(2 / 40000))
     assert np.var(data.train.targets) == pytest.approx(2.0, rel=5 * np.sqrt(4 / 40000))
+
+
+def test_the_network_of_a_teacher_is_that_of_the_weights_that_it_draws():
+    """Layer by layer, a row for each input and the last of biases, as PyTorch begins: uniform in +-1 / sqrt(fan_in)."""
+    data = source("teacher", num_features=3, hidden=7, depth=2, num_outputs=2)
+    random, x = np.random.default_rng(5), np.random.default_rng(1).normal(size=(4, 3))
+    first, second, third = (random.uniform(-(n**-0.5), n**-0.5, (n + 1, m)) for n, m in ((3, 7), (7, 7), (7, 2)))
+
+    def layer(z, weights):
+        return np.hstack([z, np.ones((len(z), 1))]) @ weights
+
+    expected = layer(np.tanh(layer(np.tanh(layer(x, first)), second)), third)
+    np.testing.assert_allclose(data.target(np.random.default_rng(5))(x), expected, rtol=1e-12)
+
+
+def test_the_square_of_a_teacher_is_of_one_direction_of_fixed_length():
+    """Fitted as x'Mx / 2: M = beta beta' with |beta|^2 = D."""
+    data = source("teacher", teacher="square", num_features=4, num_train=50, num_outputs=3).load()
+    x, y = data.train
+    assert y.shape == (50, 1)
+    products = np.einsum("ni,nj->nij", x, x).reshape(50, -1) / 2
+    matrix = np.linalg.lstsq(products, y[:, 0])[0].reshape(4, 4)
+    np.testing.assert_allclose(np.linalg.eigvalsh(matrix), [0, 0, 0, 4], atol=1e-10)
+
+
+def test_with_inputs_of_the_scale_of_kumar_the_square_is_half_of_a_standard_normal_squared():
+    data = source("teacher", teacher="square", num_features=100, input_scale=0.1, num_train=20000).load()
+    assert np.var(data.train.inputs) == pytest.approx(0.01, rel=5 * np.sqrt(2 / 2e6))
+    assert np.mean(data.train.targets) == pytest.approx(0.5, abs=5 * np.sqrt(0.5 / 20000))
+    assert np.var(data.train.targets) == pytest.approx(0.5, rel=5 * np.sqrt(14 / 20000))  # kurtosis 15 of a squared normal
 
 
 @pytest.mark.parametrize("function", ["cosine", "runge", "step"])
