@@ -31,7 +31,12 @@ def arrays(tmp_path_factory):
 @pytest.mark.parametrize("name", [*catalog.component_options(), *OTHERS])
 def test_a_component_keeps_every_rule(name, arrays):
     depth = ("depth=2",)  # with weights between units that are padded
-    words = {"data=npz": (f"path={arrays}",), "model=mlp": depth, "model=transformer": (*depth, "init_scale=0.3")}
+    words = {
+        "data=npz": (f"path={arrays}",),
+        "model=embedding_mlp": depth,
+        "model=mlp": depth,
+        "model=transformer": (*depth, "init_scale=0.3"),
+    }
     found = list(check(compose_subject(name, words.get(name, ()))))
     assert {rule.__name__: verdict.reason for rule, verdict in found if verdict.status is Status.BROKEN} == {}
     assert {rule.__name__ for rule, verdict in found if verdict.status is Status.SKIPPED} == set()  # all say something of it

@@ -27,8 +27,15 @@ def of_transformer(model, d, k):
     return (d // 2 + 2) * model.width + model.depth * (attention + mlp) + model.width * k
 
 
+def of_embedding_mlp(model, d, k):
+    """Of pairs of tokens."""
+    entries = model.embedding * (1 if model.join == "sum" else 2)
+    return d // 2 * model.embedding + of_mlp(model, entries, k)
+
+
 # Parameters of a model with K outputs on inputs of d features.
 FORMULAS = {
+    "embedding_mlp": of_embedding_mlp,
     "legendre": of_readout,
     "linear": of_readout,
     "mlp": of_mlp,
@@ -38,6 +45,7 @@ FORMULAS = {
 }
 # Fields that decide how many there are.
 CASES = {
+    "embedding_mlp": [("depth=3", "width=9"), ("join=sum", "embedding=7"), ("depth=2", "bias=false")],
     "mlp": [("depth=1", "width=1"), ("depth=4", "width=33"), ("depth=3", "bias=false"), ("depth=2", "data=modular")],
     "transformer": [("width=7",), ("depth=3", "heads=2", "head_size=5", "hidden=9")],
 }
