@@ -2,6 +2,7 @@
 
 from ddlab.losses import Outputs
 from ddlab.models.base import Model, Training
+from ddlab.models.committee import Committee
 from ddlab.models.embedding_mlp import EmbeddingMLP
 from ddlab.models.features import Columns, FeatureModel, FeatureNetwork
 from ddlab.models.init import Axis, Constant, Init
@@ -17,6 +18,7 @@ __all__ = [
     "MLP",
     "Axis",
     "Columns",
+    "Committee",
     "Constant",
     "EmbeddingMLP",
     "FeatureModel",

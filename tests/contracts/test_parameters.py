@@ -35,6 +35,7 @@ def of_embedding_mlp(model, d, k):
 
 # Parameters of a model with K outputs on inputs of d features.
 FORMULAS = {
+    "committee": lambda model, d, _k: model.width * d,
     "embedding_mlp": of_embedding_mlp,
     "legendre": of_readout,
     "linear": of_readout,

@@ -1,0 +1,51 @@
+"""The committee of Kumar et al. (2024), whose output scale sets how lazily it learns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from ddlab.config import Mark, leaf
+from ddlab.data import Spec
+from ddlab.errors import ConfigError
+from ddlab.models.base import Model
+from ddlab.models.init import Constant, Init
+from ddlab.models.inputs import num_features, project
+from ddlab.models.products import matmul
+
+
+@dataclass(frozen=True)
+class Committee(Model):
+    """f(x) = (alpha / width) sum_i phi(<w_i, x>) with phi(h) = h + eps h^2 / 2 and w_i ~ N(0, init_scale^2 I); readouts stay 1.
+
+    `output_scale` is alpha of Kumar et al. (2024): the larger, the lazier. `curvature` is their eps, phi''.
+    They divide the loss by alpha^2, here the learning rate is divided by it: width / (2 alpha^2) for their width / 2.
+
+    P = d width for d inputs.
+    """
+
+    width: int = leaf("hidden units", Mark.SIZE, low=1, high=10**6)
+    output_scale: float = leaf("alpha, multiplies the output", Mark.TRACED, above=0)
+    curvature: float = leaf("eps, the second derivative of the activation", Mark.TRACED)
+    init_scale: float = leaf("standard deviation of the initial weights", Mark.TRACED, above=0)
+
+    def make(self, spec: Spec, init: Init) -> nnx.Module:
+        if spec.num_outputs != 1:
+            raise ConfigError(f"model: a committee has one output; the data wants {spec.num_outputs}")
+        inputs, width = init.axis("inputs", num_features(spec)), init.axis("width", self.width)
+        # Units beyond the active width have no readout: phi'(0) = 1 would bring them to life.
+        readout = init.constant(self.output_scale / init.length(width) * init.live(width))
+        weight = init.normal("weight", (inputs, width), self.init_scale)
+        return _Network(weight, readout, init.constant(self.curvature), spec)
+
+
+class _Network(nnx.Module):
+    def __init__(self, weight: nnx.Param, readout: Constant, curvature: Constant, spec: Spec):
+        self.weight, self.readout, self.curvature, self.spec = weight, readout, curvature, spec
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        h = project(x, self.weight[...], self.spec)
+        return matmul(h + self.curvature[...] / 2 * jnp.square(h), self.readout[...][:, None])

@@ -1,0 +1,64 @@
+"""The committee against NumPy, and in packs."""
+
+from __future__ import annotations
+
+import jax
+import numpy as np
+import pytest
+
+from ddlab.errors import ConfigError
+from tests.support import FLOAT64, leaves_of, make_pack, packed_equals_alone, weights_of
+
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs", "float64")]
+
+D = 8
+SHARED = (
+    "data=teacher",
+    "data.teacher=square",
+    f"data.num_features={D}",
+    f"data.input_scale={D**-0.5}",
+    "data.num_train=30",
+    "data.num_test=20",
+    "model=committee",
+    "train.loss=mse",
+    "train.batch_size=null",
+    FLOAT64,
+)
+
+
+def test_the_forward_pass_against_numpy():
+    fields = ("model.width=6", "model.output_scale=3", "model.curvature=0.7", "model.init_scale=2")
+    program, inputs, weights = weights_of(leaves_of(*SHARED, *fields))
+    x, y = (inputs.shared[f"test_{name}"][0] for name in ("inputs", "targets"))
+    outputs = [3 / 6 * sum(h + 0.7 * h**2 / 2 for h in weights["weight"].T @ one) for one in x]
+    measured = jax.jit(lambda inputs: program.evaluate(program.init(inputs), inputs))(inputs)["test_loss"][0]
+    np.testing.assert_allclose(measured, np.mean((np.array(outputs) - y[:, 0]) ** 2), rtol=1e-12)
+    assert list(weights) == ["weight"]
+
+
+def test_the_weights_begin_as_normal_numbers_of_the_given_scale():
+    _, _, weights = weights_of(leaves_of(*SHARED, "model.width=2000", "model.init_scale=0.3"))
+    np.testing.assert_allclose(np.std(weights["weight"]), 0.3, rtol=5 / np.sqrt(2 * 2000 * D))
+
+
+def test_widths_and_scales_of_one_pack_are_each_what_they_are_alone():
+    run = ("train.steps=60", "train.num_evals=3", "optimizer=sgd")
+    sizes = ((5, 1.0, 0.25), (9, 4.0, 0.1), (3, 0.5, -1.0))
+    trials = [
+        leaves_of(
+            *SHARED,
+            *run,
+            f"model.width={width}",
+            f"model.output_scale={alpha}",
+            f"model.curvature={eps}",
+            f"optimizer.learning_rate={0.5 * width / alpha**2}",
+            f"seed={seed}",
+        )
+        for seed, (width, alpha, eps) in enumerate(sizes)
+    ]
+    packed_equals_alone(trials, 1e-9)
+
+
+def test_data_of_several_outputs_are_refused():
+    with pytest.raises(ConfigError, match="a committee has one output; the data wants 10"):
+        make_pack([leaves_of("model=committee")])
