@@ -95,7 +95,7 @@ def suggest(word: str, known: Iterable[str], most: int = 12) -> str:
         near = [tails[name] for name in tail]
     if not near:
         part = word.rsplit(".", 1)[-1]
-        near = [key for key in known if len(part) > 2 and part in key.rsplit(".", 1)[-1]][:1]
+        near = sorted((key for key in known if len(part) > 2 and part in key.rsplit(".", 1)[-1]), key=len)[:1]
     parts = [f"did you mean '{near[0]}'?"] if near else []
     if known and len(known) <= (most if near else 2 * most):
         parts.append(f"known: {', '.join(known)}")
