@@ -21,6 +21,7 @@ from ddlab.measures.cyclic import (
     waves,
     where_whole,
 )
+from ddlab.measures.spectral import eigenvectors
 from ddlab.measures.weights import parameter
 
 # Share of a neuron's power above which one frequency explains it (Nanda et al. 2023, section 4.2).
@@ -95,7 +96,7 @@ class EmbeddingSpectrum(OfPairs):
         powers = jnp.sum(along, axis=1)
         shares = weights * powers / jnp.sum(weights * powers)
         centred = embedding - jnp.mean(embedding, axis=0)
-        main = jnp.linalg.eigh(centred @ centred.T)[1][:, -COMPONENTS:]
+        main = eigenvectors(centred @ centred.T)[:, -COMPONENTS:]
         turned = jnp.sum(jnp.square(jnp.einsum("wkj,jc->wkc", of_waves, main)), axis=0)
         return {
             "embedding_shares": shares,

@@ -12,6 +12,7 @@ import optax
 from ddlab.config import Column, leaf
 from ddlab.errors import ConfigError, suggest
 from ddlab.measures.base import Measure, Snapshot
+from ddlab.measures.spectral import singular_values
 from ddlab.parameters import named
 
 
@@ -70,5 +71,5 @@ class EffectiveRank(Measure):
 
     def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
         matrix = parameter(snapshot, self.parameter)
-        values = jnp.linalg.svd(matrix.reshape(len(matrix), -1), compute_uv=False)
+        values = singular_values(matrix.reshape(len(matrix), -1))
         return {"effective_rank": jnp.exp(jnp.sum(jax.scipy.special.entr(values / jnp.sum(values))))}

@@ -17,6 +17,9 @@ GROUPS = {
     path.parent.name + "=" + path.stem: path for path in sorted(catalog.shipped("configs").glob("*/*.yaml")) if path.stem != "npz"
 }
 
+# What an option is for, where that is not what the base config has.
+BESIDE = dict.fromkeys(("measures=circuit", "measures=pizza"), ("data=modular", "model=transformer"))
+
 
 @dataclasses.dataclass(frozen=True)
 class Own:
@@ -52,7 +55,7 @@ def test_ranges(declared, good, bad):
 @pytest.mark.parametrize("option", GROUPS)
 def test_every_shipped_option_composes_and_is_in_range(option):
     group, _, name = option.partition("=")
-    check(leaves_of(f"{catalog.PLACES.get(group, group)}={name}"))
+    check(leaves_of(*BESIDE.get(option, ()), f"{catalog.PLACES.get(group, group)}={name}"))
 
 
 @pytest.mark.parametrize("option", GROUPS)
