@@ -85,7 +85,7 @@ def suggest(word: str, known: Iterable[str], most: int = 12) -> str:
     none is near.
 
     Nested config keys are matched by their last part too, and by what it holds: `model.widht` and `widht` find `model.width`,
-    `nois` finds `data.label_noise`.
+    `nois` finds `data.noise_seed`.
     """
     known = sorted(set(known))
     near = difflib.get_close_matches(word, known, n=1, cutoff=0.6)

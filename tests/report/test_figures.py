@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import pytest
 
+from ddlab.errors import ConfigError
 from ddlab.report.charts import Band, Dots, HeatMap, Line, Note, Rule, Span
 from ddlab.report.figures import make_recipe
 from ddlab.store.results import Results
@@ -124,3 +125,28 @@ def test_parts_of_the_risk_lie_on_top_of_each_other():
     with_noise = frame.assign(variance_noise=[1.0, 2.0])
     assert "variance over noise" in legend(recipe.chart(with_noise))
     assert "3.5 (1 of it over the noise of the targets" in recipe.caption(with_noise)
+
+
+def test_progress_has_a_panel_for_each_kind_of_metric_and_names_its_curves(results):
+    panels = [{"metrics": ["train_loss", "test_loss"], "label": "nats"}, {"metrics": ["test_error"], "y_scale": "linear"}]
+    chart = chart_of(results, recipe="progress", panels=panels, where={"model.width": 8})
+    losses, errors = chart.panels
+    assert (losses.y.label, losses.y.scale, errors.y.label, errors.y.scale) == ("nats", "log", "test error", "linear")
+    assert [note.text for note in marks(losses, Note)] == ["train loss", "test loss"]
+    assert [line.y for line in marks(errors, Line)] == [(0.8, 0.8, 0.005, 0.005)]
+    assert len({line.series.color for line in marks(losses, Line)}) == 2
+
+
+def test_a_spectrum_is_that_of_the_first_seed(results):
+    results.curves["shares"] = [
+        [0.1 * step, 0.01, float(trial[-1])] for trial, step in results.curves[["trial_id", "step"]].to_numpy()
+    ]
+    recipe = make_recipe("f", {"recipe": "spectrum", "metric": "shares", "where": {"model.width": 8}})
+    frame = recipe.frame(results)
+    (cells,) = marks(recipe.chart(frame).panels[0], HeatMap)
+    assert cells.x["step"] == (1, 10, 100)
+    assert cells.y == (1, 2, 3)
+    assert cells.z == ((0.1, 1, 10), (0.01,) * 3, (0.0,) * 3)
+    assert recipe.caption(frame).endswith("At the end: 1 (1000 %).")
+    with pytest.raises(ConfigError, match="metric=test_loss: must be a vector"):
+        chart_of(results, recipe="spectrum", metric="test_loss", where={"model.width": 8})

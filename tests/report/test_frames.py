@@ -134,11 +134,12 @@ def test_a_final_metric_is_never_an_earlier_one(results):
 
 def test_trials_that_differ_in_more_than_seeds_are_not_averaged(results):
     results.trials["optimizer.weight_decay"] = [0.0, 0.1] * 4
+    one = {"where": {"model.width": 2}}
+    apart = {"grokking": {"group": "model.width"}, "progress": {"panels": [{"metrics": ["test_loss"]}], **one}, "spectrum": one}
     for recipe in RECIPES:
-        options = {"x": "model.width"} if "x" in RECIPES[recipe].__dataclass_fields__ else {}
-        group = {"group": "model.width"} if recipe == "grokking" else {}
+        options = {"x": "model.width"} if "x" in RECIPES[recipe].__dataclass_fields__ else apart.get(recipe, {})
         with pytest.raises(ConfigError, match=r"where\.optimizer\.weight_decay=VALUE \(0\.0, 0\.1\)"):
-            make_recipe("f", {"recipe": recipe, **options, **group}).frame(results)
+            make_recipe("f", {"recipe": recipe, **options}).frame(results)
 
 
 def test_diverged_trials_are_not_averaged_in(results):

@@ -92,7 +92,7 @@ def test_a_figure_of_trials_that_were_never_planned_is_named_and_left_out(tmp_pa
 @pytest.mark.parametrize(
     ("where", "message"),
     [
-        ({"nois": 3}, r"where\.nois=3: no such column\. did you mean 'data\.label_noise'"),
+        ({"nois": 3}, r"where\.nois=3: no such column\. did you mean 'data\.noise_seed'"),
         ({"model.width": "64"}, r"where\.model\.width=64: the column holds numbers"),
         ({"model.width": 64, "quickstart": "groking"}, r"with quickstart=groking \(they have double_descent, grokking\)"),
     ],

@@ -12,7 +12,7 @@ from ddlab.report.charts import Axis, Chart, HeatMap, Panel, values
 from ddlab.report.columns import label, quantity, require
 from ddlab.report.figures.base import Recipe
 from ddlab.report.options import option
-from ddlab.report.selection import selected
+from ddlab.report.selection import require_seeds_only, selected
 from ddlab.store.results import Results
 
 # Frequencies that have this much at the end are named in the caption.
@@ -31,6 +31,7 @@ class Spectrum(Recipe):
     def frame(self, results: Results) -> pd.DataFrame:
         """Return the metric at each step and frequency of the first selected trial in the order of the seeds."""
         trials = selected(results, self.where)
+        require_seeds_only(trials, [], results.seeds)
         require(results.curves, self.metric, "metric", numeric=False)
         seeds = [column for column in results.seeds if column in trials]
         first = trials.sort_values(seeds, kind="stable").iloc[0]
