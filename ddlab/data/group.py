@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ddlab.config import leaf
+from ddlab.config import Mark, leaf
 from ddlab.data.operation import BinaryOperation
 
 GROUPS = ("S3", "S4", "S5", "A4", "A5")
@@ -36,7 +36,7 @@ class PermutationGroup(BinaryOperation):
     """
 
     group: str = leaf("symmetric group S_n or alternating group A_n", choices=GROUPS)
-    operation: str = leaf("what is learnt: compose x y, conjugate x y x^-1, sandwich x y x", choices=tuple(OPERATIONS))
+    operation: str = leaf("what is learnt: compose x y, conjugate x y x^-1, sandwich x y x", Mark.HOST, choices=tuple(OPERATIONS))
 
     @property
     def num_elements(self) -> int:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ddlab.config import leaf
+from ddlab.config import Mark, leaf
 from ddlab.data.operation import BinaryOperation
 
 
@@ -57,7 +57,7 @@ class ModularArithmetic(BinaryOperation):
     """
 
     modulus: int = leaf("p, the size of the alphabet", low=2, high=10_000)
-    operation: str = leaf("what is learnt: a o b mod p", choices=tuple(OPERATIONS))
+    operation: str = leaf("what is learnt: a o b mod p", Mark.HOST, choices=tuple(OPERATIONS))
 
     @property
     def num_elements(self) -> int:

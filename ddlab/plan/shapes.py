@@ -128,4 +128,4 @@ class Shape:
         """Equal for trials that one compiled program can run."""
         varying = (*marked(self.leaves, Mark.TRACED, Mark.HOST), *self.padded)
         shared = {key: value for key, value in self.leaves.items() if key not in varying or value is None}  # null is no number
-        return json.dumps(shared, sort_keys=True)
+        return json.dumps([shared, self.size.num_inputs, self.size.num_outputs], sort_keys=True)
