@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from dataclasses import replace
 
@@ -35,6 +36,8 @@ jax.config.update("jax_num_cpu_devices", 2)
 jax.config.update("jax_numpy_dtype_promotion", "strict")
 use_fast_compiler()
 threadpool_limits(1, "blas")  # the matrices of the tests are small, and two workers share the cores
+gc.freeze()  # or a fifth of the time of tracing goes into looking through what was imported and what JAX keeps
+gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(scope="session", autouse=True)

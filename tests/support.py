@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 
@@ -20,9 +21,9 @@ from ddlab.compose.schema import register
 from ddlab.compose.sweep import Composer, compose_sweep
 from ddlab.compose.typed import resolved, typed
 from ddlab.compose.words import compose_words
-from ddlab.config import catalog
+from ddlab.config import Mark, catalog
 from ddlab.config.schema import PackSettings
-from ddlab.config.trial import Leaves, build, joined, load_leaves, parse, train_settings
+from ddlab.config.trial import Leaves, build, joined, load_leaves, marked, parse, train_settings
 from ddlab.data.loader import Loader
 from ddlab.job.progress import Progress
 from ddlab.measures.points import eval_steps
@@ -34,7 +35,7 @@ from ddlab.plan.trials import make_trials
 from ddlab.run.settle import join
 from ddlab.store.results import load
 from ddlab.streams import stream
-from ddlab.training.compiled import compile_pack
+from ddlab.training.compiled import Compiled, compile_pack
 from ddlab.training.cost import training_cost
 from ddlab.training.program import make_program
 from ddlab.training.state import make_inputs
@@ -62,6 +63,9 @@ SETTINGS = PackSettings(
 )
 
 PACKING = Packing(SETTINGS, MACHINE, join)
+
+# Overrides of data of one input and one output, which compile fastest.
+ONE_NUMBER = ("data=interval", "train.loss=mse")
 
 # Of a one-layer MLP of width 1 on 200 examples of MNIST-1D, where a test does not care.
 SIZE = Size(61, 11, 50, 0, 0, 40, 200, 100, 10, 37)
@@ -91,6 +95,7 @@ axes:
   seed: range(2)
 data: {num_train: 200, num_test: 100, label_noise: 0.2}
 train: {steps: 40, batch_size: 20, num_evals: 6}
+measures: {gradient_norm: null}
 figures:
   curve: {recipe: double_descent, x: model.width}
 """
@@ -108,6 +113,9 @@ data: {num_train: 8, num_features: 40}
 # steps, grown 60-fold, is 200 * 60 * 2^-53 = 1e-12; sums of tens of products round several times.
 ROUNDING = 1e-11
 FLOAT64 = "train.dtype=float64"
+
+# For tests of other things: what measures the gradient is a fifth of what there is to trace and compile.
+NO_GRADIENT = "measures.gradient_norm=null"
 
 SMALL_MNIST = ("data.num_train=200", "data.num_test=100", "train.batch_size=20", "data.label_noise=0.2")
 TOKENS = ("data=modular", "data.modulus=7", "train.batch_size=null", "model.width=16")
@@ -155,18 +163,37 @@ def make_pack(trials: list[Leaves]):
 
 
 def weights_of(leaves: Leaves):
-    """Return (program, host inputs, initial weights by name) of a trial alone."""
+    """Return (program, host inputs, first state, initial weights by name) of a trial alone."""
     program, inputs = make_pack([leaves])
     begun = jax.device_get(jax.jit(program.init)(inputs))
-    return program, inputs, {name: np.asarray(array[0], float) for name, array in named_leaves(begun.trial.params).items()}
+    return program, inputs, begun, {name: np.asarray(array[0], float) for name, array in named_leaves(begun.trial.params).items()}
 
 
 def run_trials(trials: list[Leaves], tile: int = 100):
     """Train a pack through its compiled program; return (steps, metrics name -> [evals, T], first state, last state)."""
     program, inputs = make_pack(trials)
-    placed = compile_pack(program, inputs, len(trials), tile).place()
+    return run_compiled(compile_pack(program, inputs, len(trials), tile), trials[0])
+
+
+def run_alone(trials: list[Leaves]):
+    """Train each trial alone; return what `run_trials` gives of each. Those that differ in numbers only have one program."""
+    compiled: dict[str, Compiled] = {}
+    runs = []
+    for trial in trials:
+        numbers = marked(trial, Mark.TRACED, Mark.HOST)
+        rest = repr({key: value for key, value in trial.items() if key not in numbers})
+        program, inputs = make_pack([trial])
+        if rest not in compiled:
+            compiled[rest] = compile_pack(program, inputs, 1, 1)
+        runs.append(run_compiled(replace(compiled[rest], inputs=inputs), trial))
+    return runs
+
+
+def run_compiled(compiled: Compiled, trial: Leaves):
+    """Train the trials of a compiled program, of which one is given; return what `run_trials` does."""
+    placed = compiled.place()
     state, first, history = placed.begin(), None, []
-    steps = eval_steps(train_settings(trials[0]))
+    steps = eval_steps(train_settings(trial))
     for step in steps:
         state = placed.advance(state, int(step))
         history.append(placed.layout.take(placed.evaluate(state)))
@@ -179,8 +206,7 @@ def run_trials(trials: list[Leaves], tile: int = 100):
 def packed_equals_alone(trials: list[Leaves], rtol: float):
     """Train a pack, and each of its trials alone; return what `run_trials` gives of the pack, whose metrics are those."""
     packed = run_trials(trials)
-    for index, trial in enumerate(trials):
-        alone = run_trials([trial])
+    for index, alone in enumerate(run_alone(trials)):
         assert alone[1].keys() == packed[1].keys()
         for name, metric in alone[1].items():
             np.testing.assert_allclose(packed[1][name][:, index], metric[:, 0], rtol=rtol, err_msg=f"{index} {name}")
@@ -245,8 +271,8 @@ def refusal(capfd, words: list[str]) -> str:
     return printed
 
 
-def interrupt_after(monkeypatch, number: int) -> list[int]:
-    """Send this process a SIGINT when progress was told so many times; return the steps, or trials solved, it was told of."""
+def interrupt_after(monkeypatch, number: int, sent: int = signal.SIGINT) -> list[int]:
+    """Send this process a signal when progress was told so many times; return the steps, or trials solved, it was told of."""
     told: list[int] = []
     update = Progress.update
 
@@ -254,7 +280,7 @@ def interrupt_after(monkeypatch, number: int) -> list[int]:
         update(progress, step, trials_done, losses)
         told.append(step)
         if len(told) == number:
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), sent)
 
     monkeypatch.setattr(Progress, "update", updated)
     return told

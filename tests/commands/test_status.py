@@ -19,6 +19,7 @@ defaults: [ddlab, _self_]
 axes: {model.width: '3,5', seed: range(2)}
 data: {num_train: 200, num_test: 100}
 train: {steps: 4, batch_size: 20, num_evals: 3}
+measures: {gradient_norm: null}
 """
 
 

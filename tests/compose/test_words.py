@@ -17,6 +17,8 @@ from ddlab.config import catalog
 from ddlab.errors import ConfigError
 from tests.support import leaves_of, refusal, trials_of
 
+pytestmark = pytest.mark.usefixtures("fast_packs")
+
 DECAY = "optimizer.schedule.decay_steps"
 
 

@@ -11,13 +11,28 @@ from ddlab.config import catalog
 from ddlab.config.components import public_name
 from ddlab.contracts import Status, check, compose_subject
 from tests.contracts.shipped import components
+from tests.support import ONE_NUMBER
 
 pytestmark = pytest.mark.numeric
 
 # Components that ddlab ships and no option names.
 OTHERS = ("ddlab.measures.Predictions", "ddlab.measures.NoiseVariance")
+# Options whose class, or what it shares with its base class, another option is checked with.
+AKIN = {
+    *("model=legendre", "model=linear", "optimizer=adamw", "optimizer=gradient_flow"),
+    *("schedule=constant", "schedule=inverse_sqrt"),
+}
 # Config groups that hold settings, not components.
 SETTINGS = {"pack", "train"}
+# Overrides of the trial that an option is tried in; those of models give them weights between units that are padded.
+WORDS = {
+    "model=embedding_mlp": ("depth=2",),
+    "model=mlp": ("depth=2",),
+    "model=transformer": ("depth=2", "init_scale=0.3"),
+    "measures=default": ONE_NUMBER,
+    **{f"optimizer={name}": ONE_NUMBER for name in ("adam", "adamw", "sgd")},
+    **{f"schedule={name}": ONE_NUMBER for name in ("constant", "cosine", "inverse_sqrt")},
+}
 
 
 @pytest.fixture(scope="module")
@@ -28,18 +43,22 @@ def arrays(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("name", [*catalog.component_options(), *OTHERS])
+NAMES = [*catalog.component_options(), *OTHERS]
+
+
+@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in AKIN else name for name in NAMES])
 def test_a_component_keeps_every_rule(name, arrays):
-    depth = ("depth=2",)  # with weights between units that are padded
-    words = {
-        "data=npz": (f"path={arrays}",),
-        "model=embedding_mlp": depth,
-        "model=mlp": depth,
-        "model=transformer": (*depth, "init_scale=0.3"),
-    }
+    words = {**WORDS, "data=npz": (f"path={arrays}",)}
     found = list(check(compose_subject(name, words.get(name, ()))))
     assert {rule.__name__: verdict.reason for rule, verdict in found if verdict.status is Status.BROKEN} == {}
     assert {rule.__name__ for rule, verdict in found if verdict.status is Status.SKIPPED} == set()  # all say something of it
+
+
+def test_sizes_that_must_be_even_are_even_in_every_trial():
+    """Rotary positions turn pairs of entries."""
+    sizes = [trial["model.head_size"] for trial in compose_subject("model=transformer", ("positions=rotary",)).trials]
+    assert len(set(sizes)) > 1
+    assert not any(size % 2 for size in sizes)
 
 
 def test_every_group_and_every_component_is_among_them():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from tests.support import curves
 pytestmark = pytest.mark.usefixtures("fast_packs")
 
 COUNT_PROGRAMS = """
-import collections, sys
+import collections, json, sys
 import jax
 from ddlab.cli import main
 from ddlab.contracts import engine
@@ -28,30 +29,31 @@ from ddlab.devices import build
 build.COMPILER_OPTIONS.update(engine.COMPILER_OPTIONS)
 events = collections.Counter()
 jax.monitoring.register_event_listener(lambda event, **_: events.update([event.rpartition("/")[2]]))
-assert main(sys.argv[1:]) == 0
-print(events["cache_hits"], events["cache_misses"])
+for words in json.loads(sys.argv[1]):
+    events.clear()
+    assert main(words) == 0
+    print(json.dumps([events["cache_hits"], events["cache_misses"]]))
 """
 
 
-def programs_of(*words: str) -> tuple[int, int]:
-    """Run the command as a process of its own; return how many programs it took from the cache, and how many it compiled."""
-    done = subprocess.run([sys.executable, "-c", COUNT_PROGRAMS, *words], capture_output=True, text=True, check=True)
-    hits, misses = done.stdout.split()[-2:]
-    return int(hits), int(misses)
+def programs_of(*sweeps: list[str]) -> list[list[int]]:
+    """Run sweeps in a process of its own; return of each how many programs it took from the cache, and how many it compiled."""
+    words = json.dumps([["sweep", *sweep] for sweep in sweeps])
+    done = subprocess.run([sys.executable, "-c", COUNT_PROGRAMS, words], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
 
 
 def test_the_next_process_takes_programs_from_the_cache(tiny, tmp_path, monkeypatch):
     shutil.copytree(os.environ["DDLAB_CACHE"], tmp_path / "cache", ignore=shutil.ignore_patterns("programs"))
     monkeypatch.setenv("DDLAB_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
-    taken, compiled = programs_of("sweep", tiny, "out=first")
+    ((taken, compiled),) = programs_of([tiny, "out=first"])
     assert taken == 0
     assert compiled > 0
-    assert programs_of("sweep", tiny, "out=second") == (compiled, 0)
     other_numbers = ("optimizer.learning_rate=0.01", "optimizer.weight_decay=0.1", "data.label_noise=0.5", "seed=7,8")
-    assert programs_of("sweep", tiny, *other_numbers, "out=other") == (compiled, 0)
+    again = ([tiny, "out=second"], [tiny, *other_numbers, "out=other"], [tiny, "measures=none", "out=unmeasured"])
+    assert programs_of(*again) == [[compiled, 0], [compiled, 0], [compiled - 1, 1]]  # the one that is new measures
     pd.testing.assert_frame_equal(curves(tmp_path / "first"), curves(tmp_path / "second"), check_exact=True)
-    assert programs_of("sweep", tiny, "measures=none", "out=unmeasured") == (compiled - 1, 1)  # the evaluation
     shutil.rmtree(tmp_path / "cache" / "compiled")
     assert main(["sweep", tiny, "out=third", "pack.compile_cache_mib=0"]) == 0
     assert not (tmp_path / "cache" / "compiled").exists()

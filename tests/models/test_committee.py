@@ -28,16 +28,16 @@ SHARED = (
 
 def test_the_forward_pass_against_numpy():
     fields = ("model.width=6", "model.output_scale=3", "model.curvature=0.7", "model.init_scale=2")
-    program, inputs, weights = weights_of(leaves_of(*SHARED, *fields))
+    program, inputs, state, weights = weights_of(leaves_of(*SHARED, *fields))
     x, y = (inputs.shared[f"test_{name}"][0] for name in ("inputs", "targets"))
     outputs = [3 / 6 * sum(h + 0.7 * h**2 / 2 for h in weights["weight"].T @ one) for one in x]
-    measured = jax.jit(lambda inputs: program.evaluate(program.init(inputs), inputs))(inputs)["test_loss"][0]
+    measured = jax.jit(program.evaluate)(state, inputs)["test_loss"][0]
     np.testing.assert_allclose(measured, np.mean((np.array(outputs) - y[:, 0]) ** 2), rtol=1e-12)
     assert list(weights) == ["weight"]
 
 
 def test_the_weights_begin_as_normal_numbers_of_the_given_scale():
-    _, _, weights = weights_of(leaves_of(*SHARED, "model.width=2000", "model.init_scale=0.3"))
+    *_, weights = weights_of(leaves_of(*SHARED, "model.width=2000", "model.init_scale=0.3"))
     np.testing.assert_allclose(np.std(weights["weight"]), 0.3, rtol=5 / np.sqrt(2 * 2000 * D))
 
 

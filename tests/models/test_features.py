@@ -77,9 +77,9 @@ def test_fourier_features_have_the_gaussian_kernel(bandwidth):
 @pytest.mark.parametrize("weights", ["gaussian", "sphere"])
 def test_features_of_normal_preactivations_have_their_mean_square(activation, mean_square, weights):
     """For ||x||^2 = d the preactivations are N(0, 1), for weights on the sphere as d grows."""
-    spec = spec_of(400, 1)
-    x = np.random.default_rng(0).normal(size=(1, 400))
-    x = (x * 20 / np.linalg.norm(x)).astype(np.float32)
+    spec = spec_of(100, 1)
+    x = np.random.default_rng(0).normal(size=(1, 100))
+    x = (x * 10 / np.linalg.norm(x)).astype(np.float32)
     words = ("model=random_features", f"model.activation={activation}", f"model.weights={weights}", "model.width=20000")
     assert float((features(x, *words, spec=spec) ** 2).sum()) == pytest.approx(mean_square, abs=5 * np.sqrt(1.25 / 20000))
 

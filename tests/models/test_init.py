@@ -16,7 +16,7 @@ pytestmark = pytest.mark.numeric
 
 @pytest.mark.parametrize(("initializer", "gain"), [("torch", 1 / 3), ("he", 2.0), ("lecun", 1.0)])
 def test_initial_weights_have_the_variance_of_their_initializer(initializer, gain):
-    _, _, weights = weights_of(leaves_of("model.width=400", f"model.initializer={initializer}", "data.num_train=100"))
+    *_, weights = weights_of(leaves_of("model.width=400", f"model.initializer={initializer}", "data.num_train=100"))
     for name, fan_in in (("layers.0.weight", 40), ("layers.1.weight", 400)):
         values = weights[name].ravel()
         error = gain / fan_in * 5 * np.sqrt(2 / len(values))
@@ -30,7 +30,7 @@ def test_initial_weights_have_the_variance_of_their_initializer(initializer, gai
 
 
 def test_initial_scale_multiplies_every_weight():
-    one, three = (weights_of(leaves_of(f"model.init_scale={scale}", "data.num_train=100"))[2] for scale in (1, 3))
+    one, three = (weights_of(leaves_of(f"model.init_scale={scale}", "data.num_train=100"))[-1] for scale in (1, 3))
     for name in one:
         np.testing.assert_allclose(three[name], 3 * one[name], rtol=1e-6)
 

@@ -13,7 +13,15 @@ from tests.support import FLOAT64, leaves_of, make_pack, named_leaves, packed_eq
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs", "float64")]
 
 P = 7
-SHARED = ("data=modular", f"data.modulus={P}", "data.sequence='a o b ='", "model=transformer", "train.batch_size=null", FLOAT64)
+SHARED = (
+    "data=modular",
+    f"data.modulus={P}",
+    "data.sequence='a o b ='",
+    "model=transformer",
+    "train.batch_size=null",
+    "measures=none",
+    FLOAT64,
+)
 SMALL = ("model.width=12", "model.heads=3", "model.head_size=4", "model.hidden=20")
 
 CASES = {
@@ -110,8 +118,7 @@ def plain(leaves, weights, tokens):
 @pytest.mark.parametrize("case", CASES)
 def test_the_forward_pass_against_numpy(case):
     leaves = leaves_of(*SHARED, *SMALL, *CASES[case])
-    program, inputs, weights = weights_of(leaves)
-    state = jax.jit(program.init)(inputs)
+    program, inputs, state, weights = weights_of(leaves)
     tokens, targets = inputs.shared["train_inputs"][0], inputs.shared["train_targets"][0]
     logits = np.stack([plain(leaves, weights, row) for row in tokens])
     losses = np.log(np.exp(logits).sum(1)) - logits[np.arange(len(targets)), targets]
@@ -126,12 +133,15 @@ def test_the_number_of_parameters_is_that_of_nandas_network():
     assert size.num_params == 114 * 128 + 3 * 128 + 4 * 128 * 128 + 2 * 512 * 128 + 512 + 128 + 128 * 113
 
 
-@pytest.mark.parametrize("case", ["nanda", "power", "pre-norm", "llama"])
+@pytest.mark.parametrize(
+    "case", [*(pytest.param(case, marks=pytest.mark.slow) for case in ("nanda", "pre-norm")), "power", "llama"]
+)
 def test_widths_heads_and_depths_of_one_pack_are_each_what_they_are_alone(case):
+    """Each trial is smaller than the other in something."""
     run = ("train.steps=60", "train.num_evals=3", "optimizer=adamw", "optimizer.learning_rate=0.003", "optimizer.weight_decay=1")
     chosen = [word for word in CASES[case] if not word.startswith("model.depth")]
     trials = []
-    for seed, sizes in enumerate(((8, 2, 4, 12, 1), (12, 3, 6, 20, 2), (10, 1, 2, 7, 3))):
+    for seed, sizes in enumerate(((8, 3, 6, 12, 1), (12, 2, 4, 20, 2))):
         names = ("width", "heads", "head_size", "hidden", "depth")
         words = [f"model.{name}={size}" for name, size in zip(names, sizes, strict=True)]
         trials.append(leaves_of(*SHARED, *run, *chosen, *words, f"seed={seed}"))
@@ -156,8 +166,7 @@ def test_loss_and_gradient_against_pytorch(norm, dtype, rtol):
     sgd = ("optimizer=sgd", "optimizer.learning_rate=1.0", "train.steps=1", "train.num_evals=2")
     words = (*SHARED, *SMALL, *sgd, f"model.norm={norm}", "model.depth=2", "model.bias=all", "model.initializer=torch")
     leaves = leaves_of(*words, f"train.dtype={dtype}")
-    program, inputs, _ = weights_of(leaves)
-    state = jax.jit(program.init)(inputs)
+    program, inputs, state, _ = weights_of(leaves)
     begun = named_leaves(state.trial.params)
     stepped = named_leaves(jax.jit(program.advance)(state, inputs, np.int32(1)).trial.params)
     w = {name: torch.tensor(np.array(array[0]), requires_grad=True) for name, array in begun.items()}

@@ -14,7 +14,7 @@ from ddlab.optimizers import SGD, Constant
 from ddlab.plan.cost import Load
 from ddlab.run.settle import settle
 from tests.optimizers.modifiers import Average, Forgets, Sam, Scaled, Shifted
-from tests.support import leaves_of, make_pack
+from tests.support import ONE_NUMBER, leaves_of, make_pack
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs")]
 
@@ -152,7 +152,7 @@ def test_without_modifiers_a_config_says_nothing_of_them():
 
 @pytest.mark.parametrize("cls", [Sam, Average])
 def test_a_modifier_keeps_every_rule(cls):
-    found = list(check(compose_subject(f"{cls.__module__}.{cls.__name__}", ("data=interval", "train.loss=mse"))))
+    found = list(check(compose_subject(f"{cls.__module__}.{cls.__name__}", ONE_NUMBER)))
     assert {rule.__name__: verdict.reason for rule, verdict in found if verdict.status is not Status.KEPT} == {}
 
 

@@ -42,6 +42,7 @@ def test_other_columns_are_their_names_in_words():
     assert label("num_params") == "parameters P"
 
 
+@pytest.mark.usefixtures("fast_packs")
 def test_a_sweep_stores_what_its_components_declare(workplace):
     (workplace / "tiny.yaml").write_text(
         "defaults: [ddlab, override data: digits, _self_]\naxes: {model.width: '3'}\ntrain: {steps: 2, num_evals: 2}\n"

@@ -22,7 +22,7 @@ from ddlab.store.store import Store
 from tests.support import REFERENCE
 
 # Of these sweeps the figures are drawn; together they have every recipe.
-DRAWN = ("quickstart", "mnist1d_quick", "modular_addition_weight_decay", "hastie2022_ridgeless", "bias_variance")
+DRAWN = ("mnist1d_quick", "modular_addition_weight_decay", "bias_variance")
 REDRAW = """
 import sys
 from ddlab.cli import main

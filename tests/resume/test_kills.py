@@ -9,11 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import jax
 import pandas as pd
 import pytest
 
 import ddlab
 from ddlab.cli import main
+from ddlab.store.store import Store
 from tests.networks import wide
 from tests.support import TINY, command, curves, interrupt_after, write_sweep
 
@@ -27,10 +29,12 @@ LONG = (
     "pack.checkpoint_seconds=0.05",
     "+measures.path._target_=tests.measures.paths.ToFinal",
     "+measures.path.every=8",
+    "pack.cpu_devices=2",  # as this process has, so that it may go on, bit for bit, where another was killed
 )
 
 pytestmark = pytest.mark.usefixtures("with_tests")
-WORDS = [sys.executable, "-m", "ddlab.cli", "sweep", "hard", *LONG]
+SWEEP = ["sweep", "hard", *LONG]
+WORDS = [sys.executable, "-m", "ddlab.cli", *SWEEP]
 
 
 @pytest.fixture(scope="module")
@@ -71,61 +75,61 @@ def kill_in_training(delay: float) -> None:
 
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory, with_tests):
+def uninterrupted(tmp_path_factory):
+    """The curves of a sweep that nothing stops."""
     directory = tmp_path_factory.mktemp("whole")
     write_sweep(directory, "hard", HARD)
-    started = time.monotonic()
-    command("sweep", "hard", *LONG, cwd=directory)
-    return curves(directory / "results/hard"), time.monotonic() - started
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(directory)
+        assert main(SWEEP) == 0
+    return curves(directory / "results/hard")
 
 
 def check_equal(uninterrupted):
-    command("sweep", "hard", *LONG, cwd=Path.cwd())
+    """Let the sweep go on here; it must end as the one that nothing stopped."""
+    assert main(SWEEP) == 0
     trials = ddlab.load("results/hard").trials
     assert trials["trial_id"].is_unique
     assert set(trials["status"]) == {"completed"}
-    pd.testing.assert_frame_equal(curves("results/hard"), uninterrupted[0], check_exact=True)
+    pd.testing.assert_frame_equal(curves("results/hard"), uninterrupted, check_exact=True)
     assert not list(Path("results/hard/checkpoints").glob("*/*"))
 
 
 def test_a_killed_sweep_goes_on_and_equals_an_uninterrupted_one(hard, uninterrupted):
-    kill_in_training(0.0)
     kill_in_training(0.0)
     check_equal(uninterrupted)
 
 
 @pytest.mark.slow
 def test_a_sweep_killed_at_ten_random_moments_equals_an_uninterrupted_one(hard, uninterrupted):
-    moments = random.Random(4)
+    moments, started = random.Random(4), time.monotonic()
+    command(*SWEEP, "out=timed", cwd=Path.cwd())
+    seconds = time.monotonic() - started
     for _ in range(5):
         kill_in_training(moments.uniform(0, 0.1))
     for _ in range(5):
-        kill_at(moments.uniform(0.2, 1.0) * uninterrupted[1])
+        kill_at(moments.uniform(0.2, 1.0) * seconds)
     check_equal(uninterrupted)
 
 
-def test_a_signal_stops_at_an_eval_point_and_the_same_command_goes_on(hard, uninterrupted):
-    """SIGTERM; SIGINT is what `interrupt_after` sends."""
-    words = ("sweep", "hard", *LONG)
-    process = subprocess.Popen([sys.executable, "-m", "ddlab.cli", *words], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    while "step" not in process.stderr.readline():
-        assert process.poll() is None
-    process.send_signal(signal.SIGTERM)
-    message = process.communicate()[1]
-    assert process.returncode == 130, message
-    assert "Go on with:\n  ddlab sweep hard " in message
+def test_a_signal_stops_at_an_eval_point_and_the_same_command_goes_on(hard, uninterrupted, monkeypatch, capsys):
+    with monkeypatch.context() as patched:
+        interrupt_after(patched, 3, signal.SIGTERM)
+        assert main(SWEEP) == 130
+    assert "Go on with:\n  ddlab sweep hard " in capsys.readouterr().err
     assert list(Path("results/hard/checkpoints").glob("*/*"))
-    command(*words, cwd=Path.cwd())
-    pd.testing.assert_frame_equal(curves("results/hard"), uninterrupted[0], check_exact=True)
+    check_equal(uninterrupted)
 
 
-def test_a_checkpoint_may_be_taken_up_on_another_number_of_devices(tiny, monkeypatch, fast_packs):
-    words = ("sweep", tiny, "seed=0", "pack.checkpoint_seconds=0")
+def test_a_checkpoint_may_be_taken_up_on_another_number_of_devices(tiny, monkeypatch):
+    words, both = ["sweep", tiny, "seed=0", "pack.checkpoint_seconds=0"], jax.local_devices()
     with monkeypatch.context() as patched:
         steps = interrupt_after(patched, 3)
-        assert main(list(words)) == 130
+        assert main(words) == 130
     assert 0 < steps[-1] < 40
     assert list(Path("results/tiny/checkpoints").glob("*/*"))
-    command(*words, "pack.cpu_devices=1", cwd=Path.cwd())
+    monkeypatch.setattr(jax, "local_devices", lambda: both[:1])
+    assert main(words) == 0
+    (about,) = Store("results/tiny").read_abouts().values()
+    assert about["devices"] == ["cpu:0"]
     assert set(ddlab.load("results/tiny").trials["status"]) == {"completed"}

@@ -29,16 +29,31 @@ TRAINED = """\
 defaults: [ddlab, _self_]
 axes: {model.width: "3,5", seed: range(3)}
 data: {num_train: 200, num_test: 100, label_noise: 0.2}
-train: {steps: 6000, batch_size: 20, num_evals: 300, eval_spacing: linear}
+train: {steps: 20, batch_size: 20, num_evals: 4, eval_spacing: linear}
+measures: {gradient_norm: null}
 """
 
 SETTINGS = replace(support.SETTINGS, index=0, cpu_devices=1, checkpoint_seconds=0.05, compile_cache_mib=512)
 
 
+WORDS = ["sweep", "trained.yaml", "out=twins"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A directory with a sweep and its results."""
+    directory = tmp_path_factory.mktemp("trained")
+    (directory / "trained.yaml").write_text(TRAINED)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.chdir(directory)
+        assert main(WORDS) == 0
+    return directory
+
+
 @pytest.fixture
-def tiny(workplace):
-    (workplace / "trained.yaml").write_text(TRAINED)
-    assert main(["sweep", "trained.yaml", "train.steps=20", "train.num_evals=4", "out=twins"]) == 0
+def tiny(trained, workplace):
+    """The stored results of a sweep, in a directory of the test's own."""
+    shutil.copytree(trained, workplace, dirs_exist_ok=True)
     return Store("twins")
 
 
@@ -54,7 +69,7 @@ def test_a_pack_at_which_another_process_is_at_work_is_left_to_it(tiny, capsys):
 def test_a_sweep_whose_packs_others_run_says_so_and_is_not_done(tiny, capsys):
     tiny.clear_pack(0)
     with Lease(tiny.pack_lease_file(0)):
-        assert main(["sweep", "trained.yaml", "train.steps=20", "train.num_evals=4", "out=twins"]) == 2
+        assert main(WORDS) == 2
     assert f"not all is done: pack 0 to process {os.getpid()} on this machine" in capsys.readouterr().err
 
 
@@ -81,7 +96,7 @@ def test_a_finished_pack_that_lacks_rows_is_not_finished_and_trained_again(tiny,
         assert tiny.finished_packs() == set()
     with pytest.warns(DamagedPart, match="rows of 1 trials are missing"):
         ddlab.load("twins")
-    assert main(["sweep", "trained.yaml", "train.steps=20", "train.num_evals=4", "out=twins"]) == 0
+    assert main(WORDS) == 0
     pd.testing.assert_frame_equal(curves("twins"), whole, check_exact=True)
 
 
@@ -120,7 +135,7 @@ def test_what_goes_on_after_an_interruption_is_named(tiny, capsys, monkeypatch):
     tiny.clear_pack(0)
     monkeypatch.setattr(ddlab.commands.sweep, "run_packs", stop)
     with Lease(tiny.pack_lease_file(0)):
-        assert main(["sweep", "trained.yaml", "train.steps=20", "train.num_evals=4", "out=twins"]) == 130
+        assert main(WORDS) == 130
     said = capsys.readouterr().err
     assert "1 submitted jobs go on by themselves; to end them: scancel 123" in said
     assert f"pack 0 goes on: process {os.getpid()} on this machine" in said

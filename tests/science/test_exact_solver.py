@@ -9,7 +9,7 @@ import scipy.linalg
 from tests.exact import EXACT, GAUSSIAN, INTERVAL, SPHERE, features_of, solve, solve_widths, start_of
 from tests.support import leaves_of, run_trials
 
-pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("float64")]
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs", "float64")]
 
 CASES = {
     "linear, fewer features": (*GAUSSIAN, "model.width=12"),
@@ -133,8 +133,7 @@ def test_polynomials_are_fitted_as_well_as_by_least_squares_and_whatever_their_p
 TRAINED = ("train.dtype=float64", "train.loss=mse", "train.batch_size=null", "train.steps=200", "train.num_evals=12")
 
 
-@pytest.mark.parametrize("weight_decay", [0.0, 0.05])
-@pytest.mark.parametrize("problem", [(*GAUSSIAN, "model.width=30"), (*SPHERE, "model.width=9")])
+@pytest.mark.parametrize(("problem", "weight_decay"), [((*GAUSSIAN, "model.width=30"), 0.05), ((*SPHERE, "model.width=9"), 0.0)])
 def test_gradient_descent_that_is_trained_takes_the_exact_trajectory(problem, weight_decay):
     common = ("model.init_scale=0.7", f"optimizer.weight_decay={weight_decay}", "optimizer.learning_rate=0.1", *TRAINED)
     exact = solve([leaves_of(*problem, "optimizer=gradient_descent", *common)])

@@ -46,13 +46,13 @@ def test_the_widths_of_a_problem_are_each_one_alone(case):
     most = BLOCK + 10
     trials = [
         [{**base, "model.width": width, "optimizer.weight_decay": penalty} for penalty in (0.0, 0.1)]
-        for width in (1, 7, 20, 35, 35, most)
+        for width in (1, 20, 35, 35, most)
     ]
     together = solve_widths(trials, trials[-1][0])
     for k, at_width in enumerate(trials):
         for name, value in solve(at_width).items():
             np.testing.assert_allclose(together[name][k], value, rtol=1e-7, atol=1e-11, err_msg=f"{name} at {k}")
-    assert len(np.unique(together["excess_risk"][:, 0, 1])) == 5
+    assert len(np.unique(together["excess_risk"][:, 0, 1])) == 4
 
 
 def test_a_batch_of_problems_is_solved_as_one_alone():

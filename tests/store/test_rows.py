@@ -13,7 +13,7 @@ import ddlab.store.rows
 from ddlab.cli import main
 from ddlab.store.rows import Rows, most_waiting
 from ddlab.store.store import Store
-from tests.support import MODULAR
+from tests.support import MODULAR, NO_GRADIENT
 
 pytestmark = pytest.mark.usefixtures("fast_packs")
 
@@ -48,7 +48,7 @@ def test_rows_that_wait_take_a_small_share_of_a_small_budget_and_never_much():
     assert most_waiting(2**40) == 2**26
 
 
-TRAINED = (*MODULAR, "train.steps=300", "train.num_evals=100", "train.eval_spacing=linear", "seed=range(3)")
+TRAINED = (*MODULAR, NO_GRADIENT, "train.steps=300", "train.num_evals=100", "train.eval_spacing=linear", "seed=range(3)")
 SEEDS = 6
 SOLVED = (
     *("data=gaussian", "data.num_train=8", "data.num_features=12", "model=linear", "optimizer=gradient_flow", "train=exact"),

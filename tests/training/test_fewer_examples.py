@@ -12,16 +12,9 @@ from ddlab.plan.trials import make_trials
 from ddlab.run.settle import settle
 from ddlab.training.pooled import pooled
 from ddlab.training.state import make_inputs
-from tests.support import FLOAT64, MODULAR, PACKING, ROUNDING, SMALL_MNIST, leaves_of, run_trials
+from tests.support import FLOAT64, MODULAR, PACKING, ROUNDING, SMALL_MNIST, leaves_of, packed_equals_alone
 
 RUN = ("train.steps=200", "train.num_evals=4", FLOAT64)
-
-
-def packed_equals_alone(trials):
-    packed = run_trials(trials)[1]
-    for index, trial in enumerate(trials):
-        for name, metric in run_trials([trial])[1].items():
-            np.testing.assert_allclose(packed[name][:, index], metric[:, 0], rtol=ROUNDING, err_msg=f"{index} {name}")
 
 
 @pytest.mark.numeric
@@ -30,7 +23,7 @@ def test_three_numbers_of_examples_and_two_widths_in_one_pack():
     shared = (*SMALL_MNIST, *RUN, "optimizer=adamw", "optimizer.learning_rate=0.003", "train.batch_size=20")
     sizes = ((90, 3, 0), (200, 8, 1), (131, 8, 0))
     trials = [leaves_of(*shared, f"data.num_train={num}", f"model.width={width}", f"seed={seed}") for num, width, seed in sizes]
-    packed_equals_alone(trials)
+    packed_equals_alone(trials, ROUNDING)
 
 
 @pytest.mark.numeric
@@ -41,7 +34,7 @@ def test_test_sets_of_several_sizes_and_data_of_their_own():
     trials = [
         leaves_of(*shared, f"data.train_fraction={part}", f"data.seed={seed}") for part, seed in ((0.2, 0), (0.95, 1), (0.5, 0))
     ]
-    packed_equals_alone(trials)
+    packed_equals_alone(trials, ROUNDING)
 
 
 def test_nested_training_sets_are_one_array():

@@ -17,27 +17,36 @@ from ddlab.measures import Measure
 from ddlab.models import Axis, Outputs, Training
 from ddlab.training.compiled import compile_pack
 from tests.networks import Wide, wide
-from tests.support import FLOAT64, ROUNDING, SMALL_MNIST, leaves_of, make_pack, named_leaves, packed_equals_alone, run_trials
+from tests.support import (
+    FLOAT64,
+    NO_GRADIENT,
+    ROUNDING,
+    SMALL_MNIST,
+    leaves_of,
+    make_pack,
+    named_leaves,
+    packed_equals_alone,
+    run_trials,
+)
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs", "float64")]
 HERE = "tests.training.test_networks"
-RUN = ("train.steps=200", "train.num_evals=4", FLOAT64)
+RUN = ("train.steps=200", "train.num_evals=4", NO_GRADIENT, FLOAT64)
 
 
 KINDS = {
-    "dropout": {"rate": 0.4},
     "batch statistics": {"normalized": "true"},
-    "losses of its own": {"weight": 0.01},
     "all": {"rate": 0.2, "normalized": "true", "weight": 0.003},
 }
 
 
 @pytest.mark.parametrize(
-    ("kind", "optimizer", "batch"), [("dropout", "sgd", "null"), ("batch statistics", "adam", "20"), ("all", "adamw", "null")]
+    ("kind", "optimizer", "batch"),
+    [pytest.param("batch statistics", "adam", "20", marks=pytest.mark.slow), ("all", "adamw", "null")],
 )
-def test_two_widths_and_three_numbers_of_examples_in_one_pack(kind, optimizer, batch):
+def test_two_widths_and_numbers_of_examples_in_one_pack(kind, optimizer, batch):
     shared = (*SMALL_MNIST, *RUN, f"optimizer={optimizer}", "optimizer.learning_rate=0.003", f"train.batch_size={batch}")
-    sizes = ((5, 3, 90, 0), (7, 2, 200, 1), (4, 4, 131, 0))
+    sizes = ((5, 3, 200, 0), (7, 2, 131, 1))
     trials = [
         leaves_of(*shared, *wide(width, half, **KINDS[kind]), f"data.num_train={num}", f"seed={seed}")
         for width, half, num, seed in sizes
@@ -48,9 +57,8 @@ def test_two_widths_and_three_numbers_of_examples_in_one_pack(kind, optimizer, b
     assert moved == [True, True] * ("normalized" in KINDS[kind])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_run_that_goes_on_from_a_copy_ends_as_one_without_a_stop(kind):
-    trials = [leaves_of(*SMALL_MNIST, *RUN, *wide(width, **KINDS[kind]), f"seed={width}") for width in (3, 5)]
+def test_a_run_that_goes_on_from_a_copy_ends_as_one_without_a_stop():
+    trials = [leaves_of(*SMALL_MNIST, *RUN, *wide(width, **KINDS["all"]), f"seed={width}") for width in (3, 5)]
     program, inputs = make_pack(trials)
     placed = compile_pack(program, inputs, 2, 2).place()
     ends = []

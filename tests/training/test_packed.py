@@ -6,7 +6,7 @@ import jax
 import numpy as np
 import pytest
 
-from tests.support import FLOAT64, ROUNDING, SMALL_MNIST, leaves_of, run_trials
+from tests.support import FLOAT64, NO_GRADIENT, ROUNDING, SMALL_MNIST, leaves_of, packed_equals_alone, run_trials
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs")]
 
@@ -21,15 +21,12 @@ JUMPS = ("train_error", "test_error")
 def test_packed_metrics_equal_those_of_trials_alone(float64):
     shared = (*SMALL_MNIST, *ADAMW, "model.depth=2", "train.steps=200", "train.num_evals=12", FLOAT64)
     trials = [leaves_of(*shared, f"model.width={width}", f"seed={seed}") for width in WIDTHS for seed in (0, 5)]
-    packed = run_trials(trials)[1]
-    for index, trial in enumerate(trials):
-        for name, values in run_trials([trial])[1].items():
-            assert packed[name].dtype == np.float64
-            np.testing.assert_allclose(packed[name][:, index], values[:, 0], rtol=ROUNDING, err_msg=name)
+    metrics = packed_equals_alone(trials, ROUNDING)[1]
+    assert {metric.dtype for metric in metrics.values()} == {np.dtype(np.float64)}
 
 
 def test_packed_metrics_equal_those_of_trials_alone_in_float32():
-    smooth = ("model.depth=2", "model.activation=tanh", "train.steps=20", "train.num_evals=4")
+    smooth = ("model.depth=2", "model.activation=tanh", "train.steps=20", "train.num_evals=4", NO_GRADIENT)
     trials = [leaves_of(*SMALL_MNIST, *ADAMW, *smooth, f"model.width={width}") for width in WIDTHS]
     packed, alone = run_trials(trials)[1], run_trials(trials[:1])[1]
     for name in alone.keys() - set(JUMPS):
@@ -38,32 +35,19 @@ def test_packed_metrics_equal_those_of_trials_alone_in_float32():
 
 
 def test_hyper_parameters_of_one_pack_differ_between_its_trials(float64):
-    shared = (*SMALL_MNIST, "optimizer=sgd", "model.width=8", "train.steps=20", "train.num_evals=3", FLOAT64)
+    shared = (*SMALL_MNIST, "optimizer=sgd", "model.width=8", "train.steps=20", "train.num_evals=3", NO_GRADIENT, FLOAT64)
     varied = ("optimizer.learning_rate=0.5", "optimizer.momentum=0", "model.init_scale=2", "data.label_noise=0.8", "seed=1")
     trials = [leaves_of(*shared), *(leaves_of(*shared, one) for one in varied)]
-    packed = run_trials(trials)[1]
-    for index, trial in enumerate(trials):
-        alone = run_trials([trial])[1]["train_loss"][:, 0]
-        np.testing.assert_allclose(packed["train_loss"][:, index], alone, rtol=ROUNDING)
-    assert len(np.unique(packed["train_loss"][-1])) == len(trials)
-
-
-def test_an_absurd_learning_rate_leaves_the_other_trials_untouched():
-    shared = (*SMALL_MNIST, "optimizer=sgd", "model.width=16", "train.steps=60", "train.num_evals=5")
-    sane = [leaves_of(*shared, f"seed={seed}") for seed in range(9)]
-    wild = leaves_of(*shared, "seed=9", "optimizer.learning_rate=1e6")
-    with_wild, without = run_trials([*sane, wild])[1], run_trials([*sane, leaves_of(*shared, "seed=9")])[1]
-    for name in without:
-        np.testing.assert_array_equal(with_wild[name][:, :9], without[name][:, :9], err_msg=name)
-    assert not np.isfinite(with_wild["train_loss"][-1, 9]) or with_wild["train_loss"][-1, 9] > 1e3
+    metrics = packed_equals_alone(trials, ROUNDING)[1]
+    assert len(np.unique(metrics["train_loss"][-1])) == len(trials)
 
 
 def test_tiles_and_devices_do_not_change_the_results(monkeypatch, float64):
-    shared = (*SMALL_MNIST, "train.steps=60", FLOAT64)
+    shared = (*SMALL_MNIST, "train.steps=60", "train.num_evals=4", NO_GRADIENT, FLOAT64)
     trials = [leaves_of(*shared, f"model.width={width}", f"seed={seed}") for width in (4, 9) for seed in range(5)]
     whole = run_trials(trials)[1]
     both = jax.local_devices()
-    for tile, devices in ((1, both), (3, both), (4, both[:1])):
+    for tile, devices in ((1, both[:1]), (3, both)):
         monkeypatch.setattr(jax, "local_devices", lambda devices=devices: devices)
         tiled = run_trials(trials, tile)[1]
         for name in whole:

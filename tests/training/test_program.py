@@ -11,9 +11,9 @@ from ddlab.data.loader import Loader
 from ddlab.training.batches import Grid, batch_rows
 from ddlab.training.program import make_program
 from ddlab.training.state import Inputs
-from tests.support import FLOAT64, MODULAR, ROUNDING, SMALL_MNIST, leaves_of, make_pack, named_leaves, run_trials
+from tests.support import FLOAT64, MODULAR, NO_GRADIENT, ROUNDING, SMALL_MNIST, leaves_of, make_pack, named_leaves, run_trials
 
-pytestmark = pytest.mark.numeric
+pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs")]
 
 
 def test_segments_cut_anywhere_give_the_same_state():
@@ -60,7 +60,7 @@ def test_first_batch_update_equals_one_computed_by_hand():
 
 @pytest.mark.parametrize("num_test", [100, 1024, 1025, 3000])
 def test_metrics_do_not_depend_on_how_evaluation_is_chunked(num_test):
-    trial = leaves_of(*SMALL_MNIST, f"data.num_test={num_test}", "model.width=4")
+    trial = leaves_of(*SMALL_MNIST, f"data.num_test={num_test}", "model.width=4", NO_GRADIENT)
     program, inputs = make_pack([trial])
     state = jax.jit(program.init)(inputs)
     metrics = jax.device_get(jax.jit(program.evaluate)(state, inputs))
@@ -100,7 +100,7 @@ def test_a_batch_taken_in_pieces_gives_the_gradient_of_the_whole(float64):
 
 
 def test_bfloat16_keeps_parameters_in_float32_and_learns_like_float32():
-    shared = (*SMALL_MNIST, "model.width=32", "train.steps=200", "train.num_evals=4")
+    shared = (*SMALL_MNIST, "model.width=32", "train.steps=200", "train.num_evals=4", NO_GRADIENT)
     runs = {dtype: run_trials([leaves_of(*shared, f"train.dtype={dtype}")]) for dtype in ("bfloat16", "float32")}
     for _, metrics, first, last in runs.values():
         assert {str(leaf.dtype) for leaf in jax.tree.leaves((first.trial.params, last.trial.params))} == {"float32"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import numpy as np
+import pytest
 
 from ddlab.config.trial import seeds
 from ddlab.plan.packs import pack_trials
@@ -11,6 +12,8 @@ from ddlab.plan.shapes import Part
 from ddlab.plan.trials import make_trials
 from ddlab.run.settle import settle
 from tests.support import PACKING, SMALL_MNIST, dataset_of, leaves_of, run_trials, trials_of
+
+pytestmark = pytest.mark.usefixtures("fast_packs")
 
 TINY = (*SMALL_MNIST, "model.width=4", "train.steps=6", "train.num_evals=2", "measures=none")
 
