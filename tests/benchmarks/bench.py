@@ -4,8 +4,8 @@
     make bench BENCH="1 3"         some of them
 
 Whole processes are timed from outside; ddlab and its peers take turns, and medians of three rounds are compared. Peers: T
-(torch_loop.py), V (torch_vmap.py), J (jax_loop.py), which make the same steps and evaluate at the same points; and for the exact
-solver sklearn_ridge.py.
+(torch_loop.py), V (torch_vmap.py), J (jax_loop.py), X (torch_transformer.py), which make the same steps and evaluate at the same
+points; and for the exact solver sklearn_ridge.py.
 """
 
 from __future__ import annotations
@@ -340,7 +340,47 @@ def solve_operations(problem: dict[str, Any]) -> float:
     return problem["seeds"] * (nested + at_widths)
 
 
-BENCHMARKS = {"1": whole_sweep, "2": one_width, "3": modular_addition, "4": growth, "5": exact_solver}
+def transformer(workplace: Path) -> dict[str, Any]:
+    """6. One-layer transformers on modular addition, full batch: trial-steps per second, and the share of matmul peak."""
+    limits = json.loads(process([sys.executable, "-m", "tests.benchmarks.limits"], PYTHONPATH=str(ROOT))[2])
+    found: dict[str, Any] = {**limits}
+    shared = ("data.seed=0", "train.num_evals=2", "train.eval_spacing=linear", "train.stop_metric=null")
+    for modulus, width, fraction, num_seeds, steps, peer_steps in ((113, 128, 0.3, 2, 150, 20), (59, 64, 0.4, 8, 600, 150)):
+        size = (f"model.width={width}", "model.heads=4", f"model.head_size={width // 4}", f"model.hidden={4 * width}")
+        own = (*size, f"data.modulus={modulus}", f"data.train_fraction={fraction}")
+        config = ("data=modular", 'data.sequence="a b ="', "model=transformer", "optimizer=adamw", "train.batch_size=null")
+        leaves = leaves_of(*config, *own, *shared[:-1], f"train.steps={peer_steps}", "optimizer.weight_decay=1")
+        sizes = {key: leaves[f"model.{key}"] for key in ("width", "heads", "head_size", "hidden")} | {"model": "transformer"}
+        best = fastest(workplace, "torch_transformer", leaves, **sizes, steps=10, eval_steps=[])
+        path = problem_of(workplace, f"x{modulus}", leaves, **sizes, **best)
+        overrides = (*own, *shared, f"train.steps={steps}", f"seed=range({num_seeds})")
+        peers = {"X": partial(peer, "torch_transformer", path)}
+        done = rounds({"ddlab": partial(ours, workplace, "nanda2023_data_fraction", *overrides), **peers})
+        rates = {name: median(those, rate) for name, those in done.items()}
+        flops = last_position(modulus, width, round(fraction * modulus**2))
+        found[f"p_{modulus}"] = {
+            **{f"X_{key}": value for key, value in best.items()},
+            **{f"{name}_trial_steps_per_second": value for name, value in rates.items()},
+            "ddlab_over_X": rates["ddlab"] / rates["X"],
+            "gflop_a_step": flops / 1e9,
+            "gflops": rates["ddlab"] * flops / 1e9,
+            "share_of_matmul_peak": rates["ddlab"] * flops / 1e9 / limits["matmul_gflops"],
+        }
+    return found
+
+
+def last_position(modulus: int, width: int, num_train: int) -> float:
+    """Return the operations of a step that the last position needs: 6 for each multiply-add of the forward pass.
+
+    Of each example attention to three positions, its projection, an MLP of four times the width, and the outputs; of each token
+    and position a key and a value, and one query.
+    """
+    example = 2 * 3 * width + width**2 + 8 * width**2 + width * modulus
+    once = 2 * (2 * modulus + 1) * width**2 + width**2
+    return 6.0 * (num_train * example + once)
+
+
+BENCHMARKS = {"1": whole_sweep, "2": one_width, "3": modular_addition, "4": growth, "5": exact_solver, "6": transformer}
 
 
 def rows(found: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -354,7 +394,7 @@ def rows(found: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 def main() -> None:
     """Run the benchmarks that the command line names, all by default."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("benchmarks", nargs="*", metavar="NUMBER", help="1 to 5; default: all")
+    parser.add_argument("benchmarks", nargs="*", metavar="NUMBER", help="1 to 6; default: all")
     chosen = parser.parse_args().benchmarks or list(BENCHMARKS)
     if unknown := set(chosen) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; known: {', '.join(BENCHMARKS)}")
