@@ -71,10 +71,16 @@ class CurveChart:
         groups = [self.frame.loc[self.frame["curve"] == name, "group"].iloc[0] for name in names]
         return group_series(groups, names)
 
-    @property
+    @cached_property
     def _is_labelled(self) -> bool:
-        """Whether the names of curves stand at their ends, rather than in the legend: ordered groups have short ones."""
-        return bool(self.group) and is_ordered([series.value for series in self._curves])
+        """Whether the names of curves stand at their ends, rather than in the legend: those of ordered groups are short.
+
+        Each end must be on the axis of the first panel.
+        """
+        panel = self.panels[0]
+        low = self._y_axis(panel).low
+        ends = [self._rows(panel.metrics[0], curve)["mean"].dropna().iloc[-1] for curve in self._curves]
+        return bool(self.group) and is_ordered([series.value for series in self._curves]) and (low is None or min(ends) > low)
 
     def _series(self, panel: PanelPart, metric: str, curve: Series) -> Series:
         """Return the series of a metric of a curve: coloured by curve where there are several, else by metric."""
