@@ -117,6 +117,8 @@ def test_a_value_is_taken_some_times_later_at_every_trial_or_not_at_all():
     after = {"after": ERROR, "metric": "share"}
     assert verdict(results, "value_at", **after, between=[0, 1]).measured == pytest.approx((0.7 + 0.8) / 2)  # at 320 and 640
     assert math.isnan(verdict(results, "value_at", **after, times=5, between=[0, 1]).measured)
+    assert verdict(results, "value_at", **after, at_least=0.75, between=[0.5, 0.5]).measured == 0.5
+    assert verdict(results, "value_at", **after, times=5, at_least=0.75, between=[0, 1]).measured == 0.5  # one never gets there
 
 
 def test_a_plateau_is_between_memorising_and_half_the_steps_to_generalising():

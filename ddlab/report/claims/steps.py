@@ -130,17 +130,22 @@ class Leads(AtLevel, _OfTrials):
 
 @dataclass(frozen=True, kw_only=True)
 class ValueAt(_OfTrials):
-    """The mean over seeds of the metric at the first eval point that is so many times later than something happens."""
+    """The mean over seeds of the metric at the first eval point that is so many times later than something happens.
+
+    With `at_least`, the share of the trials in which it is at least so much; it is not in one that has no such eval point.
+    """
 
     after: Mapping[str, Any] = option("what happens: a metric and a level of it, {metric: test_error, at_most: 0.01}", dict)
     times: float = option("how many times later", 3.0, low=1)
+    at_least: float | None = option("count the trials in which the metric is at least so much", None)
 
     def check(self, name: str) -> None:
         super().check(name)
         _level_of(f"claims.{name}.after", self.after)
 
     def _says(self) -> str:
-        return f"{label(self.metric)} at {self.times:g} times the step at which {_level_of('after', self.after)}"
+        share = "" if self.at_least is None else f"share of trials with at least {self.at_least:g} of "
+        return f"{share}{label(self.metric)} at {self.times:g} times the step at which {_level_of('after', self.after)}"
 
     def rows(self, results: Results) -> pd.DataFrame:
         trials = self._trials(results)
@@ -148,7 +153,8 @@ class ValueAt(_OfTrials):
         found = crossings(results, trials, _level_of("after", self.after))
         due = results.curves.dropna(subset=self.metric).merge(found[["trial_id", "t_first"]], on="trial_id")
         due = due[due["step"] >= self.times * due["t_first"]].sort_values("step").groupby("trial_id")[self.metric].first()
-        return trials.assign(**{self.metric: trials["trial_id"].map(due)})
+        found = trials["trial_id"].map(due)
+        return trials.assign(**{self.metric: found if self.at_least is None else (found >= self.at_least).astype(float)})
 
     def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
         if np.isnan(sample.values).any():  # a trial in which it does not happen, or too late, is not left out
