@@ -101,6 +101,15 @@ def test_a_trial_that_never_got_there_is_a_triangle_at_its_last_step(results):
     assert legend(chart)[-1] == "not within the steps trained"
 
 
+def test_values_that_are_no_numbers_stand_in_the_order_of_the_steps_to_generalise(results):
+    results.trials["data.operation"] = results.trials["model.width"].map({2: "b", 4: "c", 8: "a", 16: "d"})
+    late = results.curves["trial_id"].str.startswith("t2") & (results.curves["step"] < 100)
+    results.curves.loc[late, "test_error"] = 0.8  # of width 8
+    chart = chart_of(results, recipe="steps_to_grok", x="data.operation")
+    assert (chart.x[0].ticks, chart.x[0].names) == ((1, 2, 3, 4), ("b", "c", "d", "a"))
+    assert not marks(chart.panels[0], Line)
+
+
 def test_an_axis_with_0_is_linear_up_to_its_least_value(results):
     results.trials["optimizer.weight_decay"] = results.trials["model.width"].map({2: 0.0, 4: 0.01, 8: 0.1, 16: 1.0})
     (axis,) = chart_of(results, recipe="steps_to_grok", x="optimizer.weight_decay").x

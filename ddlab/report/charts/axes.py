@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis as DrawnAxis
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullFormatter, NullLocator
 
 from ddlab.report.charts.chart import Axis
 
@@ -40,6 +40,9 @@ def label_ticks(drawn: DrawnAxis, axis: Axis) -> None:
         drawn.set_major_locator(FixedLocator(axis.ticks))
         drawn.set_minor_locator(NullLocator())
         drawn.set_tick_params(labelrotation=45 if len(axis.ticks) > MOST_LEVEL else 0)
+        if axis.names:
+            drawn.set_major_formatter(FixedFormatter(axis.names))
+            return
     elif axis.scale == "log":
         low, high = drawn.get_view_interval()
         decades = float(np.log10(high / low))

@@ -47,6 +47,7 @@ class Axis:
         low, high: its ends; None: it fits the marks.
         percent: fractions of one, shown in percent.
         ticks: where its ticks are; empty: where the renderer puts them.
+        names: of the ticks; empty: their numbers.
     """
 
     label: str
@@ -56,6 +57,7 @@ class Axis:
     high: float | None = None
     percent: bool = False
     ticks: tuple[float, ...] = ()
+    names: tuple[str, ...] = ()
     linear_below: float = 1.0
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from ddlab.report.charts import Axis, Band, Chart, Dots, Line, Mark, Panel, Series, positions, values
+from ddlab.report.charts import Axis, Band, Bars, Chart, Dots, Line, Mark, Panel, Series, positions, values
 from ddlab.report.charts.chart import Marker
 from ddlab.report.charts.colors import GREY, TEST, TRAIN
 from ddlab.report.charts.limits import limits
@@ -40,22 +41,25 @@ FEWEST = 3
 class StepsToGrok(Recipe):
     """Steps to memorise and to generalise against `x`, both on log scales: a dot for each seed, medians and quartiles.
 
+    Where `x` is no number, such as an operation, its values stand in the order of the steps to generalise.
+
     Medians and quartiles are Kaplan and Meier's. A trial that never got there is a hollow triangle at its last step: it takes
     longer than that; where this is so of the median, the line has a gap.
     """
 
-    x: str = option("a numeric column of the trials", "data.train_fraction")
+    x: str = option("a column of the trials", "data.train_fraction")
     accuracy: float = option("what counts as learnt", 0.99, above=0, high=1)
     loss: float | None = option("what counts as learnt instead: a loss of at most so much", None, above=0)
 
     def frame(self, results: Results) -> pd.DataFrame:
         """Return a row for each trial and split, "train" and "test".
 
-        Columns: `x`, the seeds, `split`; those of `crossings`; `step`, t_first or the last one, which is then `censored`; of all
-        at one x, the `median`, `low` and `high` of the steps, nan where it is beyond them; `slope` of the medians, its interval.
+        Columns: `x` and its `place` on the axis, the seeds, `split`; those of `crossings`; `step`, t_first or the last one, which is
+        then `censored`; of all at one x, the `median`, `low` and `high` of the steps, nan where it is beyond them; `slope` of the
+        medians, its interval.
         """
         trials = selected(results, self.where, finished=True)
-        require(trials, self.x, "x")
+        require(trials, self.x, "x", numeric=False)
         seeds = [column for column in results.seeds if column in trials]
         require_seeds_only(trials, [self.x], results.seeds)
         about = trials[["trial_id", *dict.fromkeys([self.x, *seeds])]]
@@ -63,7 +67,16 @@ class StepsToGrok(Recipe):
         for split in LEARNT:
             found = about.merge(crossings(results, trials, self._level(split)), on="trial_id")
             parts.append(self._with_statistics(found.assign(split=split), seeds))
-        return pd.concat(parts).sort_values(["split", self.x, *seeds], ignore_index=True)
+        frame = pd.concat(parts)
+        frame["place"] = frame[self.x].map(self._places(frame))
+        return frame.sort_values(["split", "place", *seeds], ignore_index=True)
+
+    def _places(self, frame: pd.DataFrame) -> dict[Any, float]:
+        """Return where each value of `x` stands: numbers as they are, others in the order of the steps to generalise."""
+        if pd.api.types.is_numeric_dtype(frame[self.x]):
+            return {value: float(value) for value in frame[self.x].unique()}
+        steps = frame[frame["split"] == "test"].groupby(self.x)["step"].agg(["median", "mean"])
+        return {value: float(place) for place, value in enumerate(steps.sort_values(["median", "mean"]).index, 1)}
 
     def _level(self, split: str) -> Level:
         return accuracy(split, self.accuracy) if self.loss is None else Level(f"{split}_loss", "at_most", self.loss)
@@ -73,6 +86,8 @@ class StepsToGrok(Recipe):
         for name, share in SHARES.items():
             found = {x: quantile(at["step"].to_numpy(), at[CENSORED].to_numpy(), share)[0] for x, at in rows.groupby(self.x)}
             rows[name] = rows[self.x].map(found).replace(np.inf, np.nan)
+        if not pd.api.types.is_numeric_dtype(rows[self.x]):
+            return rows.assign(slope=np.nan, slope_interval="")
         sample = make_sample(rows, "step", self.x, seeds)
         numbers = partial(_slope, sample)
         measured = float(numbers(np.ones((1, sample.factors.shape[1])))[0])
@@ -85,12 +100,16 @@ class StepsToGrok(Recipe):
         for split, (series, marker) in LEARNT.items():
             rows = frame[frame["split"] == split]
             medians = rows.drop_duplicates(self.x)
-            at, capped = positions(medians, [self.x]), {name: values(medians[name].fillna(most)) for name in ("low", "high")}
+            at, capped = positions(medians, ["place"]), {name: values(medians[name].fillna(most)) for name in ("low", "high")}
             reached, beyond = rows[~rows[CENSORED]], rows[rows[CENSORED]]
-            marks.append(Band(at, capped["low"], capped["high"], series))
-            marks.append(Dots(positions(reached, [self.x]), values(reached["step"]), series, marker, opacity=0.5))
-            marks.append(Dots(positions(beyond, [self.x]), values(beyond["step"]), series, "triangle", hollow=True))
-            marks.append(Line(at, values(medians["median"]), series))
+            if self._is_numeric(frame):
+                marks.append(Band(at, capped["low"], capped["high"], series))
+                marks.append(Line(at, values(medians["median"]), series))
+            else:
+                marks.append(Bars(at, capped["low"], capped["high"], series))
+                marks.append(Dots(at, values(medians["median"]), series, marker))
+            marks.append(Dots(positions(reached, ["place"]), values(reached["step"]), series, marker, opacity=0.5))
+            marks.append(Dots(positions(beyond, ["place"]), values(beyond["step"]), series, "triangle", hollow=True))
         low, high = limits("log", frame["step"], ())
         y = Axis(f"steps to {self._what}", scale="log", low=low, high=high)
         return Chart([self._axis(frame)], [Panel(y, marks)], list(self._legend(frame)), self.title, size=(3.5, 2.8))
@@ -99,14 +118,20 @@ class StepsToGrok(Recipe):
     def _what(self) -> str:
         return f"{100 * self.accuracy:g} % accuracy" if self.loss is None else f"a loss of {self.loss:g}"
 
+    def _is_numeric(self, frame: pd.DataFrame) -> bool:
+        return pd.api.types.is_numeric_dtype(frame[self.x])
+
     def _axis(self, frame: pd.DataFrame) -> Axis:
         """Return the horizontal axis: logarithmic where there is no 0, beyond the least positive value where there is."""
-        at = sorted(float(value) for value in frame[self.x].unique())
+        at = sorted(float(place) for place in frame["place"].unique())
+        if not self._is_numeric(frame):
+            names = frame.drop_duplicates("place").sort_values("place")[self.x].map(text)
+            return Axis(label(self.x), "place", low=0.5, high=at[-1] + 0.5, ticks=tuple(at), names=tuple(names))
         positive = [value for value in at if value > 0]
         if not positive or at[0] < 0:
-            return Axis(label(self.x), self.x, ticks=tuple(at))
+            return Axis(label(self.x), "place", ticks=tuple(at))
         scale = "log" if positive == at else "symlog"
-        return Axis(label(self.x), self.x, scale, ticks=tuple(at), linear_below=positive[0])
+        return Axis(label(self.x), "place", scale, ticks=tuple(at), linear_below=positive[0])
 
     def _legend(self, frame: pd.DataFrame) -> Iterator[Line | Dots]:
         yield from (Line({}, (), series, marker=marker) for series, marker in LEARNT.values())
@@ -117,7 +142,7 @@ class StepsToGrok(Recipe):
         medians = {split: frame[frame["split"] == split].drop_duplicates(self.x).set_index(self.x) for split in LEARNT}
         ratio = medians["test"]["median"] / medians["train"]["median"]
         ratio = ratio.dropna()
-        delay = f" The largest delay is {ratio.max():.0f}-fold, at {ratio.idxmax():g}." if len(ratio) else ""
+        delay = f" The largest delay is {ratio.max():.0f}-fold, at {text(ratio.idxmax())}." if len(ratio) else ""
         beyond = medians["test"].index[medians["test"]["median"].isna()]
         where = f" Most did not generalise within the steps trained at {', '.join(map(text, beyond))}." if len(beyond) else ""
         slope, interval = medians["test"].iloc[0][["slope", "slope_interval"]]
