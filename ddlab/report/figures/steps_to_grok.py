@@ -54,8 +54,8 @@ class StepsToGrok(Recipe):
     def frame(self, results: Results) -> pd.DataFrame:
         """Return a row for each trial and split, "train" and "test".
 
-        Columns: `x` and its `place` on the axis, the seeds, `split`; those of `crossings`; `step`, t_first or the last one, which is
-        then `censored`; of all at one x, the `median`, `low` and `high` of the steps, nan where it is beyond them; `slope` of the
+        Columns: `x` and its `place` on the axis, the seeds, `split`; those of `crossings`; `step`, t_first or the last one, then
+        `censored`; of all at one x, the `median`, `low` and `high` of the steps, nan where it is beyond them; `slope` of the
         medians, its interval.
         """
         trials = selected(results, self.where, finished=True)
