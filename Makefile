@@ -64,7 +64,7 @@ golden: setup ## make the stored PyTorch trajectories anew
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python tests/reference/torch_trajectories.py
 
-bench: setup ## ddlab against PyTorch and JAX loops (about 50 minutes; BENCH="1 3": some of them)
+bench: setup ## ddlab against PyTorch and JAX loops (about an hour; BENCH="1 3": some of them)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m tests.benchmarks.bench $(BENCH)
 

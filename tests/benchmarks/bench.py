@@ -1,6 +1,6 @@
 """Runs the benchmarks, prints a table and writes results/bench.json.
 
-    make bench                     all of them (about 50 minutes on 2 cores)
+    make bench                     all of them (about an hour on 2 cores)
     make bench BENCH="1 3"         some of them
 
 Whole processes are timed from outside; ddlab and its peers take turns, and medians of three rounds are compared. Peers: T
