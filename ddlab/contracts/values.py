@@ -10,9 +10,9 @@ from typing import Any, Union, get_args, get_origin
 from ddlab.config.declare import Leaf, Mark
 from ddlab.errors import ConfigError
 
-# The units of the trial that is tried, how much wider each of its neighbours in the pack is, and the most of any other size: all
-# even, as what must be even is then even in all trials.
-WIDTH, WIDER, MOST = 4, 2, 12
+# The units of the trial that is tried, how much wider each of its neighbours in the pack is (even: what must be even is then even
+# in all trials), and the most of any other size (a prime, as a modulus must be for some measures).
+WIDTH, WIDER, MOST = 4, 2, 11
 
 
 def small_value(key: str, declared: Leaf, kind: Any) -> Any:
