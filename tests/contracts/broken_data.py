@@ -51,7 +51,7 @@ class OtherInEachProcess(SoundData):
     """It draws from Python's hash, which is salted."""
 
     def inputs(self, num):
-        return super().inputs(num) + hash("inputs") % 1000
+        return super().inputs(num) + hash("inputs") % 10**6
 
 
 @dataclass(frozen=True)
