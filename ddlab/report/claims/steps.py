@@ -164,9 +164,9 @@ class ValueAt(_OfTrials):
 
 @dataclass(frozen=True, kw_only=True)
 class Plateau(_OfTrials):
-    """The mean over seeds of the metric's mean from when a trial has memorised until half the steps to when it generalises.
+    """The mean over seeds of the metric's median from when a trial has memorised until half the steps to when it generalises.
 
-    Memorised: every training example is right. Generalised: the test error is at most `generalised`; where it never is, the mean
+    Memorised: every training example is right. Generalised: the test error is at most `generalised`; where it never is, the median
     goes to the last step.
     """
 
@@ -183,7 +183,7 @@ class Plateau(_OfTrials):
         ends = end.assign(until=(end["t_first"] / 2).fillna(end["last"]))[["trial_id", "until"]]
         curves = results.curves.merge(begin, on="trial_id").merge(ends, on="trial_id")
         between = curves[(curves["step"] >= curves["t_first"]) & (curves["step"] <= curves["until"])]
-        return trials.assign(**{self.metric: trials["trial_id"].map(between.groupby("trial_id")[self.metric].mean())})
+        return trials.assign(**{self.metric: trials["trial_id"].map(between.groupby("trial_id")[self.metric].median())})
 
 
 def _level_of(entry: str, given: Mapping[str, Any]) -> Level:
