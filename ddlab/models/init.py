@@ -150,8 +150,8 @@ class Init:
         """Return a parameter that starts at zero."""
         return self.full(axes, 0.0)
 
-    def full(self, axes: tuple[Axis, ...], value: float) -> nnx.Param:
-        """Return a parameter with entries that start at one value, zero beyond the active sizes."""
+    def full(self, axes: tuple[Axis, ...], value: Any) -> nnx.Param:
+        """Return a parameter with entries that start at one value, or at those of an array; zero beyond the active sizes."""
         return self._parameter(axes, jnp.full(_shape(axes), value, self._dtype))
 
     def statistic(self, axes: tuple[Axis, ...], value: float = 0.0) -> nnx.BatchStat:

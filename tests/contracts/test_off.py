@@ -17,10 +17,11 @@ from ddlab.data import load
 from ddlab.data.noise import corrupt
 from ddlab.measures import Measure
 from ddlab.measures.points import due_steps, eval_steps
+from ddlab.models import Init
 from ddlab.run.settle import settle
 from ddlab.streams import generator
 from tests.contracts.shipped import components
-from tests.support import leaves_of
+from tests.support import leaves_of, words_of
 
 pytestmark = pytest.mark.numeric
 
@@ -158,6 +159,18 @@ def of_every_feature(data):
     return nodes(data) @ beta
 
 
+def initial_weights(model):
+    begun = model.make(build(leaves_of("data=modular"), "data").describe(), Init(words_of(0)))
+    return begun.first[...], begun.second[...]
+
+
+def normal_weights(model):
+    init = Init(words_of(0))
+    axes = init.axis("inputs", 194), init.axis("width", model.width), init.axis("outputs", 97)
+    std = model.init_scale / (2 * init.length(axes[1])) ** (1 / 3)
+    return init.normal("first", axes[:2], std)[...], init.normal("second", axes[1:], std)[...]
+
+
 # Class and field -> overrides that set the field to `off`, what the component does, and what one without the field does.
 CASES = {
     ("SGD", "momentum"): ("optimizer=sgd optimizer.momentum=0", steps, sgd),
@@ -171,6 +184,7 @@ CASES = {
     ("Ridge", "weight_decay"): ("optimizer=ridge", shares, least_squares),
     ("GradientFlow", "weight_decay"): ("optimizer=gradient_flow", shares, flow),
     ("GradientDescent", "weight_decay"): ("optimizer=gradient_descent", shares, descent),
+    ("QuadraticMLP", "initializer"): ("model=quadratic_mlp", initial_weights, normal_weights),
     ("Digits", "label_noise"): ("data=digits", train_targets, labels),
     ("ModularArithmetic", "sequence"): ("data=modular", train_inputs, pairs),
     ("ModularArithmetic", "pairs"): ("data=modular", train_inputs, pairs),

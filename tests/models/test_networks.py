@@ -10,8 +10,9 @@ import pytest
 
 from ddlab.config.trial import build
 from ddlab.data import Field
+from ddlab.errors import ConfigError
 from ddlab.models import Init
-from tests.support import leaves_of, make_pack, weights_of, words_of
+from tests.support import leaves_of, packed_equals_alone, weights_of, words_of
 
 pytestmark = pytest.mark.numeric
 
@@ -44,26 +45,46 @@ def test_mlp_forward_pass_against_numpy(activation, parametrization):
     np.testing.assert_allclose(measured, expected, rtol=1e-5)
 
 
-def test_quadratic_mlp_solves_modular_addition_with_gromovs_weights():
-    """The analytic solution of Gromov (2023): accuracy .41 / .86 / 1.0 at width 24 / 48 / 192 (REFERENCES, mean over phases)."""
-    p = 97
-    for width, low, high in ((24, 0.25, 0.6), (48, 0.7, 0.97), (192, 0.99, 1.0)):
-        leaves = leaves_of(
-            "data=modular", "model=quadratic_mlp", f"model.width={width}", "train.batch_size=null", "train.loss=mse"
-        )
-        program, inputs = make_pack([leaves])
-        random = np.random.default_rng(0)
-        k, first, second = np.arange(1, width + 1) % (p // 2) + 1, *(random.uniform(0, 2 * np.pi, (2, width)))
-        tokens = np.arange(p)[:, None] * 2 * np.pi * k / p
-        w1 = np.concatenate([np.cos(tokens + first), np.cos(tokens + second)])
-        w2 = np.cos(tokens + first + second).T
-        state = jax.jit(program.init)(inputs)
-        leaves_now, tree = jax.tree.flatten(state.trial.params)
-        new = [np.asarray(w, np.float32)[None] for w in (w1, w2)]
-        assert [leaf.shape for leaf in leaves_now] == [array.shape for array in new]
-        state = state._replace(trial=state.trial._replace(params=jax.tree.unflatten(tree, new)))
-        accuracy = 1 - float(jax.jit(program.evaluate)(state, inputs)["test_error"][0])
-        assert low <= accuracy <= high, (width, accuracy)
+ANALYTIC = (
+    "data=modular",
+    "model=quadratic_mlp",
+    "model.initializer=analytic",
+    "model.init_scale=1",
+    "train.batch_size=null",
+    "train.loss=mse",
+)
+SPECTRUM = (
+    "+measures.spectrum._target_=ddlab.measures.EmbeddingSpectrum",
+    "+measures.spectrum.parameter=first",
+    "+measures.spectrum.modulus=${data.modulus}",
+    "+measures.spectrum.operation=add",
+    '+measures.spectrum.sequence="a b"',
+)
+
+
+@pytest.mark.parametrize(("width", "low", "high"), [(24, 0.25, 0.6), (48, 0.7, 0.97), (192, 0.99, 1.0), (500, 1.0, 1.0)])
+def test_quadratic_mlp_begins_as_gromovs_solution_of_addition(width, low, high):
+    """Gromov (2023): accuracy .41 / .86 / 1.0 at width 24 / 48 / 192 (REFERENCES, mean over phases); one frequency a neuron."""
+    program, inputs, weights = weights_of(leaves_of(*ANALYTIC, *SPECTRUM, f"model.width={width}"))
+    found = jax.jit(lambda inputs: program.evaluate(program.init(inputs), inputs))(inputs)
+    assert low <= 1 - found["test_error"][0] <= high
+    np.testing.assert_allclose(found["inverse_participation_ratio"][0], 1, rtol=1e-5)
+    a, b = np.divmod(np.arange(97**2), 97)
+    outputs = (weights["first"][a] + weights["first"][97 + b]) ** 2 @ weights["second"]
+    # Over all pairs the waves but that of a + b - c vanish: a mean over neurons of 2 cos^2(0) / 2 at scale 1.
+    np.testing.assert_allclose(outputs[np.arange(97**2), (a + b) % 97].mean(), 1, rtol=1e-4)
+
+
+def test_gromovs_solution_is_that_of_each_width_in_a_pack():
+    sizes = ("data.modulus=7", "train.steps=20", "train.num_evals=3", "train.dtype=float64")
+    with jax.enable_x64(True):
+        packed_equals_alone([leaves_of(*ANALYTIC, *sizes, f"model.width={width}", f"seed={width}") for width in (5, 9)], 1e-9)
+
+
+@pytest.mark.parametrize("words", [('data.sequence="a b ="',), ("data.operation=add_integers",), ("data=digits",)])
+def test_gromovs_solution_is_of_pairs_mod_p(words):
+    with pytest.raises(ConfigError, match=r"model\.initializer=analytic: solves a \+ b mod p"):
+        weights_of(leaves_of(*ANALYTIC, *words))
 
 
 @pytest.mark.parametrize("model", ["quadratic_mlp", "mlp"])
