@@ -24,6 +24,8 @@ class Committee(Model):
     `output_scale` is alpha of Kumar et al. (2024): the larger, the lazier. `curvature` is their eps, phi''.
     They divide the loss by alpha^2, here the learning rate is divided by it: width / (2 alpha^2) for their width / 2.
 
+    Linearised around its initial weights it is the limit of large alpha: phi(h) is phi(h_0) + phi'(h_0) (h - h_0).
+
     P = d width for d inputs.
     """
 
@@ -31,6 +33,7 @@ class Committee(Model):
     output_scale: float = leaf("alpha, multiplies the output", Mark.TRACED, above=0)
     curvature: float = leaf("eps, the second derivative of the activation", Mark.TRACED)
     init_scale: float = leaf("standard deviation of the initial weights", Mark.TRACED, above=0)
+    linearised: bool = leaf("linear in its weights, around the initial ones")
 
     def make(self, spec: Spec, init: Init) -> nnx.Module:
         if spec.num_outputs != 1:
@@ -39,7 +42,8 @@ class Committee(Model):
         # Units beyond the active width have no readout: phi'(0) = 1 would bring them to life.
         readout = init.constant(self.output_scale / init.length(width) * init.live(width))
         weight = init.normal("weight", (inputs, width), self.init_scale)
-        return _Network(weight, readout, init.constant(self.curvature), spec)
+        network = _Linearised if self.linearised else _Network
+        return network(weight, readout, init.constant(self.curvature), spec)
 
 
 class _Network(nnx.Module):
@@ -47,5 +51,20 @@ class _Network(nnx.Module):
         self.weight, self.readout, self.curvature, self.spec = weight, readout, curvature, spec
 
     def __call__(self, x: jax.Array) -> jax.Array:
+        return matmul(self.hidden(x), self.readout[...][:, None])
+
+    def hidden(self, x: jax.Array) -> jax.Array:
+        """Return phi of the preactivations of inputs, [B, width]."""
         h = project(x, self.weight[...], self.spec)
-        return matmul(h + self.curvature[...] / 2 * jnp.square(h), self.readout[...][:, None])
+        return h + self.curvature[...] / 2 * jnp.square(h)
+
+
+class _Linearised(_Network):
+    def __init__(self, weight: nnx.Param, readout: Constant, curvature: Constant, spec: Spec):
+        super().__init__(weight, readout, curvature, spec)
+        self.start = Constant(weight[...])
+
+    def hidden(self, x: jax.Array) -> jax.Array:
+        h, start = (project(x, weight[...], self.spec) for weight in (self.weight, self.start))
+        # phi(h_0) + (1 + eps h_0) (h - h_0)
+        return h + self.curvature[...] * start * (h - start / 2)
