@@ -12,5 +12,10 @@ def named(tree: Any) -> dict[str, Any]:
     return {_name(path): array for path, array in jax.tree.leaves_with_path(tree)}
 
 
+def replaced(tree: Any, name: str, array: jax.Array) -> Any:
+    """Return a pytree with another array under a dotted name."""
+    return jax.tree.map_with_path(lambda path, old: array if _name(path) == name else old, tree)
+
+
 def _name(path: Any) -> str:
     return jax.tree_util.keystr(path, simple=True, separator=".").removesuffix(".value")

@@ -9,12 +9,14 @@ from ddlab.measures.circuit import (
     LogitSpectrum,
     NeuronFrequencies,
 )
+from ddlab.measures.neurons import ActiveNeurons
 from ddlab.measures.norms import GradientNorm, LearningRate, WeightNorm
 from ddlab.measures.predictions import Predictions
 from ddlab.measures.spectrum import Conditioning, DegreesOfFreedom, NoiseVariance
 from ddlab.measures.weights import DistanceFromStart, EffectiveRank, GroupNorm
 
 __all__ = [
+    "ActiveNeurons",
     "AlongPath",
     "Circuit",
     "Conditioning",
