@@ -3,6 +3,7 @@
 from ddlab.losses import Outputs
 from ddlab.models.base import Model, Training
 from ddlab.models.committee import Committee
+from ddlab.models.diagonal import Diagonal
 from ddlab.models.embedding_mlp import EmbeddingMLP
 from ddlab.models.features import Columns, FeatureModel, FeatureNetwork
 from ddlab.models.init import Axis, Constant, Init
@@ -20,6 +21,7 @@ __all__ = [
     "Columns",
     "Committee",
     "Constant",
+    "Diagonal",
     "EmbeddingMLP",
     "FeatureModel",
     "FeatureNetwork",

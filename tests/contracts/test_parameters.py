@@ -36,6 +36,7 @@ def of_embedding_mlp(model, d, k):
 # Parameters of a model with K outputs on inputs of d features.
 FORMULAS = {
     "committee": lambda model, d, _k: model.width * d,
+    "diagonal": lambda _model, d, _k: 2 * d,
     "embedding_mlp": of_embedding_mlp,
     "legendre": of_readout,
     "linear": of_readout,
@@ -46,6 +47,7 @@ FORMULAS = {
 }
 # Fields that decide how many there are.
 CASES = {
+    "diagonal": [("init_scale=2",), ("data.num_features=9",)],
     "embedding_mlp": [("depth=3", "width=9"), ("join=sum", "embedding=7"), ("depth=2", "bias=false")],
     "mlp": [("depth=1", "width=1"), ("depth=4", "width=33"), ("depth=3", "bias=false"), ("depth=2", "data=modular")],
     "transformer": [("width=7",), ("depth=3", "heads=2", "head_size=5", "hidden=9")],
