@@ -69,7 +69,8 @@ def load(directory: str | Path) -> Results:
 def _along_path(curves: pd.DataFrame, sweep: Mapping[str, Any]) -> pd.DataFrame:
     """Return curves with what was measured along the path at the end of training (`ddlab.config.columns`) at its eval points."""
     declared = {name: about for part in sweep["parts"] for name, about in part["columns"].items()}
-    names = [name for name, about in declared.items() if about.get("along_path") and name in curves]
+    along_path = [name for name, about in declared.items() if about.get("along_path") and name in curves]
+    names = [name for name in along_path if curves[name].dtype == object]  # reference results have a number at each eval point
     if not names:
         return curves
     curves = curves.sort_values(["trial_id", "step"], ignore_index=True)
