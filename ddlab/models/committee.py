@@ -24,7 +24,8 @@ class Committee(Model):
     `output_scale` is alpha of Kumar et al. (2024): the larger, the lazier. `curvature` is their eps, phi''.
     They divide the loss by alpha^2, here the learning rate is divided by it: width / (2 alpha^2) for their width / 2.
 
-    Linearised around its initial weights it is the limit of large alpha: phi(h) is phi(h_0) + phi'(h_0) (h - h_0).
+    Centred, its outputs at the start are taken off. Else they grow with alpha, and the weights have to move as far to undo them
+    whatever alpha is. Centred and linearised around the initial weights it is the limit of large alpha.
 
     P = d width for d inputs.
     """
@@ -33,6 +34,7 @@ class Committee(Model):
     output_scale: float = leaf("alpha, multiplies the output", Mark.TRACED, above=0)
     curvature: float = leaf("eps, the second derivative of the activation", Mark.TRACED)
     init_scale: float = leaf("standard deviation of the initial weights", Mark.TRACED, above=0)
+    centred: bool = leaf("its outputs at the start are taken off: f - f_0")
     linearised: bool = leaf("linear in its weights, around the initial ones")
 
     def make(self, spec: Spec, init: Init) -> nnx.Module:
@@ -42,8 +44,10 @@ class Committee(Model):
         # Units beyond the active width have no readout: phi'(0) = 1 would bring them to life.
         readout = init.constant(self.output_scale / init.length(width) * init.live(width))
         weight = init.normal("weight", (inputs, width), self.init_scale)
-        network = _Linearised if self.linearised else _Network
-        return network(weight, readout, init.constant(self.curvature), spec)
+        parts = weight, readout, init.constant(self.curvature), spec
+        if self.centred or self.linearised:
+            return _FromStart(*parts, self.centred, self.linearised)
+        return _Network(*parts)
 
 
 class _Network(nnx.Module):
@@ -54,17 +58,25 @@ class _Network(nnx.Module):
         return matmul(self.hidden(x), self.readout[...][:, None])
 
     def hidden(self, x: jax.Array) -> jax.Array:
-        """Return phi of the preactivations of inputs, [B, width]."""
-        h = project(x, self.weight[...], self.spec)
+        """Return the activations of the units for inputs, [B, width]."""
+        return self.activation(project(x, self.weight[...], self.spec))
+
+    def activation(self, h: jax.Array) -> jax.Array:
         return h + self.curvature[...] / 2 * jnp.square(h)
 
 
-class _Linearised(_Network):
-    def __init__(self, weight: nnx.Param, readout: Constant, curvature: Constant, spec: Spec):
+class _FromStart(_Network):
+    """A committee that knows its initial weights."""
+
+    def __init__(
+        self, weight: nnx.Param, readout: Constant, curvature: Constant, spec: Spec, is_centred: bool, is_linearised: bool
+    ):
         super().__init__(weight, readout, curvature, spec)
-        self.start = Constant(weight[...])
+        self.start, self.is_centred, self.is_linearised = Constant(weight[...]), is_centred, is_linearised
 
     def hidden(self, x: jax.Array) -> jax.Array:
         h, start = (project(x, weight[...], self.spec) for weight in (self.weight, self.start))
-        # phi(h_0) + (1 + eps h_0) (h - h_0)
-        return h + self.curvature[...] * start * (h - start / 2)
+        at_start = self.activation(start)
+        slope = 1 + self.curvature[...] * start
+        found = at_start + slope * (h - start) if self.is_linearised else self.activation(h)
+        return found - at_start if self.is_centred else found

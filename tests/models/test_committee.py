@@ -41,38 +41,47 @@ def test_the_weights_begin_as_normal_numbers_of_the_given_scale():
     np.testing.assert_allclose(np.std(weights["weight"]), 0.3, rtol=5 / np.sqrt(2 * 2000 * D))
 
 
-def test_linearised_it_descends_as_a_linear_model_of_its_first_derivatives():
-    fields = ("model.width=6", "model.output_scale=3", "model.curvature=0.7", "model.linearised=true")
-    run = ("train.steps=20", "train.num_evals=2", "optimizer=sgd", "optimizer.momentum=0", "optimizer.learning_rate=0.1")
-    program, inputs, weights = weights_of(leaves_of(*SHARED, *fields, *run))
-    start = {}
-    derivatives = {}
-    data = {name: (inputs.shared[f"{name}_inputs"][0], inputs.shared[f"{name}_targets"][0][:, 0]) for name in ("train", "test")}
-    for name, (x, _) in data.items():
-        h = x @ weights["weight"]
-        start[name] = 3 / 6 * np.sum(h + 0.7 * h**2 / 2, axis=1)
-        derivatives[name] = (3 / 6 * x[:, :, None] * (1 + 0.7 * h)[:, None, :]).reshape(len(x), -1)
-    moved = np.zeros(D * 6)
+@pytest.mark.parametrize("centred", [False, True])
+@pytest.mark.parametrize("linearised", [False, True])
+def test_it_descends_as_in_numpy(centred, linearised):
+    """Linearised: as a linear model of its first derivatives at the start."""
+    fields = ("model.width=6", "model.output_scale=3", "model.curvature=0.7")
+    kinds = (f"model.centred={centred}", f"model.linearised={linearised}")
+    run = ("optimizer=sgd", "optimizer.momentum=0", "optimizer.learning_rate=0.1")
+    program, inputs, weights = weights_of(leaves_of(*SHARED, *fields, *kinds, *run))
+    start = weights["weight"]
+
+    def slopes(x, weight):
+        return 3 / 6 * (1 + 0.7 * x @ (start if linearised else weight))
+
+    def outputs(x, weight):
+        h, before = x @ weight, x @ start
+        kept = before + 0.7 * before**2 / 2
+        found = kept + (1 + 0.7 * before) * (h - before) if linearised else h + 0.7 * h**2 / 2
+        return 3 / 6 * np.sum(found - kept if centred else found, axis=1)
+
+    (x, y), (test_x, test_y) = (
+        (inputs.shared[f"{name}_inputs"][0], inputs.shared[f"{name}_targets"][0][:, 0]) for name in ("train", "test")
+    )
+    weight = start
     for _ in range(20):
-        residual = start["train"] + derivatives["train"] @ moved - data["train"][1]
-        moved -= 0.1 * 2 * derivatives["train"].T @ residual / len(residual)
-    expected = np.mean((start["test"] + derivatives["test"] @ moved - data["test"][1]) ** 2)
+        weight = weight - 0.1 * 2 / len(y) * x.T @ ((outputs(x, weight) - y)[:, None] * slopes(x, weight))
 
     def trained(inputs):
         return program.evaluate(program.advance(program.init(inputs), inputs, 20), inputs)["test_loss"][0]
 
-    np.testing.assert_allclose(jax.jit(trained)(inputs), expected, rtol=1e-10)
+    np.testing.assert_allclose(jax.jit(trained)(inputs), np.mean((outputs(test_x, weight) - test_y) ** 2), rtol=1e-10)
 
 
-@pytest.mark.parametrize("linearised", ["false", "true"])
-def test_widths_and_scales_of_one_pack_are_each_what_they_are_alone(linearised):
+@pytest.mark.parametrize("kind", [(), ("model.centred=true",), ("model.centred=true", "model.linearised=true")])
+def test_widths_and_scales_of_one_pack_are_each_what_they_are_alone(kind):
     run = ("train.steps=60", "train.num_evals=3", "optimizer=sgd")
     sizes = ((5, 1.0, 0.25), (9, 4.0, 0.1), (3, 0.5, -1.0))
     trials = [
         leaves_of(
             *SHARED,
             *run,
-            f"model.linearised={linearised}",
+            *kind,
             f"model.width={width}",
             f"model.output_scale={alpha}",
             f"model.curvature={eps}",
