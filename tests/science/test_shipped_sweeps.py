@@ -41,6 +41,7 @@ TINY = {
     "belkin2019_random_fourier": ["data.num_train=50", "model.width=20,50,80", "seed=0,1"],
     "bias_variance": ["data.num_train=20", "model.width=5,20,40", "seed=0,1", "data.seed=0,1", "data.num_test=20"],
     "levi2023_linear": ["levi2023=ratio_0.8,ratio_2", "data.num_features=10", "model.width=10", "seed=0,1"],
+    "gromov2023_analytic": ["data.modulus=7", "model.width=8", "optimizer.learning_rate=1.0", "train.steps=20", "seed=0"],
     "kumar2024_lazy_to_rich": ["data.num_features=10", "data.num_train=20", "model.width=8", "train.steps=20", "seed=0,1"],
     "lyu2023_dichotomy": ["train.steps=30", "seed=0,1"],
     "merrill2023_sparse_parity": ["data.num_train=100", "data.num_test=100", "model.width=20", "train.steps=20", "seed=0,1"],
