@@ -166,8 +166,8 @@ class ValueAt(_OfTrials):
 class Plateau(_OfTrials):
     """The mean over seeds of the metric's median from when a trial has memorised until half the steps to when it generalises.
 
-    Memorised: every training example is right. Generalised: the test error is at most `generalised`; where it never is, the median
-    goes to the last step.
+    Memorised: every training example is right. Generalised: the test error is at most `generalised`; where it never is, the
+    median goes to the last step.
     """
 
     generalised: float = option("test error at which a trial has generalised", 0.01, low=0, high=1)
