@@ -42,6 +42,8 @@ def label_ticks(drawn: DrawnAxis, axis: Axis) -> None:
         drawn.set_tick_params(labelrotation=45 if len(axis.ticks) > MOST_LEVEL else 0)
         if axis.names:
             drawn.set_major_formatter(FixedFormatter(axis.names))
+            for name in drawn.get_ticklabels():
+                name.set(horizontalalignment="right", rotation_mode="anchor")
             return
     elif axis.scale == "log":
         low, high = drawn.get_view_interval()
