@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -24,7 +23,7 @@ AKIN = {
     *("schedule=constant", "schedule=inverse_sqrt"),
 }
 # Rules that say nothing of a component: it has no size to be padded.
-WITHOUT = MappingProxyType({"model=diagonal": {"stays_dead_where_padded"}})
+WITHOUT = {"model=diagonal": {"stays_dead_where_padded"}}
 # Config groups that hold settings, not components.
 SETTINGS = {"pack", "train"}
 # Overrides of the trial that an option is tried in; those of models give them weights between units that are padded.

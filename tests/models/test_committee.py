@@ -48,7 +48,7 @@ def test_it_descends_as_in_numpy(centred, linearised):
     fields = ("model.width=6", "model.output_scale=3", "model.curvature=0.7")
     kinds = (f"model.centred={centred}", f"model.linearised={linearised}")
     run = ("optimizer=sgd", "optimizer.momentum=0", "optimizer.learning_rate=0.1")
-    program, inputs, weights = weights_of(leaves_of(*SHARED, *fields, *kinds, *run))
+    program, inputs, begun, weights = weights_of(leaves_of(*SHARED, *fields, *kinds, *run))
     start = weights["weight"]
 
     def slopes(x, weight):
@@ -67,10 +67,10 @@ def test_it_descends_as_in_numpy(centred, linearised):
     for _ in range(20):
         weight = weight - 0.1 * 2 / len(y) * x.T @ ((outputs(x, weight) - y)[:, None] * slopes(x, weight))
 
-    def trained(inputs):
-        return program.evaluate(program.advance(program.init(inputs), inputs, 20), inputs)["test_loss"][0]
+    def trained(state, inputs):
+        return program.evaluate(program.advance(state, inputs, 20), inputs)["test_loss"][0]
 
-    np.testing.assert_allclose(jax.jit(trained)(inputs), np.mean((outputs(test_x, weight) - test_y) ** 2), rtol=1e-10)
+    np.testing.assert_allclose(jax.jit(trained)(begun, inputs), np.mean((outputs(test_x, weight) - test_y) ** 2), rtol=1e-10)
 
 
 @pytest.mark.parametrize("kind", [(), ("model.centred=true",), ("model.centred=true", "model.linearised=true")])

@@ -37,7 +37,7 @@ def trained(leaves, steps):
 
 
 def test_all_weights_begin_with_the_norm_of_the_initial_scale():
-    _, _, weights = weights_of(leaves_of(*SHARED, "model.init_scale=3"))
+    *_, weights = weights_of(leaves_of(*SHARED, "model.init_scale=3"))
     np.testing.assert_allclose(np.concatenate([weights["plus"], weights["minus"]]), 3 / np.sqrt(2 * D), rtol=1e-12)
 
 
