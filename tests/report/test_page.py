@@ -22,7 +22,7 @@ from ddlab.store.store import Store
 from tests.support import REFERENCE
 
 # Of these sweeps the figures are drawn; together they have every recipe.
-DRAWN = ("mnist1d_quick", "modular_addition_weight_decay", "bias_variance")
+DRAWN = ("mnist1d_quick", "modular_addition_weight_decay", "bias_variance", "nanda2023_progress_measures")
 REDRAW = """
 import sys
 from ddlab.cli import main
