@@ -123,6 +123,8 @@ class Measure(abc.ABC):
 class AlongPath(Measure):
     """Base of measures of which the final model decides what they measure of earlier ones: by the frequencies that it ends with.
 
+    It gives numbers, no vectors; of an earlier model the learning rate is not known (nan).
+
     The parameters at its eval points are kept until the end of training, which takes memory: `every` says how many. It is
     measured there, and shown as if it had been at each; its columns are `Column(label, along_path=True)`. Trials that end early
     have none: `train.stop_metric` must be null.

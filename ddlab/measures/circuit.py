@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from ddlab.config import Column, Mark, leaf
+from ddlab.errors import ConfigError
 from ddlab.measures.base import AlongPath, Snapshot
 from ddlab.measures.cyclic import (
     OfPairs,
@@ -89,7 +90,11 @@ class EmbeddingSpectrum(OfPairs):
 
     def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
         group = self.group
-        embedding = parameter(snapshot, self.parameter)[jnp.asarray(group.elements)]
+        table = parameter(snapshot, self.parameter)
+        if table.ndim != 2 or len(table) < self.modulus:
+            found = f"parameter={self.parameter}: has shape {table.shape}"
+            raise ConfigError(f"measures: {found}; its first {self.modulus} rows must be those of the tokens")
+        embedding = table[jnp.asarray(group.elements)]
         weights = jnp.asarray(group.weights(), embedding.dtype)
         of_waves = waves(group.num, embedding.dtype)[:, 1:]
         along = jnp.sum(jnp.square(jnp.einsum("wkj,jd->wkd", of_waves, embedding)), axis=0)
@@ -179,7 +184,7 @@ class DistanceIrrelevance(OfPairs):
         table, n = self.table(snapshot), self.group.num
         right = jnp.take_along_axis(table.logits, jnp.minimum(table.answers, n - 1)[..., None], axis=-1)[..., 0]
         x, distance = np.ogrid[:n, :n]
-        along = right[x, (x - self.group.sign * distance) % n]  # of each x, and each x - y or x + y
+        along = right[x, self.group.sign * (x - distance) % n]  # of each x, and each x - y or x + y
         irrelevance = jnp.mean(jnp.std(along, axis=0)) / jnp.std(right)
         return where_whole(table, {"distance_irrelevance": irrelevance})
 
@@ -256,12 +261,12 @@ class Circuit(AlongPath, OfPairs):
         table, group = self.table(snapshot), self.group
         of_sums, mean = components(table, group, final)
         of_pairs = of_sums[jnp.asarray(group.sums())]
-        losses = softmax_losses(mean + of_pairs, table.answers)
+        losses, excluded = (softmax_losses(logits, table.answers) for logits in (mean + of_pairs, table.logits - of_pairs))
         shares, cosines = (jnp.sum(jnp.where(final, found(table, group), 0)) for found in (sum_shares, cosine_shares))
         found = {
-            "restricted_loss": jnp.mean(losses),
-            "restricted_test_loss": mean_where(losses, ~table.in_train),
-            "excluded_loss": mean_where(softmax_losses(table.logits - of_pairs, table.answers), table.in_train),
+            "restricted_loss": mean_where(losses, table.is_answered),
+            "restricted_test_loss": mean_where(losses, table.is_answered & ~table.in_train),
+            "excluded_loss": mean_where(excluded, table.is_answered & table.in_train),
             "key_share": shares,
             "key_cosine_share": cosines,
             "num_keys": jnp.sum(final).astype(losses.dtype),

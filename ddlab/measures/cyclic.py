@@ -104,7 +104,7 @@ class Table:
 
     Attributes:
         logits: [n, n, n], of x, y and z.
-        answers: [n, n] int32, z of each pair; with label noise that of the training set.
+        answers: [n, n] int32, z of each pair, with label noise that of the training set; n where that is no element.
         in_train: [n, n] bool.
         is_whole: [] bool, whether every pair is in one of the splits.
     """
@@ -113,6 +113,11 @@ class Table:
     answers: jax.Array
     in_train: jax.Array
     is_whole: jax.Array
+
+    @property
+    def is_answered(self) -> jax.Array:
+        """[n, n] bool, whether the answer of a pair is an element of the group; a wrong label need not be."""
+        return self.answers < len(self.answers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,13 +154,11 @@ class OfPairs(Measure):
         def filled(start: jax.Array, of_examples: jax.Array) -> jax.Array:
             return start.at[place].set(of_examples, mode="drop").reshape(n, n, *start.shape[1:])
 
-        blank = jnp.full(n * n, n, jnp.int32)
-        found = filled(blank, answers)
         return Table(
             filled(jnp.zeros((n * n, n), logits.dtype), logits),
-            found,
+            filled(jnp.full(n * n, n, jnp.int32), answers),
             filled(jnp.zeros(n * n, bool), jnp.concatenate(in_train)),
-            jnp.all(found < n),
+            jnp.all(filled(jnp.zeros(n * n, bool), jnp.ones(len(place), bool))),
         )
 
     def places(self, examples: Examples) -> jax.Array:

@@ -91,12 +91,20 @@ class Subject:
         return found
 
     def measured_along(self, measures: Sequence[AlongPath], finals: Sequence[Any]) -> list[Metrics]:
-        """Return what each measure gives, as `measured` does, by what it took of the final model."""
+        """Return what each measure gives, name -> [], by what it took of the final model.
+
+        Raises:
+            ComponentError: from a measure's own code, or where it gives anything else.
+        """
         snapshot = self._snapshot(measures)
-        return [
-            _measured(measure, partial(measure.at, final=final), snapshot)
-            for measure, final in zip(measures, finals, strict=True)
-        ]
+        found = []
+        for measure, final in zip(measures, finals, strict=True):
+            metrics = _measured(measure, partial(measure.at, final=final), snapshot)
+            with inside(measure, "at"):
+                if vectors := [name for name, array in metrics.items() if array.ndim]:
+                    raise TypeError(f"'{vectors[0]}' must be a number, not of shape {metrics[vectors[0]].shape}")
+            found.append(_floating(metrics))
+        return found
 
     def _snapshot(self, measures: Sequence[Measure]) -> Snapshot:
         gradient = None

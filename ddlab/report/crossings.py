@@ -21,6 +21,11 @@ HOLD = 5
 # "Grokking" is said where generalisation comes this many times later than memorisation, or more.
 DELAY = 10.0
 
+COLUMNS = (
+    *("t_first", "before_first", "until_first", "t_sustained", "before_sustained", "until_sustained"),
+    *("share_after", "dip", "last"),
+)
+
 # Errors are sums of rounded numbers: 0.01 is reached at 0.01 + this.
 ROUNDING = 1e-9
 
@@ -94,22 +99,24 @@ def make_level(metric: str, **levels: float | None) -> Level | None:
 def crossings(results: Results, trials: pd.DataFrame, level: Level) -> pd.DataFrame:
     """Return when trials got to a level: a row for each.
 
-    Columns: trial_id; t_first, the first eval step at which it holds; t_before, the eval step before that; t_sustained, the first
-    eval step at which it holds and at the next `HOLD` eval points, too; share_after and dip, of the eval points after t_first the
-    share that hold it, and the worst value of the metric; last, the last eval step. nan: it did not get there, or there is no
-    later eval point. A trial that stopped early would have kept its last value.
+    Columns: trial_id; t_first, the first eval step at which it holds; t_sustained, the first at which it holds and at the next
+    `HOLD` eval points, too; before_first and before_sustained, the eval steps before those; until_first and until_sustained, the
+    step until when it is known that it had not got there; share_after and dip, of the eval points after t_first the share that
+    hold it, and the worst value of the metric; last, the last eval step. nan: it did not get there, or there is no such eval
+    point. A trial that stopped early would have kept its last value to the end.
 
     Raises:
         ConfigError: the metric does not exist.
     """
     require(results.curves, level.metric, "metric")
-    stopped = set(trials.loc[trials["status"] == STOPPED, "trial_id"])
+    stopped = trials[trials["status"] == STOPPED]
+    ends = dict(zip(stopped["trial_id"], stopped.get("train.steps", pd.Series(0, stopped.index)), strict=True))
     curves = results.curves[results.curves["trial_id"].isin(set(trials["trial_id"]))].dropna(subset=level.metric)
     rows = [
-        {"trial_id": trial, **_crossing(curve["step"].to_numpy(float), curve[level.metric].to_numpy(), level, trial in stopped)}
+        {"trial_id": trial, **_crossing(curve["step"].to_numpy(float), curve[level.metric].to_numpy(), level, ends.get(trial))}
         for trial, curve in curves.sort_values("step").groupby("trial_id")
     ]
-    return pd.DataFrame(rows, columns=["trial_id", "t_before", "t_first", "t_sustained", "share_after", "dip", "last"])
+    return pd.DataFrame(rows, columns=["trial_id", *COLUMNS])
 
 
 def grokked(results: Results, trials: pd.DataFrame, level: Level, delay: float = DELAY) -> pd.Series:
@@ -123,19 +130,26 @@ def grokked(results: Results, trials: pd.DataFrame, level: Level, delay: float =
     """
     levels = level, of_train(level), MEMORISED
     test, train, memorised = (crossings(results, trials, one).set_index("trial_id")["t_first"] for one in levels)
-    return (memorised < test) & (test >= delay * train)
+    return (memorised < test) & (train > 0) & (test >= delay * train)
 
 
-def _crossing(steps: np.ndarray, values: np.ndarray, level: Level, stopped: bool) -> dict[str, float]:
-    """Return a row of `crossings`, from the eval steps [T] of a trial and a metric there [T]."""
+def _crossing(steps: np.ndarray, values: np.ndarray, level: Level, end: float | None) -> dict[str, float]:
+    """Return a row of `crossings`, from the eval steps [T] of a trial and a metric there [T]; end: of one that stopped early."""
     holds = level.holds(values)
-    found = dict.fromkeys(("t_before", "t_first", "t_sustained", "share_after", "dip"), np.nan) | {"last": steps[-1]}
+    found = dict.fromkeys(COLUMNS, np.nan)
+    last = steps[-1] if end is None else max(steps[-1], float(end))
+    # Where the last eval points hold the level but are too few, it may be sustained from the first of them on.
+    without = float(steps[~holds][-1]) if not holds.all() else 0.0
+    found |= {"last": steps[-1], "until_first": last, "until_sustained": without if holds[-1] else last}
     if not holds.any():
         return found
     first = int(np.argmax(holds))
-    found |= {"t_first": steps[first], "t_before": steps[first - 1] if first else np.nan}
+    found |= {"t_first": steps[first], "before_first": steps[first - 1] if first else np.nan}
     if first + 1 < len(steps):
         found |= {"share_after": holds[first + 1 :].mean(), "dip": level.worst(values[first + 1 :])}
-    beyond = np.full(HOLD, stopped and holds[-1])
+    beyond = np.full(HOLD, end is not None and holds[-1])
     sustained = np.lib.stride_tricks.sliding_window_view(np.concatenate([holds, beyond]), HOLD + 1).all(axis=1)
-    return found | {"t_sustained": steps[np.argmax(sustained)] if sustained.any() else np.nan}
+    if sustained.any():
+        at = int(np.argmax(sustained))
+        found |= {"t_sustained": steps[at], "before_sustained": steps[at - 1] if at else np.nan}
+    return found

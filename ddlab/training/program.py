@@ -179,7 +179,9 @@ class Program:
             def at_point(kept: Any) -> list[Metrics]:
                 params, moving = kept
                 earlier = self._subject(state.step, pool, trial._replace(moving=moving), own)
-                return replace(earlier, params=params).measured_along(measures, finals)
+                return replace(
+                    earlier, params=params, learning_rate=jnp.full_like(earlier.learning_rate, jnp.nan)
+                ).measured_along(measures, finals)
 
             found = jax.lax.map(at_point, trial.path[every])
             return jax.tree.map(lambda values: jnp.full(len(steps), jnp.nan, values.dtype).at[due].set(values), found)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from types import MappingProxyType
 
@@ -278,17 +279,46 @@ def test_neurons_by_the_frequency_that_explains_them(operation):
     assert found["neurons_explained"] == pytest.approx((best > 0.85).sum() / 4)
 
 
-def test_distance_irrelevance():
-    """Of a clock, whose right logit is the same everywhere along s up to its distance, and of a pizza."""
-    random = np.random.default_rng(0)
-    values = random.normal(size=(P, P, P))
-    found = measure(DistanceIrrelevance, "add")(table_model("add", jnp.asarray(values)))
-    a, b = np.meshgrid(np.arange(P), np.arange(P), indexing="ij")
-    right = values[a, b, (a + b) % P]
-    along = [right[(a - b) % P == distance].std() for distance in range(P)]
-    assert found["distance_irrelevance"] == pytest.approx(np.mean(along) / right.std())
-    pizza = np.abs(np.cos(np.pi * (a - b) / P))[..., None] * np.ones(P)
-    assert measure(DistanceIrrelevance, "add")(table_model("add", jnp.asarray(pizza)))["distance_irrelevance"] == pytest.approx(0)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_distance_irrelevance(operation):
+    """Of a clock, whose right logit depends on s alone, of a pizza, where it depends on the distance alone, and of neither."""
+    group = Cyclic.of(operation, P)
+    n, sign = group.num, group.sign
+    x, y = np.meshgrid(np.arange(n), np.arange(n), indexing="ij")
+    s, distance = (x + sign * y) % n, (x - sign * y) % n
+
+    def irrelevance(right):
+        by_token = np.zeros((P, P, P))
+        by_token[np.ix_(group.elements, group.elements)] = right[..., None]
+        found = measure(DistanceIrrelevance, operation)(table_model(operation, jnp.asarray(by_token)))
+        return float(found["distance_irrelevance"])
+
+    right = np.random.default_rng(0).normal(size=(n, n))
+    along = [right[distance == d].std() for d in range(n) if (distance == d).any()]
+    if n % 2:  # else s has but half of its values at one distance
+        assert irrelevance(right) == pytest.approx(np.mean(along) / right.std())
+        assert irrelevance(np.cos(2 * np.pi * s / n)) == pytest.approx(1)
+    assert irrelevance(np.cos(2 * np.pi * distance / n)) == pytest.approx(0, abs=1e-7)
+
+
+def test_a_wrong_label_that_is_no_element_is_left_out_of_the_losses():
+    values = jnp.asarray(np.random.default_rng(0).normal(size=(P, P, P)))
+    snapshot = table_model("multiply", values)
+    keys, kind = jnp.asarray([True, False, False]), measure(Circuit, "multiply")
+    clean = kind.at(snapshot, keys)
+    inputs, targets = snapshot.train.arrays
+    of_elements = np.flatnonzero((np.asarray(inputs[0, :, :2]) > 0).all(axis=1))
+    noisy = Examples((inputs, targets.at[0, of_elements[0]].set(0)), (0, 0), snapshot.train.num, snapshot.train.most)
+    found = kind.at(dataclasses.replace(snapshot, splits={**snapshot.splits, "train": noisy}), keys)
+    assert found["key_share"] == clean["key_share"]
+    assert found["restricted_test_loss"] == clean["restricted_test_loss"]
+    assert np.isfinite(found["excluded_loss"])
+    assert found["excluded_loss"] != clean["excluded_loss"]
+
+
+def test_an_embedding_has_a_row_for_each_token():
+    with pytest.raises(ConfigError, match=r"parameter=embedding: has shape \(5, 3\); its first 7 rows must be"):
+        measure(EmbeddingSpectrum, "add", parameter="embedding")(snapshot_of("add", None, {"embedding": jnp.ones((5, 3))}))
 
 
 def test_gradient_symmetricity():

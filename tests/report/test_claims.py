@@ -89,6 +89,11 @@ def test_a_curve_without_a_peak_fails_what_is_claimed_of_one(kind, curve):
     assert found.outcome == "fail: there is none"
 
 
+def test_a_slope_through_a_zero_is_none():
+    found = verdict(results_of({1: 0.5, 2: 0.4, 4: 0.0}), kind="slope", **CURVE, between=[None, -1])
+    assert found.outcome == "fail: there is none"
+
+
 def test_a_rising_trend_can_be_claimed():
     assert verdict(results_of(RISING), kind="monotone", trend="rising", **CURVE, between=[0, 0.02]).status == PASS
     found = verdict(results_of(PEAK), kind="monotone", trend="rising", **CURVE, between=[0, 0.02])

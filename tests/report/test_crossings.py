@@ -30,34 +30,45 @@ def crossing(errors, level=None, **options):
     return {name: value for name, value in row.items() if name != "trial_id" and value == value}
 
 
+def known(last, first, sustained):
+    return {"last": last, "until_first": first, "until_sustained": sustained}
+
+
 def test_a_trial_that_gets_there_has_its_first_step_and_the_eval_point_before():
-    assert crossing([0.9, 0.5, 0.01, 0.0]) == {"t_before": 1, "t_first": 2, "share_after": 1, "dip": 0.0, "last": 4}
+    found = crossing([0.9, 0.5, 0.01, 0.0])
+    assert found == {"before_first": 1, "t_first": 2, "share_after": 1, "dip": 0.0} | known(last=4, first=4, sustained=1)
 
 
 def test_a_dip_is_the_worst_value_after_the_first_step_and_the_sustained_step_is_later():
     errors = [0.9, 0.0, 0.3, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0]
     found = crossing(errors)
     assert (found["t_first"], found["dip"], found["share_after"]) == (1, 0.3, 6 / 7)
-    assert found["t_sustained"] == 4
-    assert "t_sustained" not in crossing(errors[:-1])  # four later eval points are too few to know
+    assert (found["before_sustained"], found["t_sustained"]) == (2, 4)
+    short = crossing(errors[:-1])
+    assert "t_sustained" not in short  # four later eval points are too few to know
+    assert short["until_sustained"] == 2
 
 
 def test_a_trial_that_stopped_early_would_have_kept_its_last_value():
     assert crossing([0.9, 0.5, 0.0], status="stopped")["t_sustained"] == 2
     assert "t_sustained" not in crossing([0.9, 0.5, 0.0])
+    never = results_of([0.9, 0.5, 0.2], status="stopped")
+    never.trials["train.steps"] = 100
+    assert crossings(never, never.trials, accuracy("test", 0.99))["until_first"].tolist() == [100]
 
 
 def test_a_trial_that_never_gets_there_has_its_last_step_only():
-    assert crossing([0.9, 0.5, 0.011]) == {"last": 2}
+    assert crossing([0.9, 0.5, 0.011]) == known(last=2, first=2, sustained=2)
 
 
 def test_a_trial_may_be_there_at_its_last_eval_point_or_at_its_first():
-    assert crossing([0.9, 0.5, 0.01]) == {"t_before": 1, "t_first": 2, "last": 2}
-    assert crossing([0.0, 0.5]) == {"t_first": 0, "share_after": 0, "dip": 0.5, "last": 1}
+    assert crossing([0.9, 0.5, 0.01]) == {"before_first": 1, "t_first": 2} | known(last=2, first=2, sustained=1)
+    assert crossing([0.0, 0.5]) == {"t_first": 0, "share_after": 0, "dip": 0.5} | known(last=1, first=1, sustained=1)
 
 
 def test_an_eval_point_at_which_the_metric_is_not_measured_is_none():
-    assert crossing([0.9, np.nan, 0.0, np.nan, 0.2]) == {"t_before": 0, "t_first": 2, "share_after": 0, "dip": 0.2, "last": 8}
+    found = crossing([0.9, np.nan, 0.0, np.nan, 0.2])
+    assert found == {"before_first": 0, "t_first": 2, "share_after": 0, "dip": 0.2} | known(last=8, first=8, sustained=8)
 
 
 @pytest.mark.parametrize(
@@ -88,6 +99,8 @@ def test_grokking_needs_a_delay_and_that_every_training_example_was_right_before
     ]
     results = results_of(late, late, late, late, train_error=train)
     level = accuracy("test", 0.99)
+    at_once = results_of(late, train_error=[[0.0] * 7])
+    assert not grokked(at_once, at_once.trials, level).any()
     assert grokked(results, results.trials, level).tolist() == [True, False, False, False]
     assert grokked(results, results.trials, level, delay=8).tolist() == [True, True, False, False]
 

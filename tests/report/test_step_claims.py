@@ -50,8 +50,14 @@ def test_a_dip_does_not_move_the_first_step():
     dips = [0.9, 0.9, 0.0, 0.5, 0.0, 0.0, 0.0, 0.0]
     results = results_of({"test_error": dips})
     assert verdict(results, "first_crossing", **ERROR, between=[20, 20]).status == PASS
-    sustained = verdict(results, "first_crossing", **ERROR, sustained=True, between=[None, 640])
-    assert (sustained.status, sustained.cells[0]) == (FAIL, "> 640")  # three later eval points are not five
+    sustained = verdict(results, "first_crossing", **ERROR, sustained=True, between=[40, None])
+    assert (sustained.status, sustained.cells[0]) == (PASS, "> 40")  # four later eval points are not five
+    assert verdict(results, "first_crossing", **ERROR, sustained=True, between=[80, None]).status == FAIL
+    both = results_of({"test_error": [0.9, 0.0, 0.5, *[0.0] * 5]} | {"train_error": [0.9, 0.0, 0.5, *[0.0] * 5]})
+    both.trials["status"] = "stopped"
+    found = verdict(both, "first_crossing", **ERROR, sustained=True, between=[40, 40])
+    assert (found.status, found.cells[0]) == (PASS, "40 in (20, 40]")
+    assert verdict(both, "delay", **ERROR, sustained=True, between=[1, 1]).status == PASS
 
 
 def test_what_is_censored_is_not_left_out():
@@ -96,6 +102,8 @@ THEN = {"metric": "test_loss", "at_most": 1.0}
         (40, 80, 0.5, 0.0),
         (20, 80, 0.5, 1.0),
         (40, 10**4, 1.0, 1.0),
+        (40, 10**4, 0.5, 1.0),
+        (320, 10**4, 0.5, 0.0),
         (10**4, 40, 1.0, 0.0),
     ],
 )
@@ -103,6 +111,12 @@ def test_what_leads_is_earlier_on_the_same_eval_points(first, later, factor, sha
     results = results_of({"restricted": falls(first, start=3), "test_loss": falls(later, start=3)})
     found = verdict(results, "leads", metric="restricted", at_most=1, then=THEN, factor=factor, between=[share, share])
     assert (found.status, found.measured) == (PASS, share)
+
+
+def test_what_is_measured_seldom_is_compared_at_its_own_eval_points():
+    seldom = [3.0, math.nan, math.nan, math.nan, 0.5, math.nan, math.nan, 0.5]
+    results = results_of({"restricted": falls(40, start=3), "test_loss": seldom})
+    assert verdict(results, "leads", metric="restricted", at_most=1, then=THEN, between=[0, 0]).status == PASS
 
 
 def test_what_rises_may_lead():
@@ -125,6 +139,8 @@ def test_a_plateau_is_between_memorising_and_half_the_steps_to_generalising():
     accuracies = [0.0, 0.1, 0.2, 0.3, 0.4, 0.9, 0.6, 1.0]
     results = results_of(groks(20, 320, accuracy=accuracies))
     assert verdict(results, "plateau", metric="accuracy", between=[0, 1]).measured == pytest.approx(0.35)  # at 20, ..., 160
+    without = results_of(groks(20, 320, accuracy=accuracies), groks(10**4, 320, accuracy=accuracies))
+    assert math.isnan(verdict(without, "plateau", metric="accuracy", between=[0, 1]).measured)  # one never memorises
     never = results_of(groks(20, 10**4, accuracy=accuracies))
     assert verdict(never, "plateau", metric="accuracy", between=[0, 1]).measured == pytest.approx(0.5)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -34,16 +34,18 @@ class FirstCrossing(AtLevel):
         return sample.medians(weights)[:, 0]
 
     def since(self, rows: pd.DataFrame, results: Results) -> float:
-        before = rows.assign(**{self.metric: rows["t_before"].fillna(0.0).where(~rows[CENSORED], rows["last"])})
+        before = rows.assign(**{self.metric: rows["before"].where(~rows[CENSORED], rows[self.metric])})
         sample = make_sample(before, self.metric, self.point, results.seeds)
         return float(self.numbers(sample, np.ones((1, sample.factors.shape[1])))[0])
 
 
 @dataclass(frozen=True, kw_only=True)
 class _OfTrials(Claim):
-    """A claim on the mean over seeds of a number of each trial."""
+    """A claim on the mean over seeds of a number of each trial; a trial that has none is not left out."""
 
     def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
+        if np.isnan(sample.values).any():
+            return np.full(len(weights), np.nan)
         return sample.means(weights)[:, 0]
 
     def _trials(self, results: Results) -> pd.DataFrame:
@@ -80,8 +82,8 @@ class Delay(AtLevel):
 
     def rows(self, results: Results) -> pd.DataFrame:
         rows = self.measured(results, self.where)
-        train = crossings(results, rows, of_train(self.there))
-        steps = rows["trial_id"].map(train.set_index("trial_id")["t_first"])
+        train = crossings(results, rows, of_train(self.there)).set_index("trial_id")
+        steps = rows["trial_id"].map(train["t_sustained" if self.sustained else "t_first"])
         delay = rows[self.metric] - steps if self.difference else rows[self.metric] / steps.where(steps > 0)
         return rows.assign(**{self.metric: delay})
 
@@ -122,10 +124,15 @@ class Leads(AtLevel, _OfTrials):
         return f"share of trials in which {self.there} before {share}{_level_of('then', self.then)}"
 
     def rows(self, results: Results) -> pd.DataFrame:
-        trials = self._trials(results)
-        of_first, of_later = (crossings(results, trials, level) for level in (self.there, _level_of("then", self.then)))
-        first, later = (trials["trial_id"].map(found.set_index("trial_id")["t_first"]) for found in (of_first, of_later))
-        return trials.assign(**{self.metric: (first < self.factor * later.fillna(np.inf)).astype(float)})
+        trials, then = self._trials(results), _level_of("then", self.then)
+        for metric in (self.metric, then.metric):
+            require(results.curves, metric, "metric")
+        common = replace(results, curves=results.curves.dropna(subset=[self.metric, then.metric]))  # eval points of both
+        of_first, of_later = (crossings(common, trials, level).set_index("trial_id") for level in (self.there, then))
+        first, later = (trials["trial_id"].map(found["t_first"]) for found in (of_first, of_later))
+        # What does not happen is later than the last step; by how much is not known.
+        beyond = np.inf if self.factor == 1 else trials["trial_id"].map(of_later["last"])
+        return trials.assign(**{self.metric: (first < self.factor * later.fillna(beyond)).astype(float)})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,11 +162,6 @@ class ValueAt(_OfTrials):
         due = due[due["step"] >= self.times * due["t_first"]].sort_values("step").groupby("trial_id")[self.metric].first()
         found = trials["trial_id"].map(due)
         return trials.assign(**{self.metric: found if self.at_least is None else (found >= self.at_least).astype(float)})
-
-    def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
-        if np.isnan(sample.values).any():  # a trial in which it does not happen, or too late, is not left out
-            return np.full(len(weights), np.nan)
-        return super().numbers(sample, weights)
 
 
 @dataclass(frozen=True, kw_only=True)

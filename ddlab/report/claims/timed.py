@@ -84,12 +84,14 @@ class AtLevel(Timed):
 def step_rows(results: Results, where: Mapping[str, Any], level: Level, by: Sequence[str], sustained: bool) -> pd.DataFrame:
     """Return a row for each finished trial, to be taken over seeds at each `by`: its columns and those of `crossings`.
 
-    The column of the metric is the step at which it got to the level; where it did not, its last one, and `CENSORED`.
+    The column of the metric is the step at which it got to the level, `before` the eval point before that; where it did not, the
+    step until when it is known not to have, and `CENSORED`.
     """
     trials = selected(results, where, finished=True)
     for column in by:
         require(trials, column, "x or group")
     require_seeds_only(trials, by, results.seeds)
     found = crossings(results, trials, level)
-    step = found["t_sustained" if sustained else "t_first"]
-    return trials.merge(found.assign(**{level.metric: step.fillna(found["last"]), CENSORED: step.isna()}), on="trial_id")
+    step, before, until = (found[f"{name}_sustained" if sustained else f"{name}_first"] for name in ("t", "before", "until"))
+    steps = {level.metric: step.fillna(until), CENSORED: step.isna(), "before": before.fillna(0.0)}
+    return trials.merge(found.assign(**steps), on="trial_id")

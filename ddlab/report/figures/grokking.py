@@ -103,11 +103,11 @@ class Grokking(Recipe):
         return Note({"step": float(last["step"])}, float(last["median"]), series.label, series)
 
     def _names(self, frame: pd.DataFrame) -> Iterator[Note]:
-        """Yield the name of each split, beside where its accuracy first is half of its highest."""
+        """Yield the name of each split, beside where its accuracy first is half of its highest; of a flat one at the end."""
         for split, series in SPLITS.items():
             rows = frame[(frame["metric"] == f"{split}_error") & np.isfinite(frame["median"])]
             accuracies = 1 - rows["median"].to_numpy()
-            at = rows.iloc[int(np.argmax(accuracies >= accuracies.max() / 2))]
+            at = rows.iloc[int(np.argmax(accuracies >= accuracies.max() / 2)) or -1]
             yield Note({"step": float(at["step"])}, float(1 - at["median"]), split, series, "left")
 
     def caption(self, frame: pd.DataFrame) -> str:

@@ -74,7 +74,7 @@ def phases(results: Results, trials: pd.DataFrame, least: float) -> Phases:
     for name, split in LEARNT.items():
         found = crossings(results, trials, accuracy(split, least))
         censored = found["t_first"].isna()
-        median = float(quantile(found["t_first"].fillna(found["last"]).to_numpy(), censored.to_numpy(), 0.5)[0])
+        median = float(quantile(found["t_first"].fillna(found["until_first"]).to_numpy(), censored.to_numpy(), 0.5)[0])
         steps[name] = min(median, float(found["last"].max()))
         if steps[name] < median:
             beyond.add(name)

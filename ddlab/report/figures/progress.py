@@ -56,6 +56,8 @@ class Progress(Recipe):
         for entry in self.panels:
             check_options(f"figures.{name}.panels", "an entry of panels", _Part, entry)
         for part in self._parts:
+            if not part.metrics or not all(isinstance(metric, str) for metric in part.metrics):
+                raise ConfigError(f"figures.{name}.panels.metrics={shown(part.metrics)}: must be one column or more")
             if len(part.metrics) > len(OTHERS):
                 raise ConfigError(f"figures.{name}.panels: one has {len(part.metrics)} metrics; {len(OTHERS)} can be told apart")
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ddlab.errors import ConfigError
 from ddlab.report.charts import Axis, Band, Bars, Chart, Dots, Line, Mark, Panel, Series, positions, values
 from ddlab.report.charts.chart import Marker
 from ddlab.report.charts.colors import GREY, TEST, TRAIN
@@ -60,6 +61,8 @@ class StepsToGrok(Recipe):
         """
         trials = selected(results, self.where, finished=True)
         require(trials, self.x, "x", numeric=False)
+        if trials[self.x].isna().any():
+            raise ConfigError(f"x={self.x}: is null in some trials, which have no place on an axis; where: selects others")
         seeds = [column for column in results.seeds if column in trials]
         require_seeds_only(trials, [self.x], results.seeds)
         about = trials[["trial_id", *dict.fromkeys([self.x, *seeds])]]
@@ -82,7 +85,7 @@ class StepsToGrok(Recipe):
         return accuracy(split, self.accuracy) if self.loss is None else Level(f"{split}_loss", "at_most", self.loss)
 
     def _with_statistics(self, rows: pd.DataFrame, seeds: list[str]) -> pd.DataFrame:
-        rows = rows.assign(step=rows["t_first"].fillna(rows["last"]), **{CENSORED: rows["t_first"].isna()})
+        rows = rows.assign(step=rows["t_first"].fillna(rows["until_first"]), **{CENSORED: rows["t_first"].isna()})
         for name, share in SHARES.items():
             found = {x: quantile(at["step"].to_numpy(), at[CENSORED].to_numpy(), share)[0] for x, at in rows.groupby(self.x)}
             rows[name] = rows[self.x].map(found).replace(np.inf, np.nan)
@@ -140,7 +143,8 @@ class StepsToGrok(Recipe):
 
     def caption(self, frame: pd.DataFrame) -> str:
         medians = {split: frame[frame["split"] == split].drop_duplicates(self.x).set_index(self.x) for split in LEARNT}
-        ratio = medians["test"]["median"] / medians["train"]["median"]
+        train = medians["train"]["median"]
+        ratio = medians["test"]["median"] / train.where(train > 0)
         ratio = ratio.dropna()
         delay = f" The largest delay is {ratio.max():.0f}-fold, at {text(ratio.idxmax())}." if len(ratio) else ""
         beyond = medians["test"].index[medians["test"]["median"].isna()]
