@@ -22,6 +22,7 @@ from ddlab.measures.cyclic import (
     waves,
     where_whole,
 )
+from ddlab.measures.examples import Examples
 from ddlab.measures.spectral import eigenvectors
 from ddlab.measures.weights import parameter
 
@@ -159,14 +160,11 @@ class NeuronFrequencies(OfPairs):
 
     def _neurons(self, snapshot: Snapshot) -> tuple[jax.Array, jax.Array]:
         """Return the neurons [n, n, hidden] of all pairs, and whether these are all there."""
-        n, places, values = self.group.num, [], []
-        for examples in (snapshot.train, snapshot.test):
-            places.append(self.places(examples))
-            values.append(snapshot.network_fn(snapshot.params, examples.inputs).activations["neurons"])
-        place, neurons = jnp.concatenate(places), jnp.concatenate(values)
-        filled = jnp.zeros((n * n, neurons.shape[-1]), neurons.dtype).at[place].set(neurons, mode="drop")
-        is_whole = jnp.zeros(n * n, bool).at[place].set(True, mode="drop").all()
-        return filled.reshape(n, n, -1), is_whole
+
+        def neurons(_: str, examples: Examples) -> jax.Array:
+            return snapshot.network_fn(snapshot.params, examples.inputs).activations["neurons"]
+
+        return self.on_pairs(snapshot, neurons)
 
 
 @dataclass(frozen=True, kw_only=True)

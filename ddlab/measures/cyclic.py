@@ -10,6 +10,7 @@ sine.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ import numpy as np
 import optax
 
 from ddlab.config import leaf
+from ddlab.data import TEST, TRAIN
 from ddlab.errors import ConfigError
 from ddlab.measures.base import Measure, Snapshot
 from ddlab.measures.examples import Examples
@@ -141,25 +143,31 @@ class OfPairs(Measure):
 
     def table(self, snapshot: Snapshot) -> Table:
         """Return what the network says of all pairs."""
-        group, n = self.group, self.group.num
-        values, in_train = [], []
-        for split, examples in (("train", snapshot.train), ("test", snapshot.test)):
-            place = self.places(examples)
-            logits = snapshot.outputs_fn(snapshot.params, examples.inputs)[:, group.elements]
-            answers = jnp.asarray(group.exponents(self.modulus))[examples.targets]
-            values.append((place, logits, answers))
-            in_train.append(jnp.full(len(place), split == "train"))
-        place, logits, answers = (jnp.concatenate(parts) for parts in zip(*values, strict=True))
+        exponents = jnp.asarray(self.group.exponents(self.modulus))
 
-        def filled(start: jax.Array, of_examples: jax.Array) -> jax.Array:
-            return start.at[place].set(of_examples, mode="drop").reshape(n, n, *start.shape[1:])
+        def said(split: str, examples: Examples) -> tuple[jax.Array, ...]:
+            logits = snapshot.outputs_fn(snapshot.params, examples.inputs)[:, self.group.elements]
+            return logits, exponents[examples.targets], jnp.full(examples.rows, split == TRAIN)
 
-        return Table(
-            filled(jnp.zeros((n * n, n), logits.dtype), logits),
-            filled(jnp.full(n * n, n, jnp.int32), answers),
-            filled(jnp.zeros(n * n, bool), jnp.concatenate(in_train)),
-            jnp.all(filled(jnp.zeros(n * n, bool), jnp.ones(len(place), bool))),
-        )
+        (logits, answers, in_train), is_whole = self.on_pairs(snapshot, said)
+        return Table(logits, answers, in_train, is_whole)
+
+    def on_pairs(self, snapshot: Snapshot, of_split: Callable[[str, Examples], Any]) -> tuple[Any, jax.Array]:
+        """Return what is known of the examples on all pairs, a pytree of [n, n, ...], and whether all pairs are there, [] bool.
+
+        Args:
+            snapshot: has the examples.
+            of_split: name and examples of a split -> a pytree of [rows, ...]; 0 where no example is.
+        """
+        n, splits = self.group.num, ((split, snapshot.splits[split]) for split in (TRAIN, TEST))
+        parts = [(self.places(examples), of_split(split, examples)) for split, examples in splits]
+        place, values = jax.tree.map(lambda *arrays: jnp.concatenate(arrays), *parts)
+
+        def filled(array: jax.Array) -> jax.Array:
+            blank = jnp.zeros((n * n, *array.shape[1:]), array.dtype)
+            return blank.at[place].set(array, mode="drop").reshape(n, n, *array.shape[1:])
+
+        return jax.tree.map(filled, values), filled(jnp.ones(len(place), bool)).all()
 
     def places(self, examples: Examples) -> jax.Array:
         """Return where each example lies in a table, n x + y, [rows] int32; n^2 for a row of nobody or of no such pair."""

@@ -48,7 +48,7 @@ def compact(source: Path, target: Path) -> None:
         last = dict(zip(results.trials["trial_id"], results.trials["last_step"], strict=True))
         curves = curves[curves["step"] == curves["trial_id"].map(last)]
     wanted = {*KEYS, *LOSSES, *words, *(PREDICTIONS if words & {"bias_variance", *ENSEMBLE_METRICS} else ())}
-    columns = {str(name): _small(curves[name].to_numpy()) for name in curves if name in wanted}
+    columns = {str(name): _small(curves[name].to_numpy(), name in PREDICTIONS) for name in curves if name in wanted}
     outcomes = results.trials[["trial_id", "status", "last_step", "num_rows", "seconds"]].copy()
     outcomes["num_rows"] = outcomes["trial_id"].map(curves.groupby("trial_id").size())
     abouts = store.read_abouts().values()
@@ -61,9 +61,9 @@ def compact(source: Path, target: Path) -> None:
     small.write_outcome(0, {str(name): outcomes[name].to_numpy() for name in outcomes}, {**spent, "num_parts": 1})
 
 
-def _small(values: np.ndarray) -> np.ndarray:
+def _small(values: np.ndarray, are_predictions: bool) -> np.ndarray:
     if values.dtype == object and not isinstance(values[0], str):
-        return np.stack(values)[:, :POINTS].astype(np.float32)
+        return np.stack(values)[:, : POINTS if are_predictions else None].astype(np.float32)
     return values.astype(np.float32) if values.dtype.kind == "f" else values
 
 

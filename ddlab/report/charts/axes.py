@@ -58,6 +58,13 @@ def label_ticks(drawn: DrawnAxis, axis: Axis) -> None:
     drawn.set_major_formatter(FuncFormatter(text))
 
 
+def keep_ticks(drawn: DrawnAxis) -> None:
+    """Leave the ticks of a linear axis where they are, whatever its size becomes."""
+    if drawn.get_scale() == "linear":
+        low, high = drawn.get_view_interval()
+        drawn.set_major_locator(FixedLocator([tick for tick in drawn.get_majorticklocs() if low <= tick <= high]))
+
+
 def _plain(value: float, _: Any) -> str:
     return f"{value:,.0f}" if value >= 1 and value == round(value) else f"{value:g}"
 

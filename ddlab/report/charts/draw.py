@@ -21,7 +21,7 @@ from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
-from ddlab.report.charts.axes import label_ticks, set_ends, set_scale
+from ddlab.report.charts.axes import keep_ticks, label_ticks, set_ends, set_scale
 from ddlab.report.charts.chart import Band, Bars, Chart, Dots, HeatMap, Line, Note, Panel, Place, Rule, Span, Values
 from ddlab.report.charts.mathematics import fault
 from ddlab.report.charts.notes import draw_notes
@@ -49,6 +49,9 @@ def render(chart: Chart) -> dict[str, bytes]:
     """Return a chart as files of each of `FORMATS`."""
     with style.context(str(STYLE), after_reset=True):  # a matplotlibrc of the working directory changes nothing
         figure = draw(chart)
+        ConstrainedLayoutEngine().execute(figure)
+        for axes in figure.axes:  # now that panels have their size, with which their ticks change, and room for these
+            keep_ticks(axes.yaxis)
         ConstrainedLayoutEngine().execute(figure)
         figure.set_layout_engine(None)  # laid out once, not once a file
         return {form: _saved(figure, form) for form in FORMATS}

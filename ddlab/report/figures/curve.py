@@ -17,8 +17,8 @@ from ddlab.report.figures.base import Recipe
 from ddlab.report.figures.curve_caption import CurveCaption
 from ddlab.report.figures.curve_chart import CurveChart
 from ddlab.report.figures.curve_frame import CurveRows
-from ddlab.report.figures.curve_parts import SCALES, CurvePart, PanelPart
-from ddlab.report.options import check_options, option, shown
+from ddlab.report.figures.curve_parts import SCALES, CurvePart, PanelPart, check_metrics, check_parts
+from ddlab.report.options import option
 from ddlab.report.selection import check_selection
 from ddlab.report.theories import check_theory
 from ddlab.store.results import Results
@@ -57,23 +57,16 @@ class Curve(Recipe):
 
     def check(self, name: str) -> None:
         super().check(name)
-        self._check_parts(name, "panels", PanelPart, self.panels)
-        self._check_parts(name, "curves", CurvePart, self.curves)
+        check_parts(f"figures.{name}.panels", PanelPart, self.panels)
+        check_parts(f"figures.{name}.curves", CurvePart, self.curves)
         self._check_curves(name)
         for panel in self.all_panels:
-            if not panel.metrics or not all(isinstance(metric, str) for metric in panel.metrics):
-                raise ConfigError(f"figures.{name}.panels.metrics={shown(panel.metrics)}: must be one column or more")
+            check_metrics(f"figures.{name}.panels", panel.metrics)
         on_axes = [("threshold", self.x_scale, self.threshold)]
         on_axes += [("y_min", panel.y_scale, panel.y_min) for panel in self.all_panels]
         for key, scale, value in on_axes:
             if scale == "log" and value is not None and value <= 0:
                 raise ConfigError(f"figures.{name}.{key}={value}: must be above 0, on a log scale")
-
-    def _check_parts(self, name: str, key: str, kind: type, entries: Sequence[Any]) -> None:
-        for entry in entries:
-            if not isinstance(entry, Mapping):
-                raise ConfigError(f"figures.{name}.{key}={shown(entry)}: must be a list of mappings")
-            check_options(f"figures.{name}.{key}", f"an entry of {key}", kind, entry)
 
     def _check_curves(self, name: str) -> None:
         if self.curves and self.group:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ddlab.report.options import option
+from ddlab.errors import ConfigError
+from ddlab.report.options import check_options, option, shown
 
 SCALES = ("linear", "log")
 
@@ -28,3 +29,17 @@ class CurvePart:
     where: Mapping[str, Any] = option("its trials, of those that the figure shows", dict)
     best_over: str | None = option("a column of the trials; of its values the one of least mean is taken at each x", None)
     theory: str | None = option("name of a closed form, drawn over the simulation", None)
+
+
+def check_parts(entry: str, kind: type, parts: Sequence[Any]) -> None:
+    """Raise `ConfigError` where an option such as "figures.risk.panels" is no list of mappings with the options of a kind."""
+    for part in parts:
+        if not isinstance(part, Mapping):
+            raise ConfigError(f"{entry}={shown(part)}: must be a list of mappings")
+        check_options(entry, f"an entry of {entry.rpartition('.')[2]}", kind, part)
+
+
+def check_metrics(entry: str, metrics: Sequence[Any]) -> None:
+    """Raise `ConfigError` where the metrics of a panel are not one column or more."""
+    if not metrics or not all(isinstance(metric, str) for metric in metrics):
+        raise ConfigError(f"{entry}.metrics={shown(metrics)}: must be one column or more")

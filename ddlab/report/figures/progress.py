@@ -14,10 +14,10 @@ from ddlab.report.charts import Axis, Band, Chart, Line, Mark, Note, Panel, Seri
 from ddlab.report.charts.colors import CATEGORIES, TEST, TRAIN
 from ddlab.report.columns import label, number, require
 from ddlab.report.figures.base import Recipe
-from ddlab.report.figures.curve_parts import SCALES
+from ddlab.report.figures.curve_parts import SCALES, check_metrics, check_parts
 from ddlab.report.figures.phases import Phases, phases, words
 from ddlab.report.frames import curves_over_seeds
-from ddlab.report.options import check_options, option, shown
+from ddlab.report.options import option
 from ddlab.report.selection import require_seeds_only, selected
 from ddlab.store.results import Results
 
@@ -51,13 +51,11 @@ class Progress(Recipe):
 
     def check(self, name: str) -> None:
         super().check(name)
-        if not self.panels or not all(isinstance(entry, Mapping) for entry in self.panels):
-            raise ConfigError(f"figures.{name}.panels={shown(self.panels)}: must be a list of mappings")
-        for entry in self.panels:
-            check_options(f"figures.{name}.panels", "an entry of panels", _Part, entry)
+        if not self.panels:
+            raise ConfigError(f"figures.{name}.panels: must have one entry or more")
+        check_parts(f"figures.{name}.panels", _Part, self.panels)
         for part in self._parts:
-            if not part.metrics or not all(isinstance(metric, str) for metric in part.metrics):
-                raise ConfigError(f"figures.{name}.panels.metrics={shown(part.metrics)}: must be one column or more")
+            check_metrics(f"figures.{name}.panels", part.metrics)
             if len(part.metrics) > len(OTHERS):
                 raise ConfigError(f"figures.{name}.panels: one has {len(part.metrics)} metrics; {len(OTHERS)} can be told apart")
 
