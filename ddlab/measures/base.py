@@ -118,6 +118,15 @@ class Measure(abc.ABC):
         del num_outputs
         return len(self.columns())
 
+    def num_entries(self, num_units: int) -> int:
+        """Return how many numbers of a trial it has in memory while it measures, if they may be many.
+
+        Args:
+            num_units: of the network, outputs of all its weight matrices.
+        """
+        del num_units
+        return 0
+
 
 @dataclass(frozen=True)
 class AlongPath(Measure):

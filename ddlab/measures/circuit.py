@@ -136,6 +136,9 @@ class NeuronFrequencies(OfPairs):
 
     hidden: int = leaf("how many neurons there are, those of the model", Mark.TRACED, low=1)
 
+    def num_entries(self, num_units: int) -> int:
+        return 2 * self.group.num**2 * num_units  # each neuron of each pair, and along the waves
+
     def columns(self) -> dict[str, Column]:
         return {
             "neurons_explained": Column("neurons explained by one frequency"),

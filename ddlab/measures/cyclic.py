@@ -141,6 +141,10 @@ class OfPairs(Measure):
     def group(self) -> Cyclic:
         return Cyclic.of(self.operation, self.modulus)
 
+    def num_entries(self, num_units: int) -> int:
+        del num_units
+        return 2 * self.group.num**3  # a number for each answer of each pair, and what is computed of it
+
     def table(self, snapshot: Snapshot) -> Table:
         """Return what the network says of all pairs."""
         exponents = jnp.asarray(self.group.exponents(self.modulus))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Hashable, Mapping
 from typing import Any
 
@@ -23,12 +24,17 @@ LABELS = {
     "step": "optimizer steps",
     "time": "time (learning rate x steps)",
     "data.train_fraction": "fraction of the data trained on",
+    "data.operation": "operation",
     "optimizer.weight_decay": "weight decay",
     "data.label_noise": "label noise",
     "data.signal": "signal",
     "data.noise_variance": "noise variance",
     "ensemble_risk": "risk of the ensemble",
 }
+
+# A sum of powers of a and b, such as a3+ab2+b, which is shown with exponents.
+POLYNOMIAL = re.compile(r"[ab2-9]+(\+[ab2-9]+)+")
+EXPONENTS = str.maketrans("23456789", "\u00b2\u00b3\u2074\u2075\u2076\u2077\u2078\u2079")
 
 
 class NoSuchColumn(ConfigError):
@@ -44,7 +50,10 @@ def text(value: Any) -> str:
     """Return a value of a column as text."""
     if value is None or value != value:
         return "null"
-    return f"{value:g}" if isinstance(value, int | float | np.number) else str(value).replace("_", " ")
+    if isinstance(value, int | float | np.number):
+        return f"{value:g}"
+    name = str(value)
+    return name.translate(EXPONENTS) if POLYNOMIAL.fullmatch(name) else name.replace("_", " ")
 
 
 def number(metric: str, value: float) -> str:

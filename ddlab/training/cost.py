@@ -42,9 +42,10 @@ def training_cost(leaves: Leaves, config: Science, size: Size) -> TrainingCost:
     evals = config.train.most_evals
     gradients = (math.ceil(evals / measure.every) for measure in config.measures.values() if measure.needs_gradient)
     row = row_bytes(config, size.num_outputs)
+    entries = max((measure.num_entries(size.num_units) for measure in config.measures.values()), default=0)
     per_step = config.optimizer.gradients_per_step
     kept = sum(len(due_steps(config.train, every)) for every in along_path(config.measures))
-    return TrainingCost(size, config.train, per_step, max(gradients, default=0), kept, row, (inputs, data))
+    return TrainingCost(size, config.train, per_step, max(gradients, default=0), kept, entries, row, (inputs, data))
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class TrainingCost(Cost):
         gradients_per_step: of the optimizer and its modifiers.
         num_gradients: eval points at which a measure asks for the gradient on the training set.
         num_kept: eval points whose parameters are kept until the end, for measures along the path.
+        num_measured: entries that a measure of a trial has in memory.
         row_bytes: of the metrics of a trial at one eval point.
         sharing: the leaves of the inputs, and of the whole data set.
     """
@@ -66,6 +68,7 @@ class TrainingCost(Cost):
     gradients_per_step: int
     num_gradients: int
     num_kept: int
+    num_measured: int
     row_bytes: float
     sharing: tuple[Sharing, ...]
 
@@ -125,10 +128,11 @@ class TrainingCost(Cost):
         return trained, evaluated
 
     def num_bytes(self, load: Load, machine: Machine, budget: float) -> float:
-        """Return the bytes of the data on each device, of what trials keep, and of a step of the tiles at work."""
+        """Return the bytes of the data on each device, of what trials keep, and of a step and a measure of the tiles at work."""
         del budget  # tiles are as small as is best
-        at_work = min(load.trials, self._most_at_work(machine))
-        return self._data_bytes(load, machine) + load.trials * self._trial_bytes(machine) + at_work * self.step_bytes
+        at_work = min(load.trials, self.at_work(machine))
+        working = self.step_bytes + self.train.itemsize * self.num_measured
+        return self._data_bytes(load, machine) + load.trials * self._trial_bytes(machine) + at_work * working
 
     def capacity(self, load: Load, machine: Machine, budget: float) -> int:
         def fits(trials: int) -> bool:
@@ -171,7 +175,7 @@ class TrainingCost(Cost):
         states = STATE_COPIES_OF_CORES if machine.cores else STATE_COPIES
         return states * self.train.itemsize * (3.0 + self.num_kept) * self.size.num_params + SEGMENTS * self.row_bytes
 
-    def _most_at_work(self, machine: Machine) -> int:
+    def at_work(self, machine: Machine) -> int:
         """Return how many trials are trained at once, at most: a layout may widen its tiles by a quarter."""
         tile = self.tiling(machine.working_bytes)[0]
         return machine.num_devices * (tile + tile // 4)

@@ -15,6 +15,7 @@ from ddlab.plan.cost import Load
 from ddlab.plan.packs import pack_trials
 from ddlab.plan.shapes import Part, Size
 from ddlab.plan.trials import make_trials
+from ddlab.run.settle import settle as settle_networks
 from ddlab.training.cost import training_cost
 from tests.support import MACHINE, PACKING, leaves_of, settled
 
@@ -111,6 +112,17 @@ def test_packs_are_as_large_as_the_memory_budget_allows_and_no_larger(budget, wo
     most = cost.capacity(load(trials[0].shape, 40), machine, memory)
     assert len(packs) == -(-40 // most)
     assert most == 40 or num_bytes(most + 1) > memory
+
+
+def test_tables_of_all_pairs_are_counted_of_each_trial_at_work():
+    """The logits of p^2 pairs for p answers, float32, and as many numbers that are computed of them."""
+    own = ("data=modular", "model=embedding_mlp", "data.modulus=53", "measures=circuit", "measures.neurons=null")
+    cost = settle_networks(leaves_of(*own)).cost
+    for num_trials, at_work in ((1, 1), (10_000, cost.at_work(MACHINE))):
+        loads = load(cost, num_trials)
+        without, counted = (each.num_bytes(loads, MACHINE, math.inf) for each in (replace(cost, num_measured=0), cost))
+        assert counted - without == pytest.approx(at_work * 2 * 4 * 53**3)
+    assert at_work < 10_000
 
 
 def test_targets_of_their_own_take_less_than_data_of_their_own():

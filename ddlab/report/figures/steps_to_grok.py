@@ -115,7 +115,8 @@ class StepsToGrok(Recipe):
             marks.append(Dots(positions(beyond, ["place"]), values(beyond["step"]), series, "triangle", hollow=True))
         low, high = limits("log", frame["step"], ())
         y = Axis(f"steps to {self._what}", scale="log", low=low, high=high)
-        return Chart([self._axis(frame)], [Panel(y, marks)], list(self._legend(frame)), self.title, size=(3.5, 2.8))
+        height = 2.8 if self._is_numeric(frame) else 3.4  # names stand aslant
+        return Chart([self._axis(frame)], [Panel(y, marks)], list(self._legend(frame)), self.title, size=(3.5, height))
 
     @property
     def _what(self) -> str:
