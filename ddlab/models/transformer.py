@@ -69,7 +69,7 @@ class Transformer(Model):
         if spec.inputs.size is None or len(spec.inputs.shape) != 1:
             raise ConfigError("model: a transformer needs inputs that are a sequence of tokens, such as those of data=modular")
         if self.tied and spec.num_outputs > spec.inputs.size:
-            raise ConfigError(f"model.tied=true: {spec.num_outputs} outputs need as many tokens, the data have {spec.inputs.size}")
+            raise ConfigError(f"model.tied=true: {spec.num_outputs} outputs need as many tokens, not {spec.inputs.size}")
         return _Network(self, spec, init)
 
 

@@ -148,11 +148,13 @@ def test_widths_heads_and_depths_of_one_pack_are_each_what_they_are_alone(case):
     packed_equals_alone(trials, 1e-9)
 
 
-def test_inputs_that_are_no_tokens_and_odd_heads_are_refused():
+def test_inputs_that_are_no_tokens_odd_heads_and_outputs_that_are_no_tokens_are_refused():
     with pytest.raises(ConfigError, match="a sequence of tokens"):
         make_pack([leaves_of("model=transformer")])
     with pytest.raises(ConfigError, match=r"model\.head_size=3: must be even"):
         settle(leaves_of(*SHARED, "model.head_size=3", "model.positions=rotary"))
+    with pytest.raises(ConfigError, match=r"model\.tied=true: 9 outputs need as many tokens, not 7"):
+        settle(leaves_of(*SHARED, "model.tied=true", "data.operation=add_integers", "data.modulus=5"))
 
 
 @pytest.mark.torch
