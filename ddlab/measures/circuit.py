@@ -67,8 +67,8 @@ class EmbeddingSpectrum(OfPairs):
     """embedding_shares: of each frequency, the share of the embedding's power, the mean over tokens taken off.
 
     embedding_gini: the Gini coefficient over frequencies of the *norms* |F_k E|, cosine and sine together; of powers it would be
-    larger. circularity: the mean over the first four principal components c of the embedding of
-    max_k 2 |sum_j c_j e^(i w_k j)|^2 / (n sum_j c_j^2) (Zhong et al. 2023), 1 where each is a cosine.
+    larger. circularity: the mean over the first four principal components c of the embedding, fewer where it has fewer,
+    of max_k 2 |sum_j c_j e^(i w_k j)|^2 / (n sum_j c_j^2) (Zhong et al. 2023), 1 where each is a cosine.
     inverse_participation_ratio: the mean over columns (neurons, where the parameter is a first layer) of
     sum_k |u_k|^4 / (sum_k |u_k|^2)^2 without k = 0 (Gromov 2023).
 
@@ -91,11 +91,7 @@ class EmbeddingSpectrum(OfPairs):
 
     def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:
         group = self.group
-        table = parameter(snapshot, self.parameter)
-        if table.ndim != 2 or len(table) < self.modulus:
-            found = f"parameter={self.parameter}: has shape {table.shape}"
-            raise ConfigError(f"measures: {found}; its first {self.modulus} rows must be those of the tokens")
-        embedding = table[jnp.asarray(group.elements)]
+        embedding = rows_of_tokens(snapshot, self.parameter, self.modulus)[jnp.asarray(group.elements)]
         weights = jnp.asarray(group.weights(), embedding.dtype)
         of_waves = waves(group.num, embedding.dtype)[:, 1:]
         along = jnp.sum(jnp.square(jnp.einsum("wkj,jd->wkd", of_waves, embedding)), axis=0)
@@ -104,12 +100,28 @@ class EmbeddingSpectrum(OfPairs):
         centred = embedding - jnp.mean(embedding, axis=0)
         main = eigenvectors(centred @ centred.T)[:, -COMPONENTS:]
         turned = jnp.sum(jnp.square(jnp.einsum("wkj,jc->wkc", of_waves, main)), axis=0)
+        circular = jnp.max(weights[:, None] * turned, axis=0) / group.num
+        sizes = jnp.sum(jnp.square(main.T @ centred), axis=1)
+        is_there = sizes > len(main) * jnp.finfo(sizes.dtype).eps * jnp.max(sizes)
         return {
             "embedding_shares": shares,
             "embedding_gini": gini(jnp.sqrt(powers)),
-            "circularity": jnp.mean(jnp.max(weights[:, None] * turned, axis=0)) / group.num,
+            "circularity": jnp.mean(circular, where=is_there),
             "inverse_participation_ratio": _participation(along),
         }
+
+
+def rows_of_tokens(snapshot: Snapshot, name: str, modulus: int) -> jax.Array:
+    """Return a parameter [rows, columns] of which the first rows are those of the tokens 0, ..., p - 1.
+
+    Raises:
+        ConfigError: it has another shape.
+    """
+    table = parameter(snapshot, name)
+    if table.ndim != 2 or len(table) < modulus:
+        found = f"parameter={name}: has shape {table.shape}"
+        raise ConfigError(f"measures: {found}; its first {modulus} rows must be those of the tokens")
+    return table
 
 
 def gini(values: jax.Array) -> jax.Array:
@@ -214,7 +226,8 @@ class GradientSymmetricity(OfPairs):
         tokens[:, [names.index("a"), names.index("b")]] = pairs
         if "o" in names:
             tokens[:, names.index("o")] = self.modulus + 1
-        embedding, rest = parameter(snapshot, self.parameter), jax.tree.structure(snapshot.params)
+        embedding = rows_of_tokens(snapshot, self.parameter, self.modulus)
+        rest = jax.tree.structure(snapshot.params)
 
         def gradients(sample: tuple[jax.Array, jax.Array, jax.Array]) -> jax.Array:
             inputs, answer, pair = sample

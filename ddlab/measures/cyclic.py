@@ -21,6 +21,7 @@ import optax
 
 from ddlab.config import leaf
 from ddlab.data import TEST, TRAIN
+from ddlab.data.operation import SEQUENCES
 from ddlab.errors import ConfigError
 from ddlab.measures.base import Measure, Snapshot
 from ddlab.measures.examples import Examples
@@ -54,7 +55,9 @@ class Cyclic:
         if operation not in MULTIPLICATIVE:
             known = ", ".join((*ADDITIVE, *MULTIPLICATIVE))
             raise ConfigError(f"data.operation={operation}: its frequencies are known for {known} only")
-        powers = next((found for root in range(1, modulus) if len(set(found := _powers(root, modulus))) == modulus - 1), None)
+        powers = next(
+            (found for root in range(1, modulus) if len({*(found := _powers(root, modulus))} - {0}) == modulus - 1), None
+        )
         if powers is None:
             raise ConfigError(f"data.modulus={modulus}: must be a prime for the frequencies of {operation}")
         return Cyclic(np.array(powers), MULTIPLICATIVE[operation])
@@ -132,7 +135,7 @@ class OfPairs(Measure):
 
     modulus: int = leaf("p, that of the data", low=3, high=10_000)
     operation: str = leaf("that of the data", choices=(*ADDITIVE, *MULTIPLICATIVE))
-    sequence: str = leaf("that of the data")
+    sequence: str = leaf("that of the data", choices=SEQUENCES)
 
     def check(self) -> None:
         Cyclic.of(self.operation, self.modulus)

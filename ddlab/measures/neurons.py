@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from ddlab.config import Column, leaf
+from ddlab.errors import ConfigError
 from ddlab.measures.base import AlongPath, Snapshot
 from ddlab.measures.weights import parameter
 from ddlab.parameters import replaced
@@ -36,8 +37,20 @@ class ActiveNeurons(AlongPath):
         }
         return {name: Column(label, along_path=True) for name, label in labels.items()}
 
+    def _check(self, snapshot: Snapshot) -> None:
+        """Raise `ConfigError` for data without classes or such a split, and for weights that are none of a layer of neurons."""
+        if snapshot.noise_variance is not None:
+            raise ConfigError("measures: active neurons are those that decide between classes; the data have real targets")
+        if self.split not in snapshot.splits:
+            raise ConfigError(f"measures: split={self.split}: the data have {', '.join(snapshot.splits)}")
+        incoming, outgoing = (parameter(snapshot, name) for name in (self.incoming, self.outgoing))
+        if incoming.ndim != 2 or outgoing.ndim != 2 or incoming.shape[1] != len(outgoing):
+            found = f"incoming={self.incoming} and outgoing={self.outgoing}: have shapes {incoming.shape} and {outgoing.shape}"
+            raise ConfigError(f"measures: {found}; must be [inputs, neurons] and [neurons, outputs]")
+
     def final(self, snapshot: Snapshot) -> tuple[jax.Array, jax.Array]:
         """Return which neurons are active in the final model, and which are not, [neurons] bool each; padded ones are neither."""
+        self._check(snapshot)
         ranks = self._ranks(snapshot)
         is_active = ranks < self._num_active(snapshot, ranks)
         return is_active, ~is_active & (self._norms(snapshot) > 0)

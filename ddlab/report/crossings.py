@@ -37,6 +37,9 @@ KINDS = {
     "rises": ("has risen, after its minimum, to more than ", " times that"),
 }
 
+# Those of which the number is a share or a multiple of the metric.
+RELATIVE = ("falls_to", "rises")
+
 
 @dataclass(frozen=True)
 class Level:

@@ -233,6 +233,16 @@ def test_a_circle_is_circular_and_its_columns_have_one_frequency():
     np.testing.assert_allclose(np.asarray(found["embedding_shares"])[[4, 6]], [0.8, 0.2], rtol=1e-9)
 
 
+def test_directions_that_an_embedding_does_not_have_are_not_circular():
+    """Rank 2 of 97 x 5, the last column padded: its two components, and no other direction."""
+    values = np.random.default_rng(0).normal(size=(97, 2)) @ np.random.default_rng(1).normal(size=(2, 5))
+    angles = 2 * np.pi * np.outer(np.arange(1, 49), np.arange(97)) / 97
+    main = np.linalg.svd(values - values.mean(axis=0))[0][:, :2]
+    powers = np.square(np.cos(angles) @ main) + np.square(np.sin(angles) @ main)
+    found = embedding_of(np.hstack([values, np.zeros((97, 1))]))
+    np.testing.assert_allclose(found["circularity"], (2 / 97 * powers.max(axis=0)).mean(), rtol=1e-9)
+
+
 def test_the_participation_ratio_of_random_columns_is_that_of_the_reference():
     """p = 97: .04 of random weights."""
     found = embedding_of(np.random.default_rng(0).normal(size=(97, 500)))
@@ -319,6 +329,9 @@ def test_a_wrong_label_that_is_no_element_is_left_out_of_the_losses():
 def test_an_embedding_has_a_row_for_each_token():
     with pytest.raises(ConfigError, match=r"parameter=embedding: has shape \(5, 3\); its first 7 rows must be"):
         measure(EmbeddingSpectrum, "add", parameter="embedding")(snapshot_of("add", None, {"embedding": jnp.ones((5, 3))}))
+    kind = measure(GradientSymmetricity, "add", parameter="positions", samples=3)
+    with pytest.raises(ConfigError, match=r"parameter=positions: has shape \(3, 5\); its first 7 rows must be"):
+        kind(snapshot_of("add", None, {"positions": jnp.ones((3, 5))}))
 
 
 def test_gradient_symmetricity():
@@ -360,7 +373,8 @@ def test_norms_of_groups_distances_and_ranks():
 
 
 def test_operations_without_a_cyclic_group_are_refused():
-    with pytest.raises(ConfigError, match=r"data.modulus=8: must be a prime for the frequencies of multiply"):
-        Cyclic.of("multiply", 8)
+    for modulus in (4, 8):
+        with pytest.raises(ConfigError, match=rf"data.modulus={modulus}: must be a prime for the frequencies of multiply"):
+            Cyclic.of("multiply", modulus)
     with pytest.raises(ConfigError, match=r"data.operation=a3\+ab: its frequencies are known for add, subtract"):
         Cyclic.of("a3+ab", 7)

@@ -66,7 +66,23 @@ def test_padded_neurons_are_neither_active_nor_not():
     packed_equals_alone([leaves_of(*PARITY, f"model.width={width}", f"seed={width}") for width in (9, 20)], 1e-9)
 
 
-def test_a_name_that_is_none_is_refused():
-    program, inputs = make_pack([leaves_of(*PARITY, "measures.active_neurons.outgoing=layers.2.weight")])
-    with pytest.raises(ConfigError, match=r"parameter=layers\.2\.weight: no such parameter"):
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("outgoing=layers.2.weight", r"parameter=layers\.2\.weight: no such parameter"),
+        ("outgoing=layers.0.weight", r"incoming=layers\.0\.weight and outgoing=layers\.0\.weight: have shapes"),
+        ("incoming=layers.0.bias", r"incoming=layers\.0\.bias and outgoing=.*must be \[inputs, neurons\]"),
+        ("split=foo", "split=foo: the data have train, test"),
+    ],
+)
+def test_what_are_no_neurons_is_refused(word, message):
+    program, inputs = make_pack([leaves_of(*PARITY, f"measures.active_neurons.{word}")])
+    with pytest.raises(ConfigError, match=message):
+        jax.eval_shape(lambda inputs: program.evaluate(program.init(inputs), inputs), inputs)
+
+
+def test_real_targets_are_refused():
+    words = ("data=teacher", "train.loss=mse", "model=mlp", "model.width=4", "measures=neurons", "train.steps=2")
+    program, inputs = make_pack([leaves_of(*words)])
+    with pytest.raises(ConfigError, match="the data have real targets"):
         jax.eval_shape(lambda inputs: program.evaluate(program.init(inputs), inputs), inputs)

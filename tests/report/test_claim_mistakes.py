@@ -8,6 +8,7 @@ from ddlab.errors import ConfigError
 from ddlab.report.claims import make_claim
 
 OF_CURVE = {"kind": "peak_location", "metric": "m", "x": "a", "between": [0, 1], "source": "s"}
+LEADS = {"kind": "leads", "metric": "m", "at_most": 1, "between": [0, 1], "source": "s"}
 MISTAKES = {
     "no kind": ({}, "kind=None"),
     "unknown kind": ({"kind": "peak_locatoin"}, "did you mean 'peak_location'"),
@@ -28,6 +29,12 @@ MISTAKES = {
     "metric of a theory": (
         {"kind": "matches_theory", "metric": "train_loss", "x": "a", "between": [0, 1], "source": "s", "theory": "ridge"},
         "not train_loss",
+    ),
+    "two levels later": ({**LEADS, "then": {"metric": "m", "at_most": 1, "rises": 2}}, "claims.c.then="),
+    "a share below 0": ({**LEADS, "then": {"metric": "m", "falls_to": -1}}, "falls_to and rises above 0"),
+    "grokking of the training set": (
+        {"kind": "grokking", "metric": "train_error", "at_most": 0, "between": [0, 1], "source": "s"},
+        "metric=train_error: must be one of the test set",
     ),
     "no mapping": ("peak", "must be a mapping"),
     "kind is no name": ({"kind": ["value"]}, "no such kind"),

@@ -153,6 +153,15 @@ def test_steps_have_slopes_ratios_and_orders():
     assert verdict(results, "ratio", **ERROR, **order, between=[3, 5]).measured == 4
     assert verdict(results, "ordering", **ERROR, **order, between=[2, None]).measured == 2
     censored = results_of(*(groks(10, step) for step in (10**4, 80, 40)), **{WIDTH: [1, 2, 4]})
-    assert verdict(censored, "slope", **ERROR, x=WIDTH, between=[None, 0]).outcome == "fail: there is none"
+    unknown = "not enough data: it is beyond the steps trained"
+    assert verdict(censored, "slope", **ERROR, x=WIDTH, between=[None, 0]).outcome == unknown
     beyond = verdict(censored, "ratio", **ERROR, **order, between=[10, None])
     assert (beyond.status, beyond.cells[0]) == (PASS, "> 16")
+    below = verdict(censored, "ratio", **ERROR, order=order["order"][::-1], between=[None, 0.1])
+    assert (below.status, below.cells[0]) == (PASS, "< 0.0625")
+    both = results_of(groks(10, 10**4), groks(10, 10**4), **{WIDTH: [1, 2]})
+    assert verdict(both, "ratio", **ERROR, order=[{WIDTH: 1}, {WIDTH: 2}], between=[0, 2]).outcome == unknown
+
+
+def test_what_holds_at_the_first_eval_point_lies_in_no_interval():
+    assert verdict(results_of(groks(0, 0)), "first_crossing", **ERROR, between=[0, 0]).cells[0] == "0"

@@ -35,7 +35,7 @@ class Verdict:
         measured: the number; nan where there is none.
         interval: how far it is known from its seeds; empty for a single seed.
         since: of a step: the eval point before it; it lies between the two. nan: the number is no step.
-        is_least: all that is known is that the number is greater.
+        beyond: all that is known is that the number is greater, ">", or less, "<"; "": it is known.
         bound: what is allowed, in words.
         source: the paper.
         status: "pass", "fail" or "not enough data".
@@ -51,13 +51,13 @@ class Verdict:
     status: str
     reason: str = ""
     since: float = math.nan
-    is_least: bool = False
+    beyond: str = ""
 
     @property
     def cells(self) -> tuple[str, str, str]:
         """The measured number, its interval and the bound, as text."""
-        since = "" if math.isnan(self.since) or self.is_least else f" in ({self.since:.4g}, {self.measured:.4g}]"
-        measured = "" if math.isnan(self.measured) else f"{'> ' if self.is_least else ''}{self.measured:.4g}{since}"
+        since = f" in ({self.since:.4g}, {self.measured:.4g}]" if self.since < self.measured and not self.beyond else ""
+        measured = "" if math.isnan(self.measured) else f"{self.beyond} {self.measured:.4g}{since}".lstrip()
         return measured, str(self.interval), self.bound
 
     @property
@@ -140,11 +140,12 @@ class Claim(abc.ABC):
         sample = make_sample(rows, self.metric, self.point, results.seeds)
         numbers, ones = partial(self.numbers, sample), np.ones((1, sample.factors.shape[1]))
         # Of steps that are censored all is known between these two.
-        measured, most = (float(number[0]) for number in (self.numbers(sample.least(), ones), numbers(ones)))
-        if math.isnan(most):
-            measured = most
-        status = PASS if self._allows(measured) and self._allows(most) else FAIL
-        reason = "there is none" if math.isnan(measured) else ""
+        measured, limit = (float(number[0]) for number in (self.numbers(sample.least(), ones), numbers(ones)))
+        status, reason = PASS if self._allows(measured) and self._allows(limit) else FAIL, ""
+        if math.isnan(limit):
+            is_there = not math.isnan(measured)
+            status, reason = (NOT_ENOUGH, "it is beyond the steps trained") if is_there else (FAIL, "there is none")
+            measured = limit
         return Verdict(
             name,
             self.says,
@@ -155,7 +156,7 @@ class Claim(abc.ABC):
             status,
             reason,
             since=self.since(rows, results),
-            is_least=most > measured,
+            beyond=">" if limit > measured else "<" if limit < measured else "",
         )
 
     def _allows(self, number: float) -> bool:

@@ -13,7 +13,7 @@ from ddlab.errors import ConfigError
 from ddlab.report.claims.base import Claim
 from ddlab.report.claims.timed import AtLevel
 from ddlab.report.columns import label, require
-from ddlab.report.crossings import DELAY, KINDS, MEMORISED, Level, crossings, grokked, make_level, of_train
+from ddlab.report.crossings import DELAY, KINDS, MEMORISED, RELATIVE, Level, crossings, grokked, of_train
 from ddlab.report.options import is_number, option, shown
 from ddlab.report.sample import CENSORED, Sample, make_sample
 from ddlab.report.selection import require_seeds_only, selected
@@ -67,15 +67,20 @@ class Reached(AtLevel, _OfTrials):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Delay(AtLevel):
-    """The median over seeds of how many times later a metric of the test set gets to a level than that of the training set."""
-
-    difference: bool = option("how many steps later, instead of how many times", False)
+class _OfTestSet(AtLevel):
+    """A claim on a level of a metric of the test set, held against the same of the training set."""
 
     def check(self, name: str) -> None:
         super().check(name)
         if not self.metric.startswith("test_"):
             raise ConfigError(f"claims.{name}.metric={self.metric}: must be one of the test set, such as test_error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Delay(_OfTestSet):
+    """The median over seeds of how many times later a metric of the test set gets to a level than that of the training set."""
+
+    difference: bool = option("how many steps later, instead of how many times", False)
 
     def _says(self) -> str:
         return f"median delay: {self.what}, {'less' if self.difference else 'over'} that of the training set"
@@ -94,7 +99,7 @@ class Delay(AtLevel):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grokking(AtLevel, _OfTrials):
+class Grokking(_OfTestSet, _OfTrials):
     """The share of the trials that grok: every training example was right before, and the delay is at least so large."""
 
     delay: float = option("the least delay that counts", DELAY, above=1)
@@ -196,8 +201,12 @@ def _level_of(entry: str, given: Mapping[str, Any]) -> Level:
     """
     rest = dict(given)
     metric = rest.pop("metric", None)
-    if isinstance(metric, str) and rest.keys() <= KINDS.keys() and all(map(is_number, rest.values())):
-        level = make_level(metric, **rest)
-        if level is not None:
-            return level
-    raise ConfigError(f"{entry}={shown(given)}: must be a metric and one level of it, {', '.join(KINDS)}, a number")
+    numbers = list(rest.values())
+    if isinstance(metric, str) and len(rest) == 1 and rest.keys() <= KINDS.keys() and all(map(is_number, numbers)):
+        (kind,) = rest
+        if kind not in RELATIVE or numbers[0] > 0:
+            return Level(metric, kind, numbers[0])
+    raise ConfigError(
+        f"{entry}={shown(given)}: must be a metric and one level of it, a number: {', '.join(KINDS)};"
+        f" {' and '.join(RELATIVE)} above 0"
+    )
