@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -105,4 +106,6 @@ def suggest(word: str, known: Iterable[str], most: int = 12) -> str:
 def one_line(error: BaseException) -> str:
     """Return an OmegaConf or Hydra error as one line, without the object dump that follows it."""
     lines = [line.strip() for line in str(error).splitlines()]
-    return " ".join(line for line in lines if line and not line.startswith(("full_key:", "object_type=", "reference_type=")))
+    found = " ".join(line for line in lines if line and not line.startswith(("full_key:", "object_type=", "reference_type=")))
+    found = re.sub(r"Incompatible value 'None' for field of type '\w+'|field '\S+' is not Optional", "must not be null", found)
+    return re.sub(r"Interpolation key '(\S+)' not found", r"takes \1, which there is not", found)

@@ -162,6 +162,9 @@ def resolved(science: DictConfig) -> Leaves:
     except MissingMandatoryValue as error:
         raise ConfigError(f"{error.full_key}: has no value; give {error.full_key}=VALUE") from error
     except OmegaConfBaseException as error:
-        raise ConfigError(one_line(error)) from error
+        key = error.full_key or ""
+        component = key.rpartition(".")[0]
+        out = f"; {component}=null takes the measure out" if component.startswith("measures.") else ""
+        raise ConfigError(f"{key}: {one_line(error)}{out}") from error
     assert isinstance(container, dict)
     return MappingProxyType(flatten({str(key): value for key, value in container.items()}))

@@ -74,6 +74,8 @@ def test_a_group_without_values_in_a_sweep_file_is_refused(small, capfd):
         ("+data.num_trian=1", "unknown key 'data.num_trian' of MNIST1D. did you mean 'num_train'?"),
         ("~seed", "seed: no sweep can do without it"),
         ("~model.width", "model.width: has no value; give model.width=VALUE"),
+        ("model.depth=null", "model.depth=None: must not be null"),
+        ("measures=circuit", "takes data.modulus, which there is not; measures.logit_spectrum=null takes the measure out"),
     ],
 )
 def test_a_key_that_is_added_or_taken_out_where_it_may_not_be_is_named(small, capfd, word, expected):
