@@ -56,6 +56,13 @@ def text(value: Any) -> str:
     return name.translate(EXPONENTS) if POLYNOMIAL.fullmatch(name) else name.replace("_", " ")
 
 
+def written(value: Any) -> str:
+    """Return a value of a column as `where` takes it: null for one that is missing."""
+    if value is None or value != value:
+        return "null"
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)
+
+
 def number(metric: str, value: float) -> str:
     """Return a value of a metric as text: three digits, errors in percent."""
     return f"{100 * value:.1f} %" if metric.endswith("_error") else f"{value:.3g}"

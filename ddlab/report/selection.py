@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from ddlab.errors import ConfigError, suggest
-from ddlab.report.columns import NoSuchColumn
+from ddlab.report.columns import NoSuchColumn, written
 from ddlab.report.options import shown
 from ddlab.store.results import DIVERGED, PENDING, Results
 
@@ -37,7 +37,7 @@ def selected(results: Results, where: Mapping[str, Any], finished: bool = False)
     if finished:
         trials = trials[trials["status"] != PENDING]
     if trials.empty:
-        chosen = " with " + ", ".join(f"{key}={value}" for key, value in where.items()) if where else ""
+        chosen = " with " + _words(where) if where else ""
         raise ConfigError(f"no stored trial{chosen} {'has finished without diverging' if finished else 'can be drawn'}")
     return trials
 
@@ -55,11 +55,20 @@ def matching(trials: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
     """
     for key, value in where.items():
         if key not in trials:
-            raise NoSuchColumn(f"where.{key}={value}: no such column. {suggest(key, map(str, trials.columns))}".rstrip())
-        if isinstance(value, str) and pd.api.types.is_numeric_dtype(trials[key]) and trials[key].notna().any():
+            raise NoSuchColumn(f"where.{key}={written(value)}: no such column. {suggest(key, map(str, trials.columns))}".rstrip())
+        if isinstance(value, str | bool) and _holds_numbers(trials[key]):
             raise ConfigError(f"where.{key}={value}: the column holds numbers")
         trials = trials[trials[key].isna() if value is None else trials[key] == value]
     return trials
+
+
+def _holds_numbers(column: pd.Series) -> bool:
+    types = pd.api.types
+    return types.is_numeric_dtype(column) and not types.is_bool_dtype(column) and bool(column.notna().any())
+
+
+def _words(where: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key}={written(value)}" for key, value in where.items())
 
 
 def _absent(trials: pd.DataFrame, where: Mapping[str, Any]) -> str:
@@ -68,9 +77,9 @@ def _absent(trials: pd.DataFrame, where: Mapping[str, Any]) -> str:
         if matching(trials, {key: value}).empty:
             known = trials[key].dropna()
             values = sorted((known if pd.api.types.is_numeric_dtype(known) else known.map(str)).unique())
-            few = ", ".join(map(str, values[:6])) + (", ..." if len(values) > 6 else "")
-            return f"{key}={value}" + (f" (they have {few})" if few else "")
-    return ", ".join(f"{key}={value}" for key, value in where.items())
+            few = ", ".join(map(written, values[:6])) + (", ..." if len(values) > 6 else "")
+            return _words({key: value}) + (f" (they have {few})" if few else "")
+    return _words(where)
 
 
 def check_selection(option: str, selection: Any) -> None:
@@ -97,7 +106,7 @@ def require_seeds_only(trials: pd.DataFrame, by: Sequence[str], seeds: Sequence[
     mixed = [column for column in trials if column not in about and groups[column].nunique(dropna=False).max() > 1]
     leaves = [column for column in mixed if column not in DERIVED]
     if leaves:
-        values = ", ".join(str(value) for value in sorted(trials[leaves[0]].unique(), key=str)[:4])
+        values = ", ".join(map(written, sorted(trials[leaves[0]].unique(), key=str)[:4]))
         raise ConfigError(
             f"trials that differ in {', '.join(leaves[:2])}{' and more' if len(leaves) > 2 else ''} would be averaged as if they"
             f" were seeds; select some: where.{leaves[0]}=VALUE ({values})"

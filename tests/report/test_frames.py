@@ -12,6 +12,7 @@ from ddlab.report.figures import RECIPES, make_recipe
 from ddlab.report.figures.peaks import clear_peak, interpolation_threshold, is_highest
 from ddlab.report.frames import curves_over_seeds
 from ddlab.report.metric_rows import metric_rows
+from ddlab.report.specs import figure_specs, read_overrides
 from ddlab.store.results import Results
 from tests.support import SWEEP
 
@@ -138,8 +139,31 @@ def test_trials_that_differ_in_more_than_seeds_are_not_averaged(results):
     apart = {"grokking": {"group": "model.width"}, "progress": {"panels": [{"metrics": ["test_loss"]}], **one}, "spectrum": one}
     for recipe in RECIPES:
         options = {"x": "model.width"} if "x" in RECIPES[recipe].__dataclass_fields__ else apart.get(recipe, {})
-        with pytest.raises(ConfigError, match=r"where\.optimizer\.weight_decay=VALUE \(0\.0, 0\.1\)"):
+        with pytest.raises(ConfigError, match=r"where\.optimizer\.weight_decay=VALUE \(0, 0\.1\)"):
             make_recipe("f", {"recipe": recipe, **options}).frame(results)
+
+
+def test_a_value_that_is_missing_is_advised_selected_and_named_as_null(results):
+    results.trials["model.hidden"] = [np.nan, 8.0] * 4
+    options = {"recipe": "spectrum", "metric": "shares"}
+    results.curves["shares"] = [[1.0, 2.0]] * len(results.curves)
+    with pytest.raises(ConfigError, match=r"where\.model\.hidden=VALUE \(8, null\)"):
+        make_recipe("f", {**options, "where": {"model.width": 2}}).frame(results)
+    with pytest.raises(ConfigError, match=r"no trial is planned with model\.width=null \(they have 2, 4, 8, 16\)"):
+        make_recipe("f", {**options, "where": {"model.width": None}}).frame(results)
+    words = [f"+figures.f.where.{word}" for word in ("model.hidden=null", "model.width=2")]
+    recipe = make_recipe("f", figure_specs({"f": options}, read_overrides(words))["f"])
+    frame = recipe.frame(results)
+    assert set(frame["seed"]) == {0}
+    assert "(model.hidden = null, model.width = 2)" in recipe.caption(frame)
+
+
+def test_true_is_no_number(results):
+    with pytest.raises(ConfigError, match=r"where\.seed=True: the column holds numbers"):
+        make_recipe("f", {"recipe": "heatmap", "where": {"seed": True}}).frame(results)
+    results.trials["data.shuffle"] = [True, False] * 4
+    frame = make_recipe("f", {"recipe": "double_descent", "where": {"data.shuffle": True}}).frame(results)
+    assert set(frame["seeds"]) == {1}
 
 
 def test_diverged_trials_are_not_averaged_in(results):
