@@ -93,12 +93,17 @@ def curves_over_seeds(results: Results, trials: pd.DataFrame, group: str | None,
     """Return median, lowest and highest value over trials of each metric at each eval step, for each value of `group`.
 
     Columns: group, step, metric, median, low, high, trials.
+
+    Raises:
+        ConfigError: as of `metric_table`, or a metric was never measured.
     """
     rows = []
-    groups = [(np.nan, trials)] if group is None else list(trials.groupby(group))
+    groups = [(np.nan, trials)] if group is None else list(trials.groupby(group, dropna=False))
     for value, members in groups:
         for metric in metrics:
             table = metric_table(results, members, metric)
+            if table.empty:
+                raise ConfigError(f"metric={metric}: was not measured (all nan)")
             statistics = {"median": table.median(axis=1), "low": table.min(axis=1), "high": table.max(axis=1)}
             rows.append(pd.DataFrame(statistics).reset_index().assign(group=value, metric=metric, trials=table.shape[1]))
     return pd.concat(rows, ignore_index=True)[["group", "step", "metric", "median", "low", "high", "trials"]]

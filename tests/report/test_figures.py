@@ -92,6 +92,33 @@ def test_grokking_of_groups_that_end_at_different_steps_names_them_in_the_legend
     assert not marks(chart.panels[1], Note)
 
 
+@pytest.mark.parametrize(("value", "names"), [(8.0, ["8", "null"]), ("a", ["a", "null"]), (None, ["null"])])
+def test_grokking_shows_a_group_of_the_trials_without_a_value(results, value, names):
+    results.trials["model.hidden"] = [value] * 4 + [None] * 4
+    results.trials["seed"] = range(8)
+    for column in ("model.width", "num_params", "params_per_sample"):
+        results.trials[column] = 2
+    recipe = make_recipe("f", {"recipe": "grokking", "group": "model.hidden"})
+    frame = recipe.frame(results)
+    assert legend(recipe.chart(frame))[2:] == names
+    assert "model.hidden null: train " in recipe.caption(frame)
+
+
+def test_the_caption_of_one_seed_says_so(results):
+    recipe = make_recipe("f", {"recipe": "grokking", "where": {"trial_id": "t20"}})
+    assert recipe.caption(recipe.frame(results)).startswith("Median over 1 seed (trial_id = t20), band")
+
+
+def test_steps_of_0_are_on_an_axis_that_is_linear_up_to_the_least_step(results):
+    early = results.curves["trial_id"].isin(["t00", "t01"])
+    results.curves.loc[early, ["train_error", "test_error"]] = 0.0
+    (panel,) = chart_of(results, recipe="steps_to_grok", x="model.width").panels
+    assert (panel.y.scale, panel.y.linear_below) == ("symlog", 10)
+    assert [line.y[0] for line in marks(panel, Line)] == [0.0, 0.0]
+    with pytest.raises(ConfigError, match=r"accuracy=0\.99: all trials are there at step 0"):
+        chart_of(results, recipe="steps_to_grok", x="model.width", where={"model.width": 2})
+
+
 def test_a_trial_that_never_got_there_is_a_triangle_at_its_last_step(results):
     chart = chart_of(results, recipe="steps_to_grok", x="model.width")
     beyond = [dots for dots in marks(chart.panels[0], Dots) if dots.hollow]

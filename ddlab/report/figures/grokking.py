@@ -13,7 +13,7 @@ from ddlab.report.charts.chart import Dash
 from ddlab.report.charts.colors import GREY, TEST, TRAIN, group_series, is_ordered
 from ddlab.report.columns import label, quantity, require, text
 from ddlab.report.figures.base import Recipe
-from ddlab.report.figures.phases import Phases, phases, words
+from ddlab.report.figures.phases import Phases, over_seeds, phases, words
 from ddlab.report.frames import curves_over_seeds
 from ddlab.report.options import option
 from ddlab.report.selection import require_seeds_only, selected
@@ -48,7 +48,7 @@ class Grokking(Recipe):
             require(results.curves, metric, "metric")
         require_seeds_only(trials, [self.group] if self.group else [], results.seeds)
         curves = curves_over_seeds(results, trials, self.group or None, METRICS)
-        groups = trials.groupby(self.group) if self.group else [(np.nan, trials)]
+        groups = trials.groupby(self.group, dropna=False) if self.group else [(np.nan, trials)]
         learnt = [row | {"group": value} for value, members in groups for row in phases(results, members, self.accuracy).rows()]
         frame = pd.concat([curves.assign(censored=False), pd.DataFrame(learnt)], ignore_index=True)
         return frame.assign(loss=quantity("train_loss", results, trials))
@@ -83,9 +83,9 @@ class Grokking(Recipe):
         """Return the rows of each group with its series; of all trials where they are one group."""
         if not self.group:
             return [(Series("", GREY), frame)]
-        values = sorted(frame["group"].unique())
-        every = group_series(values, [text(value) for value in values])
-        return [(series, frame[frame["group"] == value]) for value, series in zip(values, every, strict=True)]
+        groups = list(frame.groupby("group", dropna=False))
+        every = group_series([value for value, _ in groups], [text(value) for value, _ in groups])
+        return [(series, rows) for series, (_, rows) in zip(every, groups, strict=True)]
 
     def _end_together(self, groups: Sequence[tuple[Series, pd.DataFrame]]) -> bool:
         """Whether the curves of groups end at one step, so that their names, where they are short, may stand there."""
@@ -115,6 +115,6 @@ class Grokking(Recipe):
         name = f"{label(self.group)} " if self.group else ""
         times = "; ".join(f"{name}{value}: {group.times()}" if name else group.times() for value, group in found.items())
         return (
-            f"Median over {int(frame['trials'].max())} seeds{self.selection}, band: lowest to highest. First steps with"
+            f"{over_seeds(frame)}{self.selection}, band: lowest to highest. First steps with"
             f" {100 * self.accuracy:g} % accuracy, medians (Kaplan-Meier): {times}. {words(list(found.values()))}"
         )

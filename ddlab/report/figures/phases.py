@@ -62,6 +62,12 @@ class Phases:
         return f"train {train}, test {test}"
 
 
+def over_seeds(frame: pd.DataFrame) -> str:
+    """Return what the curves of a frame are, in words, with the number of seeds."""
+    number = int(frame["trials"].max())
+    return f"Median over {number} {'seed' if number == 1 else 'seeds'}"
+
+
 def words(groups: Sequence[Phases]) -> str:
     """Return how many trials of some groups grok, in a sentence."""
     groks, trials = sum(group.groks for group in groups), sum(group.trials for group in groups)

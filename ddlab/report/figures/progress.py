@@ -15,7 +15,7 @@ from ddlab.report.charts.colors import CATEGORIES, TEST, TRAIN
 from ddlab.report.columns import label, number, require
 from ddlab.report.figures.base import Recipe
 from ddlab.report.figures.curve_parts import SCALES, check_metrics, check_parts
-from ddlab.report.figures.phases import Phases, phases, words
+from ddlab.report.figures.phases import Phases, over_seeds, phases, words
 from ddlab.report.frames import curves_over_seeds
 from ddlab.report.options import option
 from ddlab.report.selection import require_seeds_only, selected
@@ -102,6 +102,6 @@ class Progress(Recipe):
         last = {metric: frame[(frame["metric"] == metric) & frame["median"].notna()].tail(1) for metric in self._metrics}
         found = [f"{label(metric)} {number(metric, float(row['median'].iloc[0]))}" for metric, row in last.items() if len(row)]
         return (
-            f"Median over {int(frame['trials'].max())} seeds{self.selection}, band: lowest to highest."
+            f"{over_seeds(frame)}{self.selection}, band: lowest to highest."
             f" {words([Phases.of(frame)])} At the end: {', '.join(found)}."
         )

@@ -42,6 +42,8 @@ FEWEST = 3
 class StepsToGrok(Recipe):
     """Steps to memorise and to generalise against `x`, both on log scales: a dot for each seed, medians and quartiles.
 
+    Where a step is 0, the scale of the steps is linear up to the least that is not.
+
     Where `x` is no number, such as an operation, its values stand in the order of the steps to generalise.
 
     Medians and quartiles are Kaplan and Meier's. A trial that never got there is a hollow triangle at its last step: it takes
@@ -68,9 +70,15 @@ class StepsToGrok(Recipe):
         about = trials[["trial_id", *dict.fromkeys([self.x, *seeds])]]
         parts = []
         for split in LEARNT:
-            found = about.merge(crossings(results, trials, self._level(split)), on="trial_id")
+            level = self._level(split)
+            found = about.merge(crossings(results, trials, level), on="trial_id")
+            if found.empty:
+                raise ConfigError(f"metric={level.metric}: was not measured (all nan)")
             parts.append(self._with_statistics(found.assign(split=split), seeds))
         frame = pd.concat(parts)
+        if not frame["step"].any():
+            word = f"accuracy={self.accuracy:g}" if self.loss is None else f"loss={self.loss:g}"
+            raise ConfigError(f"{word}: all trials are there at step 0, which has no place on a log scale")
         frame["place"] = frame[self.x].map(self._places(frame))
         return frame.sort_values(["split", "place", *seeds], ignore_index=True)
 
@@ -113,10 +121,9 @@ class StepsToGrok(Recipe):
                 marks.append(Dots(at, values(medians["median"]), series, marker))
             marks.append(Dots(positions(reached, ["place"]), values(reached["step"]), series, marker, opacity=0.5))
             marks.append(Dots(positions(beyond, ["place"]), values(beyond["step"]), series, "triangle", hollow=True))
-        low, high = limits("log", frame["step"], ())
-        y = Axis(f"steps to {self._what}", scale="log", low=low, high=high)
         height = 2.8 if self._is_numeric(frame) else 3.4  # names stand aslant
-        return Chart([self._axis(frame)], [Panel(y, marks)], list(self._legend(frame)), self.title, size=(3.5, height))
+        panel = Panel(self._steps(frame), marks)
+        return Chart([self._axis(frame)], [panel], list(self._legend(frame)), self.title, size=(3.5, height))
 
     @property
     def _what(self) -> str:
@@ -124,6 +131,14 @@ class StepsToGrok(Recipe):
 
     def _is_numeric(self, frame: pd.DataFrame) -> bool:
         return pd.api.types.is_numeric_dtype(frame[self.x])
+
+    def _steps(self, frame: pd.DataFrame) -> Axis:
+        """Return the vertical axis: logarithmic where there is no 0, beyond the least positive step where there is."""
+        name, positive = f"steps to {self._what}", frame["step"][frame["step"] > 0]
+        if len(positive) < len(frame):
+            return Axis(name, scale="symlog", linear_below=float(positive.min()))
+        low, high = limits("log", positive, ())
+        return Axis(name, scale="log", low=low, high=high)
 
     def _axis(self, frame: pd.DataFrame) -> Axis:
         """Return the horizontal axis: logarithmic where there is no 0, beyond the least positive value where there is."""
