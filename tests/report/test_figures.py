@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -184,5 +185,28 @@ def test_a_spectrum_is_that_of_the_first_seed(results):
     assert cells.y == (1, 2, 3)
     assert cells.z == ((0.1, 1, 10), (0.01,) * 3, (0.0,) * 3)
     assert recipe.caption(frame).endswith("At the end: 1 (1000 %).")
-    with pytest.raises(ConfigError, match="metric=test_loss: must be a vector"):
-        chart_of(results, recipe="spectrum", metric="test_loss", where={"model.width": 8})
+    for metric in ("test_loss", "trial_id"):
+        with pytest.raises(ConfigError, match=f"metric={metric}: must be a vector"):
+            chart_of(results, recipe="spectrum", metric=metric, where={"model.width": 8})
+
+
+@pytest.mark.parametrize("value", [np.nan, [np.nan, np.nan]])
+def test_a_spectrum_that_was_never_measured_is_refused(results, value):
+    results.curves["shares"] = [value] * len(results.curves)
+    with pytest.raises(ConfigError, match=r"metric=shares: was not measured \(all nan\)"):
+        chart_of(results, recipe="spectrum", metric="shares", where={"model.width": 8})
+
+
+NEVER_MEASURED = {
+    "progress": ("norm", {"panels": [{"metrics": ["norm"]}]}),
+    "heatmap": ("norm", {"metric": "norm"}),
+    "steps_to_grok": ("test_error", {"x": "model.width"}),
+}
+
+
+@pytest.mark.parametrize("recipe", NEVER_MEASURED)
+def test_a_metric_that_was_never_measured_is_refused(results, recipe):
+    metric, options = NEVER_MEASURED[recipe]
+    results.curves[metric] = np.nan
+    with pytest.raises(ConfigError, match=rf"metric={metric}: was not measured \(all nan\)"):
+        chart_of(results, recipe=recipe, **options, where={"model.width": 8})

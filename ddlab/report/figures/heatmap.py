@@ -54,7 +54,10 @@ class Heatmap(Recipe):
         frame = pd.DataFrame(columns).reset_index()
         reached = results.curves["step"].groupby(results.curves["trial_id"].map(sizes)).max()
         frame = frame[frame["step"] <= frame[self.y].map(reached)].assign(quantity=quantity(self.metric, results, trials))
-        return frame[(frame["step"] > 0) & frame[self.metric].notna()].sort_values([self.y, "step"], ignore_index=True)
+        shown = frame[(frame["step"] > 0) & frame[self.metric].notna()]
+        if shown.empty:
+            raise ConfigError(f"metric={self.metric}: was not measured (all nan)")
+        return shown.sort_values([self.y, "step"], ignore_index=True)
 
     def chart(self, frame: pd.DataFrame) -> Chart:
         cells = frame.pivot_table(index=self.y, columns="step", values=self.metric)

@@ -37,10 +37,13 @@ class Spectrum(Recipe):
         first = trials.sort_values(seeds, kind="stable").iloc[0]
         curves = results.curves[results.curves["step"] > 0].sort_values("step")
         curve = curves[curves["trial_id"] == first["trial_id"]]
-        vectors = [np.ravel(np.asarray(vector, float)) for vector in curve[self.metric]]
-        if not vectors or len(vectors[0]) < 2:
+        measured = curve.loc[curve[self.metric].map(lambda vector: not np.all(pd.isna(vector)))]
+        if measured.empty:
+            raise ConfigError(f"metric={self.metric}: was not measured (all nan)")
+        if measured[self.metric].map(np.size).min() < 2:
             raise ConfigError(f"metric={self.metric}: must be a vector, a number for each frequency")
-        table = pd.DataFrame(np.stack(vectors), index=curve["step"]).dropna(how="all")
+        vectors = [np.ravel(np.asarray(vector, float)) for vector in measured[self.metric]]
+        table = pd.DataFrame(np.stack(vectors), index=measured["step"])
         table.columns = pd.RangeIndex(1, table.shape[1] + 1)
         frame = table.reset_index().melt("step", var_name="frequency", value_name=self.metric)
         return frame.sort_values(["step", "frequency"], ignore_index=True).assign(
