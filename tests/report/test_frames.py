@@ -48,6 +48,14 @@ def test_a_peak_is_marked_where_nothing_later_is_higher():
     assert not is_highest(pd.DataFrame({"mean": [9.0, 1.0, 5.0, 6.0]}), 2)
 
 
+@pytest.mark.parametrize(
+    ("errors", "threshold"),
+    [([0.4, 0.1, 0, 0], 2), ([0, 0, 0.1, 0.4], 1), ([0, 0, 0], 0), ([0, 0.1, 0], 0), ([0.2, 0.1], None), ([0, 0.1, 0, 0.1], 0)],
+)
+def test_the_threshold_lies_where_a_curve_begins_to_interpolate_or_ends_to(errors, threshold):
+    assert interpolation_threshold(pd.DataFrame({"median": errors})) == threshold
+
+
 def test_no_threshold_is_claimed_where_train_error_never_is_zero(results):
     frame = make_recipe("f", {"recipe": "double_descent", "where": {"model.width": 2}}).frame(results)
     assert interpolation_threshold(frame[frame["metric"] == "train_error"]) is None

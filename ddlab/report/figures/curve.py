@@ -38,7 +38,8 @@ class Curve(Recipe):
     """Metrics against `x`: mean over seeds and a band, in one panel or several; where a closed form is known, its line.
 
     The band is the middle 80 % of the seeds; of fewer than five, all from the lowest to the highest. Where the train error is
-    shown, the interpolation threshold is marked where its median over seeds first is zero, as measured.
+    shown, the interpolation threshold is marked where its median over seeds first is zero, as measured; along the number of
+    examples, where it last is.
     """
 
     metric: str = option("a column of the curves, or ensemble_risk, variance_over_features", "test_loss")

@@ -12,7 +12,7 @@ from ddlab.report.charts import Axis
 from ddlab.report.columns import label, number
 from ddlab.report.figures.curve_chart import median_deviation
 from ddlab.report.figures.curve_parts import PanelPart
-from ddlab.report.figures.peaks import clear_peak, interpolation_threshold
+from ddlab.report.figures.peaks import clear_peak, interpolates_at_first, interpolation_threshold
 from ddlab.report.intervals import FEWEST_SEEDS
 from ddlab.report.theories import THEORIES
 
@@ -86,7 +86,10 @@ class CurveCaption:
         train = self._simulation[self._simulation["metric"] == "train_error"]
         if len(train):
             reached = interpolation_threshold(train)
-            zero = "never is zero" if reached is None else f"is zero from {train.loc[reached, self.x.column]:.3g} on"
+            zero = "never is zero"
+            if reached is not None:
+                at = f"{train.loc[reached, self.x.column]:.3g}"
+                zero = f"is zero up to {at}" if interpolates_at_first(train) else f"is zero from {at} on"
             found.append(f"train error {zero}")
         return f"Measured: {', '.join(found)}."
 

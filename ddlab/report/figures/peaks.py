@@ -9,11 +9,20 @@ import pandas as pd
 def interpolation_threshold(rows: pd.DataFrame) -> int | None:
     """Return the index of the first row at which the median train error over seeds is zero; None where it never is.
 
+    Where it is zero at first and no longer at last, as along the number of examples, it is the last row before it is not.
+
     Args:
         rows: of train errors along a curve, with their `median`.
     """
-    reached = rows.index[rows["median"] == 0]
-    return int(reached[0]) if len(reached) else None
+    is_zero = (rows["median"] == 0).to_numpy()
+    if interpolates_at_first(rows):
+        return int(rows.index[is_zero.argmin() - 1])
+    return int(rows.index[is_zero.argmax()]) if is_zero.any() else None
+
+
+def interpolates_at_first(rows: pd.DataFrame) -> bool:
+    """Return whether the median train error along a curve is zero at first and no longer at last."""
+    return len(rows) > 0 and rows["median"].iloc[0] == 0 and rows["median"].iloc[-1] != 0
 
 
 def clear_peak(rows: pd.DataFrame) -> int | None:
