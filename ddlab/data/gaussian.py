@@ -14,7 +14,7 @@ from ddlab.errors import ConfigError
 
 @dataclass(frozen=True)
 class Gaussian(Regression):
-    """y = <beta, x> + e with x ~ N(0, S), S diagonal, and beta of a random direction with ||beta||^2 = signal.
+    """y = <beta, x> + e with x ~ N(0, S), S diagonal, and beta of a random or a given direction with ||beta||^2 = signal.
 
     A model of width p sees the first p of the D features: with beta on all of them the problem is misspecified (Belkin, Hsu,
     Xu 2020), with `num_relevant` = p well-specified. Without `num_test` the test set is the D nodes sqrt(D) S^(1/2) e_i, at which
@@ -25,6 +25,9 @@ class Gaussian(Regression):
     eigenvalues: list[float] | None = leaf("of the covariance S; a shorter list is repeated; null: all 1", off=None)
     num_relevant: int | None = leaf(
         "beta is zero beyond so many features; null: none is", Mark.HOST, low=1, off=None, targets=True
+    )
+    coefficients: list[float] | None = leaf(
+        "beta up to its norm; a shorter list is repeated; null: a random direction", off=None, targets=True
     )
     signal: float = leaf("||beta||^2", Mark.HOST, low=0, targets=True)
     test_cutoff: float = leaf(
@@ -43,6 +46,10 @@ class Gaussian(Regression):
     def check(self) -> None:
         if self.eigenvalues is not None and not (self.eigenvalues and all(0 <= value < np.inf for value in self.eigenvalues)):
             raise ConfigError(f"data.eigenvalues={list(self.eigenvalues)}: must be finite numbers of at least 0")
+        if self.coefficients is not None:
+            relevant = self._coefficients[: self.num_relevant]
+            if not (np.isfinite(relevant).all() and relevant.any()):
+                raise ConfigError(f"data.coefficients={list(self.coefficients)}: must be finite numbers, not all 0")
 
     def describe(self) -> Spec:
         num_test = self.num_features if self.num_test is None else self.num_test
@@ -57,10 +64,17 @@ class Gaussian(Regression):
 
     def target(self, random: np.random.Generator) -> Target:
         beta = random.standard_normal(self.num_features)
+        if self.coefficients is not None:
+            beta = self._coefficients
         if self.num_relevant is not None:
             beta[self.num_relevant :] = 0
         beta *= self.signal**0.5 / np.linalg.norm(beta)
         return lambda inputs: inputs @ beta
+
+    @property
+    def _coefficients(self) -> np.ndarray:
+        """The given direction of beta, [D]."""
+        return np.resize(np.array(self.coefficients or (), float), self.num_features)
 
     @property
     def _scales(self) -> np.ndarray:

@@ -26,6 +26,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "tanh": jnp.tanh,
     "gelu": jax.nn.gelu,  # the tanh approximation (Hendrycks, Gimpel 2016)
     "quadratic": jnp.square,
+    "linear": lambda z: z,
 }
 
 # Weight variance times fan-in, and the standard deviation of biases times sqrt(fan-in).

@@ -22,6 +22,7 @@ OF_LINEAR = {
     "data._target_": GAUSSIAN,
     "model._target_": LINEAR,
     "data.eigenvalues": None,
+    "data.coefficients": None,
     "data.test_cutoff": 0.0,
     "optimizer.cutoff": 0.0,
 }

@@ -63,6 +63,7 @@ SEEDS = ("seed", "noise_seed", "target_seed")
 def test_what_is_said_to_change_targets_only_leaves_the_inputs(name):
     """Trials that differ in these fields share one decomposition of the exact solver."""
     values = {"noise_variance": 0.7, "signal": 2.5, "noise_seed": 8, "num_relevant": 3, "hidden": 7, "depth": 1}
+    values["coefficients"] = (1.0, -2.0)
     base = source(name, num_train=6).load()
     fields = [field for field, declaration in declared(type(source(name))).items() if declaration.targets]
     assert {"noise_variance", "noise_seed"} <= set(fields)
@@ -83,6 +84,13 @@ def test_gaussian_inputs_have_the_given_covariance_and_the_target_its_norm():
     beta = np.linalg.lstsq(loaded.train.inputs, loaded.train.targets)[0][:, 0]
     np.testing.assert_allclose(beta[2:], 0, atol=1e-12)
     assert np.sum(beta**2) == pytest.approx(3.0)
+
+
+def test_the_direction_of_the_target_may_be_given():
+    own = {"coefficients": (3.0, 0.0, -1.0), "noise_variance": 0.0, "num_train": 20, "num_features": 6, "signal": 5.0}
+    loaded = source("gaussian", **own).load()
+    beta = np.linalg.lstsq(loaded.train.inputs, loaded.train.targets)[0][:, 0]
+    np.testing.assert_allclose(beta, np.array([3, 0, -1, 3, 0, -1]) / 2, atol=1e-12)
 
 
 def test_at_the_nodes_the_mean_square_is_the_expectation_over_inputs():
@@ -158,3 +166,6 @@ def test_fields_that_cannot_be_are_refused():
         source("sphere", num_test=None).check()
     with pytest.raises(ConfigError, match="eigenvalues"):
         source("gaussian", eigenvalues=(-1.0,)).check()
+    for coefficients, relevant in (((0.0,), None), ((0.0, 1.0), 1), ((float("nan"),), None)):
+        with pytest.raises(ConfigError, match=r"data\.coefficients=.*must be finite numbers"):
+            source("gaussian", coefficients=coefficients, num_relevant=relevant).check()

@@ -21,16 +21,26 @@ def gelu(z):
     return 0.5 * z * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))
 
 
+ACTIVATIONS = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "gelu": gelu, "quadratic": np.square, "linear": np.positive}
+
+
 @pytest.mark.parametrize(
     ("activation", "parametrization"),
-    [("relu", "standard"), ("tanh", "ntk"), ("gelu", "mean_field"), ("quadratic", "standard"), ("relu", "mean_field")],
+    [
+        ("relu", "standard"),
+        ("tanh", "ntk"),
+        ("gelu", "mean_field"),
+        ("quadratic", "standard"),
+        ("relu", "mean_field"),
+        ("linear", "standard"),
+    ],
 )
 def test_mlp_forward_pass_against_numpy(activation, parametrization):
     width = 6
     overrides = ("model.depth=2", f"model.width={width}", f"model.activation={activation}", "train.loss=mse", "measures=none")
     leaves = leaves_of(*overrides, f"model.parametrization={parametrization}", "data.num_train=50", "data.num_test=50")
     program, inputs, state, weights = weights_of(leaves)
-    act = {"relu": lambda z: np.maximum(z, 0), "tanh": np.tanh, "gelu": gelu, "quadratic": np.square}[activation]
+    act = ACTIVATIONS[activation]
     fans = {
         "standard": (1, 1, 1),
         "ntk": (40**-0.5, width**-0.5, width**-0.5),

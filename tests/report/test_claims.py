@@ -55,6 +55,7 @@ AT_1_AND_16 = {"order": [{"model.width": 1}, {"model.width": 16}]}
 CASES = {
     "peak_location": (CURVE | {"between": [3, 5]}, PEAK, 4.0, {1: 4.0, 2: 9.0, 4: 2.0, 8: 1.0}),
     "peak_height": (CURVE | {"between": [4, None]}, PEAK, 4.5, {1: 4.0, 2: 3.0, 4: 3.5, 8: 1.0}),
+    "second_over_first": (CURVE | {"between": [None, 0.6]}, PEAK, 1 / 2, {1: 4.0, 2: 2.0, 4: 9.0, 8: 3.0}),
     "second_descent": (CURVE | {"between": [0.8, 1]}, PEAK, 1 - 1 / 9, {1: 4.0, 2: 2.0, 4: 9.0, 8: 8.0}),
     "classical_minimum": (CURVE | {"between": [2, 2]}, PEAK, 2.0, {1: 2.0, 2: 4.0, 4: 9.0, 8: 1.0}),
     "last_over_least": (CURVE | {"between": [2, None]}, RISING, 4.0, FALLING),
@@ -80,7 +81,7 @@ def test_a_kind_measures_its_number_and_can_fail(kind):
     assert verdict(results_of(fails), kind=kind, **options).status == FAIL
 
 
-@pytest.mark.parametrize("kind", ["peak_location", "peak_height", "second_descent", "classical_minimum"])
+@pytest.mark.parametrize("kind", ["peak_location", "peak_height", "second_descent", "second_over_first", "classical_minimum"])
 @pytest.mark.parametrize("curve", [FALLING, RISING])
 def test_a_curve_without_a_peak_fails_what_is_claimed_of_one(kind, curve):
     found = verdict(results_of(curve), kind=kind, x="model.width", between=[None, 10**6])
@@ -107,7 +108,13 @@ def theory_results(factor):
     widths = [2, 4, 6]
     risks = {p: factor * float(theory.ridgeless_exact(p, 20, 1.0, 0.5)) for p in widths}
     results = results_of(risks, **{"data.num_relevant": dict(zip(widths, widths, strict=True))})
-    assumed = {"data.eigenvalues": None, "data.test_cutoff": 0.0, "optimizer.cutoff": 0.0, "model.init_scale": 0.0}
+    assumed = {
+        "data.eigenvalues": None,
+        "data.coefficients": None,
+        "data.test_cutoff": 0.0,
+        "optimizer.cutoff": 0.0,
+        "model.init_scale": 0.0,
+    }
     targets = {"data": "data.Gaussian", "model": "models.Linear", "optimizer": "optimizers.Ridge"}
     assumed |= {"optimizer.weight_decay": 0.0, **{f"{key}._target_": f"ddlab.{name}" for key, name in targets.items()}}
     fixed = {"data.num_features": 10, "data.signal": 1.0, "data.noise_variance": 0.5, "num_train": 20, **assumed}

@@ -21,7 +21,14 @@ COMPONENTS = {
     "model._target_": "ddlab.models.Linear",
     "optimizer._target_": "ddlab.optimizers.Ridge",
 }
-ASSUMED = {**COMPONENTS, "data.eigenvalues": None, "data.test_cutoff": 0.0, "optimizer.cutoff": 0.0, "model.init_scale": 0.0}
+ASSUMED = {
+    **COMPONENTS,
+    "data.eigenvalues": None,
+    "data.coefficients": None,
+    "data.test_cutoff": 0.0,
+    "optimizer.cutoff": 0.0,
+    "model.init_scale": 0.0,
+}
 WIDTHS = (5, 10, 40, 80)
 
 

@@ -14,7 +14,13 @@ FLOW = {
     "data._target_": "ddlab.data.Gaussian",
     "model._target_": "ddlab.models.Linear",
     "optimizer._target_": "ddlab.optimizers.GradientFlow",
-    **{"data.eigenvalues": None, "data.num_relevant": None, "data.test_cutoff": 0.0, "optimizer.cutoff": 0.0},
+    **{
+        "data.eigenvalues": None,
+        "data.coefficients": None,
+        "data.num_relevant": None,
+        "data.test_cutoff": 0.0,
+        "optimizer.cutoff": 0.0,
+    },
     **{"data.num_features": 20, "model.width": 20, "data.noise_variance": 0.0, "optimizer.weight_decay": 0.0},
     **{"optimizer.learning_rate": 0.1, "last_step": 100},
 }

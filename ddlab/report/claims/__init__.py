@@ -18,6 +18,7 @@ from ddlab.report.claims.curves import (
     PeakHeight,
     PeakLocation,
     SecondDescent,
+    SecondOverFirst,
     Slope,
 )
 from ddlab.report.claims.groups import Ordering, Ratio, Value
@@ -29,6 +30,7 @@ KINDS: dict[str, type[Claim]] = {
     "peak_location": PeakLocation,
     "peak_height": PeakHeight,
     "second_descent": SecondDescent,
+    "second_over_first": SecondOverFirst,
     "classical_minimum": ClassicalMinimum,
     "last_over_least": LastOverLeast,
     "monotone": Monotone,

@@ -129,6 +129,17 @@ class SecondDescent(_OfCurve):
 
 
 @dataclass(frozen=True, kw_only=True)
+class SecondOverFirst(_OfCurve):
+    """The least value of the metric beyond its peak over the least before it: below 1, the second descent ends lower."""
+
+    def _says(self) -> str:
+        return f"least {self.what} beyond its peak over the least before it"
+
+    def _of_means(self, curves: Curves) -> np.ndarray:
+        return curves.least_after / curves.least_before
+
+
+@dataclass(frozen=True, kw_only=True)
 class ClassicalMinimum(_OfCurve):
     """The `x` at which the metric is least before its peak."""
 
