@@ -196,6 +196,7 @@ CASES = {
     ("Gaussian", "eigenvalues"): ("data=gaussian", train_inputs, standard_normal),
     ("Gaussian", "test_cutoff"): ("data=gaussian", inputs_of_the_test, nodes),
     ("Gaussian", "num_relevant"): ("data=gaussian", targets_of_the_test, of_every_feature),
+    ("Gaussian", "coefficients"): ("data=gaussian", targets_of_the_test, of_every_feature),
 }
 # Fields of which something else says that they do nothing.
 ELSEWHERE = {
