@@ -63,9 +63,7 @@ class Gaussian(Regression):
         return random.standard_normal((num, self.num_features)) * self._scales
 
     def target(self, random: np.random.Generator) -> Target:
-        beta = random.standard_normal(self.num_features)
-        if self.coefficients is not None:
-            beta = self._coefficients
+        beta = random.standard_normal(self.num_features) if self.coefficients is None else self._coefficients
         if self.num_relevant is not None:
             beta[self.num_relevant :] = 0
         beta *= self.signal**0.5 / np.linalg.norm(beta)
