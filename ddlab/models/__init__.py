@@ -2,6 +2,7 @@
 
 from ddlab.losses import Outputs
 from ddlab.models.base import Model, Training
+from ddlab.models.cnn import CNN
 from ddlab.models.committee import Committee
 from ddlab.models.diagonal import Diagonal
 from ddlab.models.embedding_mlp import EmbeddingMLP
@@ -13,9 +14,12 @@ from ddlab.models.mlp import MLP
 from ddlab.models.products import lookup, matmul
 from ddlab.models.quadratic_mlp import QuadraticMLP
 from ddlab.models.random_features import RandomFeatures
+from ddlab.models.resnet import ResNet
 from ddlab.models.transformer import Transformer
+from ddlab.models.vision_transformer import VisionTransformer
 
 __all__ = [
+    "CNN",
     "MLP",
     "Axis",
     "Columns",
@@ -32,8 +36,10 @@ __all__ = [
     "Outputs",
     "QuadraticMLP",
     "RandomFeatures",
+    "ResNet",
     "Training",
     "Transformer",
+    "VisionTransformer",
     "lookup",
     "matmul",
 ]

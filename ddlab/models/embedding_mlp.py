@@ -13,7 +13,8 @@ from ddlab.data import Spec
 from ddlab.errors import ConfigError
 from ddlab.models.init import Init
 from ddlab.models.inputs import project
-from ddlab.models.mlp import LayeredModel, LayeredNetwork, Linear
+from ddlab.models.layers import Linear
+from ddlab.models.mlp import LayeredModel, LayeredNetwork
 from ddlab.models.products import matmul
 
 JOINS = ("concatenate", "sum")

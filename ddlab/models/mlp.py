@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import abc
 import itertools
-import math
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -18,19 +15,8 @@ from ddlab.data import Spec
 from ddlab.models.base import Model
 from ddlab.models.init import Axis, Init
 from ddlab.models.inputs import num_features, project
-from ddlab.models.products import matmul
-
-# Every activation maps 0 to 0, so that zero-padded units stay dead.
-ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
-    "relu": jax.nn.relu,
-    "tanh": jnp.tanh,
-    "gelu": jax.nn.gelu,  # the tanh approximation (Hendrycks, Gimpel 2016)
-    "quadratic": jnp.square,
-    "linear": lambda z: z,
-}
-
-# Weight variance times fan-in, and the standard deviation of biases times sqrt(fan-in).
-INITIALIZERS = {"torch": (1 / 3, (1 / 3) ** 0.5), "he": (2.0, 0.0), "lecun": (1.0, 0.0)}
+from ddlab.models.layers import ACTIVATIONS, INITIALIZERS, Linear, drawn, fan_in_of
+from ddlab.models.norms import LayerNorm
 
 
 @dataclass(frozen=True)
@@ -60,26 +46,12 @@ class LayeredModel(Model):
         ]
 
     def _layer(self, name: str, fan_in: tuple[Axis, ...], fan_out: Axis, last: bool, init: Init) -> Linear:
-        variance, bias_std = INITIALIZERS[self.initializer]
         in_draw = self.parametrization == "standard"
-        root = jnp.sqrt(math.prod(init.length(axis) for axis in fan_in))
+        root = jnp.sqrt(fan_in_of(fan_in, init))
         scale = self.init_scale / root if in_draw else self.init_scale
         multiplier = 1.0 if in_draw else 1 / root**2 if last and self.parametrization == "mean_field" else 1 / root
-        draw = init.uniform if self.initializer == "torch" else init.normal
-        weight = draw(f"{name}.weight", (*fan_in, fan_out), variance**0.5 * scale)
-        bias = draw(f"{name}.bias", (fan_out,), bias_std * scale) if self.bias else None
-        return Linear(weight, bias, init.constant(multiplier))
-
-
-class Linear(nnx.Module):
-    """m (W x + b), [B, fan_out]."""
-
-    def __init__(self, weight: nnx.Param, bias: nnx.Param | None, multiplier: Any):
-        self.weight, self.bias, self.multiplier = weight, bias, multiplier
-
-    def __call__(self, x: jax.Array, product: Callable[[jax.Array, jax.Array], jax.Array] = matmul) -> jax.Array:
-        z = product(x, self.weight[...])
-        return self.multiplier[...] * (z if self.bias is None else z + self.bias[...])
+        parts = drawn(name, (*fan_in, fan_out), init, self.initializer, scale, self.bias)
+        return Linear(*parts, init.constant(multiplier))
 
 
 class LayeredNetwork(nnx.Module):
@@ -90,10 +62,16 @@ class LayeredNetwork(nnx.Module):
         self.activation, self.spec = ACTIVATIONS[activation], spec
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        z = self.layers[0](x, self.product)
-        for layer in self.layers[1:]:
-            z = layer(self.activation(z))
-        return z
+        first, *inner, last = self.layers
+        units = self.units(0, first(x, self.product), None)
+        for index, layer in enumerate(inner, 1):
+            units = self.units(index, layer(units), units)
+        return last(units)
+
+    def units(self, index: int, z: jax.Array, before: jax.Array | None) -> jax.Array:
+        """Return the units of a hidden layer, of its pre-activations z and of the units before it, if any: all [B, width]."""
+        del index, before
+        return self.activation(z)
 
     @abc.abstractmethod
     def product(self, x: jax.Array, weight: jax.Array) -> jax.Array:
@@ -104,16 +82,31 @@ class LayeredNetwork(nnx.Module):
 class MLP(LayeredModel):
     """inputs -> width -> ... -> width -> K, with `depth` hidden layers.
 
-    P = (d + 1) h + (depth - 1)(h + 1) h + (h + 1) K with biases, for d inputs and width h.
+    With a layer norm the units of a layer are phi(norm(W x + b)); residual, those of all but the first are added to the units
+    before them.
+
+    P = (d + 1) h + (depth - 1)(h + 1) h + (h + 1) K with biases, for d inputs and width h; a layer norm has 2 h depth more.
     """
 
     num_params: int | None = leaf("wanted parameter count P; when set, the width is solved for", low=1, high=10**9, off=None)
+    norm: str = leaf("normalisation of the pre-activations", choices=("none", "layer"), off="none")
+    residual: bool = leaf("each hidden layer but the first adds to the one before it", off=False)
 
     def make(self, spec: Spec, init: Init) -> nnx.Module:
         layers = self.layers((init.axis("inputs", num_features(spec)),), spec, init)
-        return _Network(layers, self.activation, spec)
+        width = init.axis("width", self.width)
+        norms = [] if self.norm == "none" else [LayerNorm((width,), init) for _ in range(self.depth)]
+        return _Network(layers, norms, self, spec)
 
 
 class _Network(LayeredNetwork):
+    def __init__(self, layers: list[Linear], norms: list[LayerNorm], model: MLP, spec: Spec):
+        super().__init__(layers, model.activation, spec)
+        self.norms, self.is_residual = nnx.List(norms), model.residual
+
+    def units(self, index: int, z: jax.Array, before: jax.Array | None) -> jax.Array:
+        found = self.activation(self.norms[index](z) if self.norms else z)
+        return before + found if self.is_residual and before is not None else found
+
     def product(self, x: jax.Array, weight: jax.Array) -> jax.Array:
         return project(x, weight, self.spec)

@@ -171,6 +171,26 @@ def normal_weights(model):
     return init.normal("first", axes[:2], std)[...], init.normal("second", axes[1:], std)[...]
 
 
+def on_digits(model):
+    data = build(leaves_of("data=digits"), "data")
+    return model.make(data.describe(), Init(words_of(0))), jnp.asarray(load(data).test.inputs[:9])
+
+
+def outputs(model):
+    network, inputs = on_digits(model)
+    return network(inputs)
+
+
+def plain_outputs(model):
+    """Return what layers with activations between them give."""
+    network, inputs = on_digits(model)
+    *hidden, last = ((layer.weight[...], layer.bias[...]) for layer in network.layers)
+    x = inputs.reshape(len(inputs), -1)
+    for weight, bias in hidden:
+        x = jax.nn.relu(x @ weight + bias)
+    return x @ last[0] + last[1]
+
+
 # Class and field -> overrides that set the field to `off`, what the component does, and what one without the field does.
 CASES = {
     ("SGD", "momentum"): ("optimizer=sgd optimizer.momentum=0", steps, sgd),
@@ -184,6 +204,8 @@ CASES = {
     ("Ridge", "weight_decay"): ("optimizer=ridge", shares, least_squares),
     ("GradientFlow", "weight_decay"): ("optimizer=gradient_flow", shares, flow),
     ("GradientDescent", "weight_decay"): ("optimizer=gradient_descent", shares, descent),
+    ("MLP", "norm"): ("model=mlp model.depth=3", outputs, plain_outputs),
+    ("MLP", "residual"): ("model=mlp model.depth=3", outputs, plain_outputs),
     ("QuadraticMLP", "initializer"): ("model=quadratic_mlp", initial_weights, normal_weights),
     ("Digits", "label_noise"): ("data=digits", train_targets, labels),
     ("ModularArithmetic", "sequence"): ("data=modular", train_inputs, pairs),
@@ -210,9 +232,10 @@ ELSEWHERE = {
     },
     ("MNIST1D", "label_noise"): "test_labels_without_noise_stay_as_they_are",
     ("Npz", "label_noise"): "test_labels_without_noise_stay_as_they_are",
-    ("MLP", "num_params"): "test_without_a_wanted_parameter_count_the_width_stays",
-    ("Transformer", "num_params"): "test_without_a_wanted_parameter_count_the_width_stays",
-    ("QuadraticMLP", "num_params"): "test_without_a_wanted_parameter_count_the_width_stays",
+    **{
+        (name, "num_params"): "test_without_a_wanted_parameter_count_the_width_stays"
+        for name in ("CNN", "MLP", "QuadraticMLP", "ResNet", "Transformer", "VisionTransformer")
+    },
 }
 
 
@@ -247,11 +270,16 @@ def test_without_a_cutoff_every_mode_is_learned(optimizer):
         np.testing.assert_array_equal(values[0, 0], values[0, 1], err_msg=name)
 
 
-@pytest.mark.parametrize("model", ["mlp", "quadratic_mlp", "transformer"])
-def test_without_a_wanted_parameter_count_the_width_stays(model):
-    assert (
-        settle(leaves_of("data=modular", "train.batch_size=null", f"model={model}", "model.width=33")).leaves["model.width"] == 33
-    )
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(("data=modular", f"model={name}") for name in ("mlp", "quadratic_mlp", "transformer")),
+        *(("data=mnist1d", f"model={name}") for name in ("cnn_1d", "vision_transformer")),
+        ("data=digits", "model=resnet18"),
+    ],
+)
+def test_without_a_wanted_parameter_count_the_width_stays(words):
+    assert settle(leaves_of(*words, "train.batch_size=null", "model.width=33")).leaves["model.width"] == 33
 
 
 def test_every_field_that_can_be_off_is_among_them():

@@ -22,15 +22,21 @@ AKIN = {
     *("model=legendre", "model=linear", "optimizer=adamw", "optimizer=gradient_flow"),
     *("schedule=constant", "schedule=inverse_sqrt"),
 }
-# Rules that say nothing of a component: it has no size to be padded.
-WITHOUT = {"model=diagonal": {"stays_dead_where_padded"}}
+# Rules that say nothing of a component: it has no size to be padded, or is told of training (tests/models has its gradient).
+WITHOUT = {
+    "model=diagonal": {"stays_dead_where_padded"},
+    **{f"model={name}": {"follows_its_gradient"} for name in ("cnn", "cnn_1d", "resnet18")},
+}
 # Config groups that hold settings, not components.
 SETTINGS = {"pack", "train"}
 # Overrides of the trial that an option is tried in; those of models give them weights between units that are padded.
 WORDS = {
+    "model=cnn": ("pools=[1,2,2,2]",),
     "model=embedding_mlp": ("depth=2",),
     "model=mlp": ("depth=2",),
+    "model=resnet18": ("blocks=[1,1]",),
     "model=transformer": ("depth=2", "init_scale=0.3"),
+    "model=vision_transformer": ("depth=2", "dimensions=2", "patch=2", "bias=mlp", "init_scale=0.3"),
     "measures=default": ONE_NUMBER,
     **{f"optimizer={name}": ONE_NUMBER for name in ("adam", "adamw", "sgd")},
     **{f"schedule={name}": ONE_NUMBER for name in ("constant", "cosine", "inverse_sqrt")},

@@ -70,6 +70,7 @@ def turned(x, size):
 def plain(leaves, weights, tokens):
     """Return the outputs for one input, tokens [L]."""
     get = {key.removeprefix("model."): value for key, value in leaves.items() if key.startswith("model.")}
+    weights = {name.removeprefix("blocks."): array for name, array in weights.items()}
     width, size, length = get["width"], get["head_size"], len(tokens)
 
     def w(name, layer):
@@ -171,7 +172,7 @@ def test_loss_and_gradient_against_pytorch(norm, dtype, rtol):
     program, inputs, state, _ = weights_of(leaves)
     begun = named_leaves(state.trial.params)
     stepped = named_leaves(jax.jit(program.advance)(state, inputs, np.int32(1)).trial.params)
-    w = {name: torch.tensor(np.array(array[0]), requires_grad=True) for name, array in begun.items()}
+    w = {name.removeprefix("blocks."): torch.tensor(np.array(array[0]), requires_grad=True) for name, array in begun.items()}
     tokens, targets = (torch.tensor(np.array(inputs.shared[f"train_{name}"][0])).long() for name in ("inputs", "targets"))
 
     def norm_of(x, name, layer=...):
@@ -196,6 +197,7 @@ def test_loss_and_gradient_against_pytorch(norm, dtype, rtol):
     measured = jax.jit(program.evaluate)(state, inputs)["train_loss"][0]
     np.testing.assert_allclose(measured, loss.item(), rtol=rtol)
     largest = max(float(array.grad.abs().max()) for array in w.values())
+    steps_made = {name.removeprefix("blocks."): np.array(begun[name][0] - stepped[name][0]) for name in begun}
     for name, array in w.items():
-        found = np.array(begun[name][0] - stepped[name][0])
+        found = steps_made[name]
         np.testing.assert_allclose(found, array.grad.numpy(), rtol=rtol, atol=rtol * largest, err_msg=name)
