@@ -60,9 +60,10 @@ test-torch: setup ## PyTorch against the stored trajectories (installs the bench
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python -m pytest -m torch
 
-golden: setup ## make the stored PyTorch trajectories anew
+golden: setup ## make the stored numbers of PyTorch anew
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
 	$(BIN)/python tests/reference/torch_trajectories.py
+	$(BIN)/python -m tests.reference.torch_networks
 
 bench: setup ## ddlab against PyTorch and JAX loops (about an hour; BENCH="1 3": some of them)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'

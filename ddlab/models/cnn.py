@@ -67,9 +67,8 @@ class CNN(Model):
             window = Window(self.dimensions, size, stride, self.padding)
             places = tuple(window.num_outputs(number) // pool for number in places)
             if min(places) < 1:
-                raise ConfigError(
-                    f"model.pools={list(self.pools)}: layer {index + 1} has no place left of inputs {spec.inputs.shape}"
-                )
+                left = f"leaves nothing of inputs {list(spec.inputs.shape)} behind convolution {index + 1}"
+                raise ConfigError(f"model.pools={list(self.pools)}: {left}")
             name = f"convolutions.{index}"
             convolved = convolution(name, (inputs, outputs), window, init, self.initializer, self.init_scale, self.bias)
             layers.append(_Layer(convolved, norm_of(self.norm, self.groups, outputs, init), self.activation, pool))

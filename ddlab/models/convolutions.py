@@ -120,7 +120,7 @@ def places_of(spec: Spec, dimensions: int) -> tuple[tuple[int, ...], int]:
     """
     shape = spec.inputs.shape
     if spec.inputs.size is not None or len(shape) not in (dimensions, dimensions + 1):
-        kind = "tokens" if spec.inputs.size is not None else f"of shape {shape}"
+        kind = "tokens" if spec.inputs.size is not None else f"of shape {list(shape)}"
         wanted = "[length] or [length, channels]" if dimensions == 1 else "[rows, columns] or [rows, columns, channels]"
         raise ConfigError(f"model.dimensions={dimensions}: needs real inputs {wanted}; those of data are {kind}")
     return (shape, 1) if len(shape) == dimensions else (shape[:-1], shape[-1])

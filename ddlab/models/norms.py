@@ -87,8 +87,8 @@ class GroupNorm(nnx.Module):
 
     def __init__(self, groups: int, channels: Axis, init: Init):
         places = jnp.arange(channels.size, dtype=jnp.int32) * groups // channels.active
-        members = (places == jnp.arange(groups, dtype=jnp.int32)[:, None]) * init.live(channels)
-        self.members, self.live = init.constant(members), init.constant(init.live(channels))
+        is_member, live = places == jnp.arange(groups, dtype=jnp.int32)[:, None], init.live(channels)
+        self.members, self.live = init.constant(jnp.where(is_member, live, 0)), init.constant(live)
         self.gain, self.shift = init.full((channels,), 1.0), init.zeros((channels,))
 
     def __call__(self, x: jax.Array, training: Training | None) -> jax.Array:

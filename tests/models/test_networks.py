@@ -55,6 +55,19 @@ def test_mlp_forward_pass_against_numpy(activation, parametrization):
     np.testing.assert_allclose(measured, expected, rtol=1e-5)
 
 
+def test_an_mlp_with_layer_norm_and_residual_layers_against_numpy():
+    words = ("model.depth=3", "model.width=6", "model.norm=layer", "model.residual=true", "train.loss=mse", "measures=none")
+    program, inputs, state, weights = weights_of(leaves_of(*words, "data.num_train=50", "data.num_test=50"))
+    units = inputs.shared["test_inputs"][0].astype(float)
+    for layer in range(3):
+        z = units @ weights[f"layers.{layer}.weight"] + weights[f"layers.{layer}.bias"]
+        z = (z - z.mean(1, keepdims=True)) / np.sqrt(z.var(1, keepdims=True) + 1e-5)
+        units = np.maximum(z, 0) + (units if layer else 0)
+    outputs = units @ weights["layers.3.weight"] + weights["layers.3.bias"]
+    expected = ((outputs - np.eye(10)[inputs.shared["test_targets"][0]]) ** 2).mean()
+    np.testing.assert_allclose(jax.jit(program.evaluate)(state, inputs)["test_loss"][0], expected, rtol=1e-5)
+
+
 ANALYTIC = (
     "data=modular",
     "model=quadratic_mlp",
