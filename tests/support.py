@@ -68,7 +68,7 @@ PACKING = Packing(SETTINGS, MACHINE, join)
 ONE_NUMBER = ("data=interval", "train.loss=mse")
 
 # Of a one-layer MLP of width 1 on 200 examples of MNIST-1D, where a test does not care.
-SIZE = Size(61, 11, 50, 0, 0, 40, 200, 100, 10, 37)
+SIZE = Size(61, 11, 11, 50, 0, 0, 40, 200, 100, 10, 37)
 
 # What a figure or claim must know of the sweep whose metrics a test makes up.
 SEEDS = ("seed", "init_seed", "data.seed")

@@ -64,10 +64,11 @@ def size_of(model: Any, spec: Spec) -> Size:
 
     dtype = jnp.float32 if spec.inputs.size is None else jnp.int32
     one, two = (jax.make_jaxpr(outputs)(jax.ShapeDtypeStruct((num, *spec.inputs.shape), dtype)).jaxpr for num in (1, 2))
-    products, lookups = (_total(two, count) - _total(one, count) for count in (_products, _lookups))
+    products, lookups, given = (_total(two, count) - _total(one, count) for count in (_products, _lookups, _given))
     shared, operations = max(0, _total(one, _products) - products), _operations_of(one)
     num_params, num_units = found[0]
-    sizes = (num_params, max(1, num_units), max(1, products), lookups, shared)
+    num_units = max(1, num_units)
+    sizes = (num_params, num_units, max(num_units, given), max(1, products), lookups, shared)
     return Size(*sizes, math.prod(spec.inputs.shape), spec.num_train, spec.num_evaluated, spec.num_outputs, operations)
 
 
@@ -97,6 +98,12 @@ def _products(equation: Any) -> int:
 def _lookups(equation: Any) -> int:
     """Return the entries that an operation gathers."""
     return math.prod(equation.outvars[0].aval.shape) if equation.primitive.name == "gather" else 0
+
+
+def _given(equation: Any) -> int:
+    """Return the numbers that an operation gives, if it is a product or a convolution, or copies patches for one."""
+    kinds = ("dot_general", "conv_general_dilated", "concatenate")
+    return math.prod(equation.outvars[0].aval.shape) if equation.primitive.name in kinds else 0
 
 
 def _operations_of(jaxpr: Any) -> int:

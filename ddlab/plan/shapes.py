@@ -58,6 +58,7 @@ class Size:
     Attributes:
         num_params: P.
         num_units: outputs of all weight matrices.
+        num_activations: numbers that the layers give for one example, with the patches that convolutions copy.
         num_products: multiply-adds that the network makes for one example.
         num_lookups: entries of tables that it looks up for one example.
         num_shared: multiply-adds that it makes for all examples of a pass together, such as those of tables.
@@ -70,6 +71,7 @@ class Size:
 
     num_params: int
     num_units: int
+    num_activations: int
     num_products: int
     num_lookups: int
     num_shared: int

@@ -147,10 +147,11 @@ class TrainingCost(Cost):
     def step_bytes(self) -> float:
         """Bytes that a step of one trial goes through: parameters, gradient, two moments, and activations.
 
-        Activations: an example's inputs, and for each unit its input, its output and the gradient of it.
+        Activations: an example's inputs, and for each number that a layer gives its input, its output and the gradient of it.
         """
         examples = min(self.train.batch_size or self.size.num_train, MOST_EXAMPLES)
-        return self.train.itemsize * (4.0 * self.size.num_params + examples * (self.size.num_inputs + 3.0 * self.size.num_units))
+        activations = self.size.num_inputs + 3.0 * self.size.num_activations
+        return self.train.itemsize * (4.0 * self.size.num_params + examples * activations)
 
     def tiling(self, working_bytes: int) -> tuple[int, int]:
         """Return how many trials a device trains at once, and how many examples go through a network at once.
@@ -161,7 +162,7 @@ class TrainingCost(Cost):
             working_bytes: of the arrays that a device works on best.
         """
         tile = max(LEAST_TILE, int(working_bytes / self.step_bytes))
-        chunk = int(working_bytes / (2 * tile * self.train.itemsize * self.size.num_units))
+        chunk = int(working_bytes / (2 * tile * self.train.itemsize * self.size.num_activations))
         return tile, min(max(chunk, LEAST_EXAMPLES), MOST_EXAMPLES)
 
     def _data_bytes(self, load: Load, machine: Machine) -> float:

@@ -48,6 +48,13 @@ def test_multiply_adds_of_an_example_are_those_of_the_matrix_products(overrides,
     assert (size.num_products, size.num_lookups) == (products, lookups)
 
 
+def test_the_activations_of_a_convolution_are_those_of_all_its_places_and_the_patches_that_it_reads():
+    size = settle(leaves_of("data=mnist1d", "model=cnn_1d", "model.width=6"))[1]
+    assert size.num_products == 19 * 5 * 6 + (10 + 5) * 3 * 6 * 6 + 5 * 6 * 10
+    patches = 19 * 5 + (10 + 5) * 3 * 6
+    assert size.num_activations == (19 + 10 + 5) * 6 + 10 + patches
+
+
 def test_multiply_adds_in_loops_and_branches_are_counted():
     class Looped(nnx.Module):
         def __init__(self, init):

@@ -23,7 +23,9 @@ from tests.support import MACHINE, PACKING, leaves_of, settled
 def settle(leaves):
     """Sizes of a one-layer MLP on MNIST-1D, by formula."""
     width = leaves["model.width"]
-    size = Size(41 * width + 10 * (width + 1), width + 10, 50 * width, 0, 0, 40, leaves["data.num_train"], 100, 10, 37)
+    size = Size(
+        41 * width + 10 * (width + 1), width + 10, width + 10, 50 * width, 0, 0, 40, leaves["data.num_train"], 100, 10, 37
+    )
     return settled(leaves, size)
 
 
@@ -150,7 +152,7 @@ def test_the_cost_model_goes_through_what_was_measured_and_on_at_the_last_rate()
 
 
 def test_a_tile_is_as_large_as_a_device_likes_and_is_never_empty():
-    cost = training_cost(leaves_of(), parse(leaves_of()), Size(3000, 74, 2900, 0, 0, 40, 1000, 4000, 10, 37))
+    cost = training_cost(leaves_of(), parse(leaves_of()), Size(3000, 74, 74, 2900, 0, 0, 40, 1000, 4000, 10, 37))
     for work in (2**11, 2**21, 2**25):
         tile, chunk = cost.tiling(work)
         assert tile == 2 or tile * cost.step_bytes <= work

@@ -84,7 +84,7 @@ def test_eval_points_in_pieces_take_less_memory_and_give_the_same_metrics():
             np.testing.assert_allclose(found[name], values, rtol=1e-12, atol=1e-15, err_msg=name)
 
 
-SIZE = Size(500, 1, 500, 0, 0, 500, 1000, 500, 1, 20)
+SIZE = Size(500, 1, 1, 500, 0, 0, 500, 1000, 500, 1, 20)
 CPU, ACCELERATOR = Devices(2, 2**21, True), Devices(1, 2**29, False)
 
 
