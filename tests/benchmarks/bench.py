@@ -371,6 +371,35 @@ def transformer(workplace: Path) -> dict[str, Any]:
     return found
 
 
+def convolutions(workplace: Path) -> dict[str, Any]:
+    """7. The CNN of MNIST-1D with 32 channels, batches of 100, 8 seeds: trial-steps per second, and the share of matmul peak."""
+    limits = json.loads(process([sys.executable, "-m", "tests.benchmarks.limits"], PYTHONPATH=str(ROOT))[2])
+    width, evals = 32, ("train.num_evals=2", "train.eval_spacing=linear")
+    config = ("data=mnist1d", "model=cnn_1d", "optimizer=adam", "data.label_noise=0.15", "data.seed=0", *evals)
+    leaves = leaves_of(*config, f"model.width={width}", "train.steps=2000", "train.batch_size=100", "measures=none")
+    sizes = {"model": "cnn_1d", "eval_steps": []}
+    best = fastest(workplace, "torch_loop", leaves, **sizes, steps=300)
+    path = problem_of(workplace, "cnn", leaves, **sizes, **best)
+    own = ("optimizer=adam", "~optimizer.momentum", f"model.width={width}", "seed=range(8)", "data.seed=0", "train.steps=4000")
+    done = rounds(
+        {
+            "ddlab": partial(ours, workplace, "nakkiran2020_cnn", *own, *evals, "measures=none"),
+            "T": partial(peer, "torch_loop", path),
+        }
+    )
+    rates = {name: median(those, rate) for name, those in done.items()}
+    products = 19 * 5 * width + (10 + 5) * 3 * width**2 + 5 * width * CLASSES
+    gflops = rates["ddlab"] * 6 * BATCH * products / 1e9
+    return {
+        **limits,
+        **{f"T_{key}": value for key, value in best.items()},
+        **{f"{name}_trial_steps_per_second": value for name, value in rates.items()},
+        "ddlab_over_T": rates["ddlab"] / rates["T"],
+        "gflops": gflops,
+        "share_of_matmul_peak": gflops / limits["matmul_gflops"],
+    }
+
+
 def last_position(modulus: int, width: int, num_train: int) -> float:
     """Return the operations of a step that the last position needs: 6 for each multiply-add of the forward pass.
 
@@ -382,7 +411,15 @@ def last_position(modulus: int, width: int, num_train: int) -> float:
     return 6.0 * (num_train * example + once)
 
 
-BENCHMARKS = {"1": whole_sweep, "2": one_width, "3": modular_addition, "4": growth, "5": exact_solver, "6": transformer}
+BENCHMARKS = {
+    "1": whole_sweep,
+    "2": one_width,
+    "3": modular_addition,
+    "4": growth,
+    "5": exact_solver,
+    "6": transformer,
+    "7": convolutions,
+}
 
 
 def rows(found: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
@@ -396,7 +433,7 @@ def rows(found: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 def main() -> None:
     """Run the benchmarks that the command line names, all by default."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("benchmarks", nargs="*", metavar="NUMBER", help="1 to 6; default: all")
+    parser.add_argument("benchmarks", nargs="*", metavar="NUMBER", help="1 to 7; default: all")
     chosen = parser.parse_args().benchmarks or list(BENCHMARKS)
     if unknown := set(chosen) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; known: {', '.join(BENCHMARKS)}")

@@ -23,8 +23,8 @@ def write(directory: Path, arrays: dict[str, np.ndarray], settings: dict[str, An
 def read() -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     """Return settings and arrays of the problem named on the command line.
 
-    Settings: model ("mlp" or "quadratic"), widths, seeds, steps, eval_steps, batch_size (null: full batch), num_outputs,
-    alphabet, learning_rate, weight_decay, b1, b2, threads, fused, gradient_norm.
+    Settings: model ("mlp", "cnn_1d" or "quadratic"), widths, seeds, steps, eval_steps, batch_size (null: full batch),
+    num_outputs, alphabet, learning_rate, weight_decay, b1, b2, threads, fused, gradient_norm.
     """
     path = Path(sys.argv[1])
     with np.load(path.with_name("arrays.npz")) as stored:

@@ -19,14 +19,24 @@ class Quadratic(nn.Module):
         return self.second(self.first(x) ** 2)
 
 
+def cnn_1d(width, num_outputs):
+    """The network of MNIST-1D (Greydanus, Kobak 2024)."""
+    layers = [nn.Unflatten(1, (1, -1)), nn.Conv1d(1, width, 5, stride=2, padding=1), nn.ReLU()]
+    for _ in range(2):
+        layers += [nn.Conv1d(width, width, 3, stride=2, padding=1), nn.ReLU()]
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(5 * width, num_outputs))
+
+
 def make_model(settings, num_inputs, width):
+    if settings["model"] == "cnn_1d":
+        return cnn_1d(width, settings["num_outputs"])
     if settings["model"] == "quadratic":
         return Quadratic(num_inputs, width, settings["num_outputs"])
     return nn.Sequential(nn.Linear(num_inputs, width), nn.ReLU(), nn.Linear(width, settings["num_outputs"]))
 
 
 def make_loss(settings):
-    if settings["model"] == "mlp":
+    if settings["model"] != "quadratic":
         return nn.functional.cross_entropy
     return lambda z, y: nn.functional.mse_loss(z, nn.functional.one_hot(y, settings["num_outputs"]).float())
 
