@@ -104,8 +104,10 @@ class Hinge(Loss):
 
     def __call__(self, outputs: jax.Array, targets: jax.Array) -> jax.Array:
         one_hot = as_real(targets, outputs.shape[-1], outputs.dtype)
-        right, wrong = jnp.sum(outputs * one_hot, axis=-1), jnp.max(jnp.where(one_hot > 0, -jnp.inf, outputs), axis=-1)
-        return _per_example(jax.nn.relu(1 + wrong - right))
+        # Its place, not `jnp.max`, whose gradient is lost where an output is computed once more and rounded otherwise.
+        largest = jnp.argmax(jnp.where(one_hot > 0, -jnp.inf, outputs), axis=-1)
+        wrong = jax.nn.one_hot(largest, outputs.shape[-1], dtype=outputs.dtype)
+        return _per_example(jax.nn.relu(1 + jnp.sum(outputs * (wrong - one_hot), axis=-1)))
 
     def untrained(self, targets: np.ndarray, num_classes: int | None) -> float:
         del targets, num_classes
