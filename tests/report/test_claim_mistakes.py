@@ -70,6 +70,22 @@ MISTAKES = {
         {"kind": "value_at", "metric": "m", "between": [0, 1], "source": "s", "after": {"metric": "m", "at_most": "low"}},
         "claims.c.after={'at_most': 'low', 'metric': 'm'}: must be a metric and one level of it",
     ),
+    "less of nothing": (
+        {"kind": "difference", "metric": "m", "between": [0, 1], "source": "s", "less": {}},
+        "less: must have another where, metric or stop_by",
+    ),
+    "less by a word": (
+        {"kind": "difference", "metric": "m", "between": [0, 1], "source": "s", "less": {"metrik": "n"}},
+        "did you mean 'metric'",
+    ),
+    "less of a list": (
+        {"kind": "difference", "metric": "m", "between": [0, 1], "source": "s", "less": {"where": {"a": [1, 2]}}},
+        "claims.c.less.where.a=[1, 2]: must be one value",
+    ),
+    "stopped before a level": (
+        {**OF_CURVE, "at_most": 1, "stop_by": "validation_error"},
+        "stop_by=validation_error: is for values of m, not for when m is at most 1",
+    ),
     "optimum of nothing": (
         {**OF_CURVE, "kind": "matches_theory", "metric": "excess_risk", "theory": "optimal_ridge"},
         "needs best_over: optimizer.weight_decay",

@@ -50,11 +50,13 @@ RISING = {1: 1.0, 2: 2.0, 4: 4.0}
 
 CURVE = {"x": "model.width"}
 AT_1_AND_16 = {"order": [{"model.width": 1}, {"model.width": 16}]}
+LESS_AT_16 = {"where": {"model.width": 1}, "less": {"where": {"model.width": 16}}}
 
 # Kind, options, data that show the claim, the number there; data that must fail it.
 CASES = {
     "peak_location": (CURVE | {"between": [3, 5]}, PEAK, 4.0, {1: 4.0, 2: 9.0, 4: 2.0, 8: 1.0}),
     "peak_height": (CURVE | {"between": [4, None]}, PEAK, 4.5, {1: 4.0, 2: 3.0, 4: 3.5, 8: 1.0}),
+    "prominence": (CURVE | {"between": [5, None]}, PEAK, 7.0, FALLING),
     "second_over_first": (CURVE | {"between": [None, 0.6]}, PEAK, 1 / 2, {1: 4.0, 2: 2.0, 4: 9.0, 8: 3.0}),
     "second_descent": (CURVE | {"between": [0.8, 1]}, PEAK, 1 - 1 / 9, {1: 4.0, 2: 2.0, 4: 9.0, 8: 8.0}),
     "classical_minimum": (CURVE | {"between": [2, 2]}, PEAK, 2.0, {1: 2.0, 2: 4.0, 4: 9.0, 8: 1.0}),
@@ -62,6 +64,7 @@ CASES = {
     "monotone": (CURVE | {"between": [0, 0.02]}, FALLING, 0.0, {1: 8.0, 2: 4.0, 4: 4.2, 8: 1.0}),
     "slope": (CURVE | {"between": [-1.02, -0.98]}, FALLING, -1.0, {1: 8.0, 2: 4.0, 4: 2.0, 8: 2.0}),
     "value": ({"where": {"model.width": 4}, "between": [8, 10]}, PEAK, 9.0, FALLING),
+    "difference": (LESS_AT_16 | {"between": [2, None]}, PEAK, 3.0, {1: 4.0, 16: 3.0}),
     "ratio": (AT_1_AND_16 | {"between": [None, 0.5]}, PEAK, 0.25, {1: 4.0, 16: 3.0}),
     "ordering": (
         {"order": [{"model.width": 1}, {"model.width": 2}, {"model.width": 4}], "between": [1, None]},
@@ -88,6 +91,111 @@ def test_a_curve_without_a_peak_fails_what_is_claimed_of_one(kind, curve):
     assert math.isnan(found.measured)
     assert found.status == FAIL
     assert found.outcome == "fail: there is none"
+
+
+@pytest.mark.parametrize("curve", [FALLING, RISING])
+def test_a_curve_without_a_peak_rises_by_nothing(curve):
+    found = verdict(results_of(curve), kind="prominence", x="model.width", between=[None, 0.01])
+    assert (found.status, found.measured) == (PASS, 0.0)
+
+
+def test_a_curve_with_a_gap_has_no_prominence():
+    found = verdict(results_of({1: 4.0, 2: math.nan, 4: 9.0}), kind="prominence", x="model.width", between=[None, 100])
+    assert found.outcome == "fail: there is none"
+
+
+def decayed(*curves):
+    """Return results of several curves, told apart by their decay: 0, 1, ..."""
+    parts = [results_of(curve) for curve in curves]
+    trials = [part.trials.assign(trial_id=f"{k}:" + part.trials["trial_id"], decay=k) for k, part in enumerate(parts)]
+    metrics = [part.curves.assign(trial_id=f"{k}:" + part.curves["trial_id"]) for k, part in enumerate(parts)]
+    return Results(pd.concat(trials, ignore_index=True), pd.concat(metrics, ignore_index=True), SWEEP)
+
+
+OF_DECAY = {"kind": "height_difference", **CURVE, "where": {"decay": 1}, "less": {"where": {"decay": 0}}}
+
+
+@pytest.mark.parametrize(
+    ("curve", "difference"), [({1: 4.0, 2: 2.0, 4: 5.0, 8: 3.0, 16: 1.0}, -4.0), ({1: 5, 2: 4, 4: 3, 8: 2, 16: 1}, -7.0)]
+)
+def test_a_peak_is_lower_than_another_or_has_gone(curve, difference):
+    found = verdict(decayed(PEAK, curve), **OF_DECAY, between=[None, -3])
+    assert (found.status, found.measured) == (PASS, pytest.approx(difference))
+    assert found.says.endswith("above the minima beside it, less that at decay 0 (decay 1)")
+    assert verdict(decayed(curve, PEAK), **OF_DECAY, between=[None, -3]).measured == pytest.approx(-difference)
+
+
+def test_two_curves_are_of_the_same_points():
+    found = verdict(decayed(PEAK, {1: 4.0, 2: 3.0, 8: 1.0}), **OF_DECAY, between=[None, 0])
+    assert (found.status, found.reason) == (NOT_ENOUGH, "the two curves have other values of model.width")
+
+
+def test_a_seed_counts_for_both_sides_of_a_difference_at_once():
+    """Of every seed the first is greater by 1, however much the seeds themselves differ."""
+    results = decayed({1: 0.0, 2: 0.0}, {1: 1.0, 2: 1.0})
+    of_seed = results.curves["trial_id"].map(results.trials.set_index("trial_id")["seed"])
+    results.curves["loss"] = results.curves["loss"].round() + 10.0**of_seed
+    options = {"kind": "difference", "where": {"decay": 1, "model.width": 2}, "less": {"where": {"decay": 0}}, "between": [1, 1]}
+    found = verdict(results, **options)
+    assert (found.status, found.interval.low, found.interval.high) == (PASS, 1.0, 1.0)
+
+
+def test_one_metric_less_another_of_the_same_trials():
+    results = results_of({4: 9.0})
+    results.curves["other"] = 2.0
+    found = verdict(results, kind="difference", less={"metric": "other"}, between=[6.9, 7.1])
+    assert (found.measured, found.says) == (pytest.approx(7.0), "loss less other")
+    turned = verdict(results, kind="difference", metric="other", less={"metric": "loss"}, between=[None, 0])
+    assert turned.measured == pytest.approx(-7.0)
+
+
+FALLS_AND_RISES = {"loss": [4.0, 2.0, 2.0, 5.0], "held_out": [9.0, 3.0, 1.0, 1.0]}
+
+
+def measured_along(**metrics):
+    """Return results of one setting at steps 1, 2, 3, 4, each of its metrics the same for all seeds."""
+    results = results_of({4: [1.0] * 4}, steps=(1, 2, 3, 4))
+    return Results(results.trials, results.curves.assign(**{name: values * SEEDS for name, values in metrics.items()}), SWEEP)
+
+
+@pytest.mark.parametrize(("stop_by", "value"), [(None, 5.0), ("loss", 2.0), ("held_out", 2.0)])
+def test_trials_are_stopped_where_a_metric_is_least(stop_by, value):
+    found = verdict(measured_along(**FALLS_AND_RISES), kind="value", stop_by=stop_by, between=[value, value])
+    assert found.status == PASS
+    assert found.says == ("loss" if stop_by is None else f"loss at the least {stop_by.replace('_', ' ')}")
+
+
+def test_of_equal_minima_the_first_is_taken():
+    metrics = {"loss": [1.0, 2.0, 3.0, 4.0], "held_out": [9.0, 5.0, 7.0, 5.0]}
+    assert verdict(measured_along(**metrics), kind="value", stop_by="held_out", between=[2, 2]).status == PASS
+
+
+def test_it_is_said_when_the_test_set_chose():
+    results = measured_along(loss=FALLS_AND_RISES["loss"], test_error=FALLS_AND_RISES["held_out"])
+    found = verdict(results, kind="value", stop_by="test_error", between=[2, 2])
+    assert (found.status, found.says) == (PASS, "loss at the least test error, chosen on the test set")
+
+
+def test_early_stopping_is_held_against_the_last_step():
+    results = measured_along(**FALLS_AND_RISES)
+    found = verdict(results, kind="difference", stop_by="held_out", less={"stop_by": None}, between=[-3, -3])
+    assert (found.status, found.says) == (PASS, "loss at the least held out less loss at the last step")
+
+
+def test_a_metric_that_cannot_stop_says_why():
+    results = measured_along(**FALLS_AND_RISES)
+    found = verdict(results, kind="value", stop_by="validation_error", between=[0, 1])
+    assert found.outcome.startswith("fail: stop_by=validation_error: no such column. known: held_out")
+    results.curves.loc[results.curves["trial_id"] == "0-1", "held_out"] = math.nan
+    found = verdict(results, kind="value", stop_by="held_out", between=[0, 9])
+    assert (found.status, found.reason) == (NOT_ENOUGH, "stop_by=held_out: was never measured in 1 trials")
+
+
+def test_a_metric_that_was_not_measured_where_trials_stop_says_so():
+    results = measured_along(loss=[4.0, 2.0, math.nan, 5.0], held_out=FALLS_AND_RISES["held_out"])
+    found = verdict(results, kind="value", stop_by="held_out", between=[0, 9])
+    assert found.status == NOT_ENOUGH
+    assert "was not measured where 4 trials stopped early" in found.reason
 
 
 def test_a_slope_through_a_zero_is_none():
@@ -233,8 +341,9 @@ def test_the_most_prominent_peak_stands_out_on_both_sides(means, peak):
 
 def test_a_number_is_that_of_each_weighting_of_the_seeds():
     """Of every kind: the number of seeds 0 and 2, counted twice and once, is that of the rows so repeated."""
-    for kind, (options, values, _, _) in CASES.items():
-        results = results_of(values)
+    cases = {kind: (options, results_of(values)) for kind, (options, values, _, _) in CASES.items()}
+    of_decay = {**OF_DECAY, "between": [None, 0]}
+    for kind, (options, results) in [*cases.items(), ("height_difference", (of_decay, decayed(PEAK, {**PEAK, 4: 5.0})))]:
         results.curves["loss"] *= np.random.default_rng(0).uniform(0.9, 1.1, len(results.curves))
         claim = make_claim("c", {"kind": kind, "metric": "loss", "source": "nobody", **options})
         sample = make_sample(claim.rows(results), "loss", claim.point, results.seeds)
@@ -250,7 +359,7 @@ OF_STEPS = {"first_crossing", "delay", "grokking", "reached", "leads", "value_at
 
 
 def test_every_kind_is_tested_and_explained(capsys):
-    assert set(KINDS) == {*CASES, *OF_STEPS, "matches_theory"}
+    assert set(KINDS) == {*CASES, *OF_STEPS, "matches_theory", "height_difference"}
     main(["verify", "--help"])
     printed = capsys.readouterr().out
     assert all(f"\n  {kind} " in printed for kind in KINDS)

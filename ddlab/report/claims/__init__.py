@@ -12,16 +12,18 @@ from typing import Any
 from ddlab.report.claims.base import FAIL, NOT_ENOUGH, PASS, Claim, Verdict
 from ddlab.report.claims.curves import (
     ClassicalMinimum,
+    HeightDifference,
     LastOverLeast,
     MatchesTheory,
     Monotone,
     PeakHeight,
     PeakLocation,
+    Prominence,
     SecondDescent,
     SecondOverFirst,
     Slope,
 )
-from ddlab.report.claims.groups import Ordering, Ratio, Value
+from ddlab.report.claims.groups import Difference, Ordering, Ratio, Value
 from ddlab.report.claims.steps import Delay, FirstCrossing, Grokking, Leads, Plateau, Reached, ValueAt
 from ddlab.report.options import choose
 from ddlab.store.results import Results
@@ -29,6 +31,8 @@ from ddlab.store.results import Results
 KINDS: dict[str, type[Claim]] = {
     "peak_location": PeakLocation,
     "peak_height": PeakHeight,
+    "prominence": Prominence,
+    "height_difference": HeightDifference,
     "second_descent": SecondDescent,
     "second_over_first": SecondOverFirst,
     "classical_minimum": ClassicalMinimum,
@@ -37,6 +41,7 @@ KINDS: dict[str, type[Claim]] = {
     "slope": Slope,
     "matches_theory": MatchesTheory,
     "value": Value,
+    "difference": Difference,
     "ordering": Ordering,
     "ratio": Ratio,
     "first_crossing": FirstCrossing,

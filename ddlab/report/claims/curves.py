@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from ddlab.report.claims.against import SIDE, Against
 from ddlab.report.claims.base import NotEnoughData
 from ddlab.report.claims.timed import Timed
 from ddlab.report.columns import label
@@ -18,6 +19,9 @@ from ddlab.report.sample import Sample
 from ddlab.report.slopes import slopes
 from ddlab.report.theories import THEORIES, check_theory, predicted_at
 from ddlab.store.results import Results
+
+# The column of two curves that counts their points: those of the first, then those of the other.
+PLACE = "place"
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +58,11 @@ class Curves:
     def least_after(self) -> np.ndarray:
         """[B] the least value after the peak."""
         return self._at(self.peak, self._least[1])
+
+    @property
+    def prominence(self) -> np.ndarray:
+        """[B] how much the peak stands out above the greater of the least values beside it; 0 where there is none; nan: a gap."""
+        return (self.y - np.maximum(*self._least)).max(axis=1)
 
     def x_at(self, position: np.ndarray) -> np.ndarray:
         """Return [B] the x at a position in each curve; nan where it has no peak."""
@@ -115,6 +124,46 @@ class PeakHeight(_OfCurve):
 
     def _of_means(self, curves: Curves) -> np.ndarray:
         return curves.height / np.maximum(curves.least_before, curves.least_after)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prominence(_OfCurve):
+    """The peak of the metric less the greater of the least values before and after it; 0 where there is none.
+
+    It is biased upwards: the noise of the seeds makes small peaks.
+    """
+
+    def _says(self) -> str:
+        return f"height of the peak of {self.what} along {label(self.x)} above the minima beside it"
+
+    def _of_means(self, curves: Curves) -> np.ndarray:
+        return curves.prominence
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeightDifference(Against, Prominence):
+    """That height less another: below 0, this peak is the lower one, or has gone. Both curves have points at the same `x`."""
+
+    def _says(self) -> str:
+        return f"{super()._says()}, less {self.other_words}"
+
+    def side(self, results: Results) -> pd.DataFrame:
+        return Prominence.rows(self, results)
+
+    def rows(self, results: Results) -> pd.DataFrame:
+        rows = super().rows(results)
+        first, other = (sorted(points.unique()) for _, points in rows.groupby(SIDE)[self.x])
+        if first != other:
+            raise NotEnoughData(f"the two curves have other values of {self.x}")
+        return rows.assign(**{PLACE: rows[SIDE] * len(first) + np.searchsorted(first, rows[self.x])})
+
+    @property
+    def point(self) -> str:
+        return PLACE
+
+    def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
+        first, other = (Curves(np.arange(y.shape[1]), y) for y in np.split(self.middle(sample, weights), 2, axis=1))
+        return self._of_means(first) - self._of_means(other)
 
 
 @dataclass(frozen=True, kw_only=True)

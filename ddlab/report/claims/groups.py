@@ -1,4 +1,4 @@
-"""Claims on groups of trials: a value, a ratio, an order."""
+"""Claims on groups of trials: a value, a difference, a ratio, an order."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ import numpy as np
 import pandas as pd
 
 from ddlab.errors import ConfigError
-from ddlab.report.claims.base import Claim, Selection, words
-from ddlab.report.claims.timed import Timed
-from ddlab.report.columns import label
-from ddlab.report.metric_rows import metric_rows
+from ddlab.report.claims.against import SIDE, Against
+from ddlab.report.claims.base import Selection, words
+from ddlab.report.claims.timed import Stoppable, Timed
 from ddlab.report.options import option, shown
 from ddlab.report.sample import Sample
 from ddlab.report.selection import check_selection
@@ -21,17 +20,36 @@ from ddlab.store.results import Results
 
 
 @dataclass(frozen=True, kw_only=True)
-class Value(Claim):
+class Value(Stoppable):
     """The mean of the metric over seeds."""
 
     def _says(self) -> str:
-        return label(self.metric)
+        return self.what
 
     def rows(self, results: Results) -> pd.DataFrame:
-        return metric_rows(results, self.where, self.metric)
+        return self.measured(results, self.where)
 
     def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
         return sample.means(weights)[:, 0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference(Against):
+    """The mean of the metric over seeds less another: of other trials, or of another metric of the same."""
+
+    def _says(self) -> str:
+        return f"{self.what} less {self.other_words}"
+
+    def side(self, results: Results) -> pd.DataFrame:
+        return self.measured(results, self.where)
+
+    @property
+    def point(self) -> str:
+        return SIDE
+
+    def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
+        first, other = self.middle(sample, weights).T
+        return first - other
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,11 +17,30 @@ from ddlab.report.metric_rows import metric_rows
 from ddlab.report.options import option
 from ddlab.report.sample import CENSORED, Sample
 from ddlab.report.selection import require_seeds_only, selected
+from ddlab.report.stopping import stopped_at, stopped_by
 from ddlab.store.results import Results
 
 
 @dataclass(frozen=True, kw_only=True)
-class Timed(Claim):
+class Stoppable(Claim):
+    """A claim about the metric at the last step of each trial, or at the eval point at which another one is least."""
+
+    stop_by: str | None = option("a metric of each trial: it is taken where that is least, instead of at its last step", None)
+
+    @property
+    def what(self) -> str:
+        """What a number of a trial is, in words."""
+        return " ".join([label(self.metric), *([stopped_at(self.stop_by)] if self.stop_by else [])])
+
+    def measured(
+        self, results: Results, where: Mapping[str, Any], by: Sequence[str] = (), best_over: str | None = None
+    ) -> pd.DataFrame:
+        """Return the rows of the metric, as `metric_rows` does."""
+        return metric_rows(stopped_by(results, where, self.stop_by), where, self.metric, by, best_over)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timed(Stoppable):
     """A claim about the metric; with a level, about the step at which it gets there, and then on medians over seeds."""
 
     at_most: float | None = option("a level: the claim is about the first step at which the metric is at most so much", None)
@@ -42,20 +61,21 @@ class Timed(Claim):
             raise ConfigError(f"claims.{name}: {error}") from error
         if self.sustained and level is None:
             raise ConfigError(f"claims.{name}.sustained=true: needs a level, one of {', '.join(KINDS)}")
+        if self.stop_by and level is not None:
+            raise ConfigError(f"claims.{name}.stop_by={self.stop_by}: is for values of {self.metric}, not for when {level}")
 
     @property
     def what(self) -> str:
-        """What a number of a trial is, in words."""
         if self.level is None:
-            return label(self.metric)
+            return super().what
         return f"step {'from' if self.sustained else 'at'} which {self.level}"
 
     def measured(
         self, results: Results, where: Mapping[str, Any], by: Sequence[str] = (), best_over: str | None = None
     ) -> pd.DataFrame:
-        """Return the rows of the metric, as `metric_rows` does; with a level those of `step_rows`."""
+        """Return the rows of the metric, as without a level; with one those of `step_rows`."""
         if self.level is None:
-            return metric_rows(results, where, self.metric, by, best_over)
+            return super().measured(results, where, by, best_over)
         if best_over:
             raise ConfigError(f"best_over={best_over}: is for values of {self.metric}, not for the step at which {self.level}")
         return step_rows(results, where, self.level, by, self.sustained)
