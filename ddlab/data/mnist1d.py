@@ -12,7 +12,7 @@ import numpy as np
 
 from ddlab.config import Mark, leaf, seed_leaf
 from ddlab.data.base import Dataset, Field, Spec, Split
-from ddlab.data.noise import NoisyLabels
+from ddlab.data.noise import VALIDATION, HeldOut
 from ddlab.files import cache_directory, write_atomically
 from ddlab.streams import seed_of
 
@@ -21,7 +21,7 @@ NUM_CLASSES = 10
 
 
 @dataclass(frozen=True)
-class MNIST1D(NoisyLabels):
+class MNIST1D(HeldOut):
     """MNIST-1D with label noise and any number of examples.
 
     Examples come in blocks of 4000, those that the `mnist1d` package generates; the first n of a larger training set are the
@@ -35,12 +35,16 @@ class MNIST1D(NoisyLabels):
     NESTED_BY = "num_train"
 
     def describe(self) -> Spec:
-        return Spec(Field((40,)), Field(size=NUM_CLASSES), {"train": self.num_train, "test": self.num_test})
+        sizes = {"train": self.num_train, "test": self.num_test, **self.held_out}
+        return Spec(Field((40,)), Field(size=NUM_CLASSES), sizes)
 
     def load(self) -> Dataset:
         train_inputs, train_targets = _examples("train", self.num_train, self.seed)
         train = Split(train_inputs, self.noisy(train_targets, NUM_CLASSES))
-        return Dataset({"train": train, "test": Split(*_examples("test", self.num_test, self.seed))}, NUM_CLASSES)
+        splits = {"train": train, "test": Split(*_examples("test", self.num_test, self.seed))}
+        if self.num_validation:
+            splits |= self.validation(*_examples(VALIDATION, self.num_validation, self.seed), NUM_CLASSES)
+        return Dataset(splits, NUM_CLASSES)
 
 
 def _examples(split: str, num: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddlab.config import Mark, leaf, seed_leaf
-from ddlab.data.base import DataSource
+from ddlab.data.base import DataSource, Split
 from ddlab.streams import generator
 
 CONVENTIONS = ("any", "wrong")
+
+VALIDATION, VALIDATION_NOISE = "validation", "validation_label_noise"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +28,31 @@ class NoisyLabels(DataSource):
         return corrupt(labels, self.label_noise, num_classes, self.noise_convention, self.noise_seed)
 
 
-def corrupt(labels: np.ndarray, level: float, num_classes: int, convention: str, seed: int) -> np.ndarray:
+@dataclass(frozen=True, kw_only=True)
+class HeldOut(NoisyLabels):
+    """Base of those with a split "validation", to stop by: held-out examples with the label noise of the training set.
+
+    Whoever has wrong labels in a training set has them in what is held out of it, too. The training set is the same without.
+    """
+
+    num_validation: int = leaf("examples held out to stop by, labels as noisy as in training; 0: there are none", low=0, off=0)
+
+    @property
+    def held_out(self) -> dict[str, int]:
+        """The number of examples of the split; empty where there is none."""
+        return {VALIDATION: self.num_validation} if self.num_validation else {}
+
+    def validation(self, inputs: np.ndarray, labels: np.ndarray, num_classes: int) -> dict[str, Split]:
+        """Return the split, of inputs [M, ...] and labels [M] without noise; empty where there is none."""
+        if not self.num_validation:
+            return {}
+        noisy = corrupt(labels, self.label_noise, num_classes, self.noise_convention, self.noise_seed, VALIDATION_NOISE)
+        return {VALIDATION: Split(inputs, noisy)}
+
+
+def corrupt(
+    labels: np.ndarray, level: float, num_classes: int, convention: str, seed: int, stream: str = "label_noise"
+) -> np.ndarray:
     """Return labels [N] of which the fraction `level` has been redrawn.
 
     The examples corrupted at one level are corrupted, to the same new labels, at every higher level.
@@ -38,8 +64,9 @@ def corrupt(labels: np.ndarray, level: float, num_classes: int, convention: str,
         convention: "any" redraws over all K classes (Greydanus, Kobak 2024), so that 1/K of the redrawn stay right;
             "wrong" redraws over the K-1 wrong ones (Nakkiran et al. 2020).
         seed: `data.noise_seed`.
+        stream: name of the random numbers; other ones for examples of another split.
     """
-    random = generator(seed, "label_noise")
+    random = generator(seed, stream)
     order = random.permutation(len(labels))
     if convention == "any":
         redrawn = random.integers(num_classes, size=len(labels))

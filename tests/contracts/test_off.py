@@ -26,6 +26,7 @@ from tests.support import leaves_of, words_of
 pytestmark = pytest.mark.numeric
 
 STEPS = 20
+VALIDATION = ("data.num_validation=30",)
 EIGENVALUES = jnp.array([2.0, 0.5, 0.0])
 
 
@@ -231,6 +232,8 @@ ELSEWHERE = {
         if issubclass(cls, Measure)
     },
     ("MNIST1D", "label_noise"): "test_labels_without_noise_stay_as_they_are",
+    ("MNIST1D", "num_validation"): "test_without_validation_examples_there_is_no_such_split",
+    ("Digits", "num_validation"): "test_without_validation_examples_there_is_no_such_split",
     ("Npz", "label_noise"): "test_labels_without_noise_stay_as_they_are",
     **{
         (name, "num_params"): "test_without_a_wanted_parameter_count_the_width_stays"
@@ -258,6 +261,16 @@ def test_a_measure_of_every_eval_point_is_due_at_all():
 def test_labels_without_noise_stay_as_they_are(convention):
     clean = np.arange(50) % 7
     np.testing.assert_array_equal(corrupt(clean, 0.0, 7, convention, seed=3), clean)
+
+
+@pytest.mark.parametrize("words", [("data=mnist1d", "data.num_test=40"), ("data=digits",)], ids="".join)
+def test_without_validation_examples_there_is_no_such_split(words):
+    without, held = (load(build(leaves_of(*words, "data.num_train=50", *more), "data")) for more in ((), VALIDATION))
+    assert list(without.splits) == ["train", "test"]
+    assert held.splits["validation"].num == 30
+    for split in ("train", "test"):
+        for found, expected in zip(held.splits[split], without.splits[split], strict=True):
+            np.testing.assert_array_equal(found, expected[: len(found)])
 
 
 @pytest.mark.parametrize("optimizer", ["ridge", "gradient_flow", "gradient_descent"])

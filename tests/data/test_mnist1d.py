@@ -38,6 +38,17 @@ def test_mnist1d_training_sets_are_nested_and_balanced(small_blocks):
     assert not np.array_equal(small.train.inputs, other.train.inputs)
 
 
+def test_validation_examples_are_others_and_noisy_like_those_of_training(small_blocks):
+    words = "data.num_train=30", "data.num_test=400", "data.num_validation=400", "data.noise_convention=wrong"
+    clean, noisy = (dataset_of(leaves_of(*words, f"data.label_noise={level}")).splits for level in (0.0, 0.25))
+    assert not np.isin(clean["validation"].inputs[:, 0], clean["test"].inputs[:, 0]).any()
+    assert {name: int((noisy[name].targets != clean[name].targets).sum()) for name in noisy} == {
+        "train": round(0.25 * 30),
+        "test": 0,
+        "validation": 100,
+    }
+
+
 def test_a_block_is_what_the_package_generates_number_for_number(small_blocks):
     args, state = get_dataset_args(), np.random.get_state()
     args.num_samples, args.train_split, args.seed = 400, 1.0, seed_of("mnist1d-v1-train-seed0-block0.npz")
