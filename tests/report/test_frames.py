@@ -178,3 +178,23 @@ def test_diverged_trials_are_not_averaged_in(results):
     results.trials.loc[results.trials["trial_id"] == "t00", "status"] = "diverged"
     frame = make_recipe("f", {"recipe": "double_descent"}).frame(results)
     assert frame[frame["params_per_sample"] == 2]["seeds"].tolist() == [1] * 4
+
+
+def test_a_curve_of_trials_that_stopped_where_a_metric_was_least(results):
+    """The test error is least from step 10 on, where the train error still is 0.9."""
+    curves = [{"label": "last step"}, {"label": "early", "stop_by": "test_error"}]
+    recipe = make_recipe(
+        "f", {"recipe": "curve", "metric": "train_error", "x": "model.width", "y_scale": "linear", "curves": curves}
+    )
+    frame = recipe.frame(results)
+    means = {name: rows["mean"].tolist() for name, rows in frame.groupby("curve")}
+    assert means == {"last step": [0.5, 0.2, 0.0, 0.0], "early": [0.9] * 4}
+    assert "early: each trial at the least test error, chosen on the test set." in recipe.caption(frame)
+    whole = make_recipe("f", {"recipe": "double_descent", "x": "model.width", "stop_by": "test_error"})
+    assert "Each trial at the least test error, chosen on the test set." in whole.caption(whole.frame(results))
+
+
+def test_a_curve_needs_the_metric_that_stops(results):
+    recipe = make_recipe("f", {"recipe": "double_descent", "stop_by": "validation_error"})
+    with pytest.raises(ConfigError, match=r"^stop_by=validation_error: no such column"):
+        recipe.frame(results)

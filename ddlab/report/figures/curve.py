@@ -20,6 +20,7 @@ from ddlab.report.figures.curve_frame import CurveRows
 from ddlab.report.figures.curve_parts import SCALES, CurvePart, PanelPart, check_metrics, check_parts
 from ddlab.report.options import option
 from ddlab.report.selection import check_selection
+from ddlab.report.stopping import stopped_at
 from ddlab.report.theories import check_theory
 from ddlab.store.results import Results
 
@@ -48,9 +49,12 @@ class Curve(Recipe):
     x_label: str = option("of the axis; empty: the column's own", "")
     group: str | None = option("a column of the trials; one curve for each of its values", None)
     group_label: str = option("what the groups are; empty: the column's own", "")
-    curves: Sequence[Mapping[str, Any]] = option("instead of a group: of each curve its label, and where, best_over, theory", ())
+    curves: Sequence[Mapping[str, Any]] = option(
+        "instead of a group: of each curve its label, and where, best_over, theory, stop_by", ()
+    )
     best_over: str | None = option("a column of the trials; of its values the one of least mean is taken at each x", None)
     theory: str | None = option("name of a closed form, drawn over the simulation", None)
+    stop_by: str | None = option("a metric of each trial: shown is where that was least, not its last step", None)
     threshold: float | None = option("where on x the interpolation threshold is; null: it is not known beforehand", None)
     x_scale: str = option("of the horizontal axis", "log", choices=SCALES)
     y_scale: str = option("of the vertical axis", "log", choices=SCALES)
@@ -90,7 +94,7 @@ class Curve(Recipe):
     @property
     def all_curves(self) -> list[CurvePart]:
         """The curves; one without a name where none are given."""
-        own = {"label": "", "best_over": self.best_over, "theory": self.theory}
+        own = {"label": "", "best_over": self.best_over, "theory": self.theory, "stop_by": self.stop_by}
         entries = self.curves or ({},)
         return [CurvePart(**{**own, **entry, "where": {**self.where, **entry.get("where", {})}}) for entry in entries]
 
@@ -129,4 +133,10 @@ class Curve(Recipe):
     def caption(self, frame: pd.DataFrame) -> str:
         theories = dict.fromkeys(curve.theory for curve in self.all_curves if curve.theory)
         group = (self.group_label or label(self.group)) if self.group else ""
-        return CurveCaption(frame, self._axis, self.all_panels, group, self.threshold, list(theories)).text(self.selection)
+        caption = CurveCaption(frame, self._axis, self.all_panels, group, self.threshold, list(theories), self._stops)
+        return caption.text(self.selection)
+
+    @property
+    def _stops(self) -> dict[str, str]:
+        """Return where the trials of curves are taken, but at their last step: the name of a curve -> in words."""
+        return {curve.label: stopped_at(curve.stop_by) for curve in self.all_curves if curve.stop_by}

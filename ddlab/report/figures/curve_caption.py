@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,7 @@ class CurveCaption:
         group: what the groups are; empty: there are none.
         threshold: where on x the interpolation threshold is, if that is known.
         theories: names of those that are shown.
+        stops: where the trials of curves are taken, but at their last step: the name of a curve, or "", -> in words.
     """
 
     frame: pd.DataFrame
@@ -36,6 +37,7 @@ class CurveCaption:
     group: str
     threshold: float | None
     theories: Sequence[str]
+    stops: Mapping[str, str]
 
     def text(self, selection: str) -> str:
         """Return the caption.
@@ -44,7 +46,7 @@ class CurveCaption:
             selection: which trials are shown, in words.
         """
         shown = f"{self._metrics} against {self.x.label}{selection}: {self._seeds}."
-        return " ".join(filter(None, [shown, self._theory, self._known_threshold, self._findings]))
+        return " ".join(filter(None, [shown, self._stopped, self._theory, self._known_threshold, self._findings]))
 
     @property
     def _simulation(self) -> pd.DataFrame:
@@ -64,6 +66,10 @@ class CurveCaption:
             return f"mean of {seeds} with its standard error; band: the middle 80 % of the seeds"
         beyond = f", of {FEWEST_SEEDS} or more the middle 80 %" if high >= FEWEST_SEEDS else ""
         return f"mean of {seeds}; band: from the lowest seed to the highest{beyond}"
+
+    @property
+    def _stopped(self) -> str:
+        return " ".join(f"{f'{name}: each' if name else 'Each'} trial {where}." for name, where in self.stops.items())
 
     @property
     def _theory(self) -> str:

@@ -15,6 +15,7 @@ from ddlab.report.frames import ALONG_CURVES
 from ddlab.report.intervals import FEWEST_SEEDS
 from ddlab.report.metric_rows import point_rows, rows_of_metric
 from ddlab.report.selection import with_ratios
+from ddlab.report.stopping import stopped_by
 from ddlab.report.theories import predicted, predicted_at
 from ddlab.store.results import Results
 
@@ -74,7 +75,8 @@ class CurveRows:
 
     @cached_property
     def _rows(self) -> pd.DataFrame:
-        return point_rows(self.results, self.curve.where, self._by, self.curve.best_over)
+        results = stopped_by(self.results, self.curve.where, self.curve.stop_by)
+        return point_rows(results, self.curve.where, self._by, self.curve.best_over)
 
     @property
     def _by(self) -> list[str]:

@@ -29,6 +29,7 @@ class CurvePart:
     where: Mapping[str, Any] = option("its trials, of those that the figure shows", dict)
     best_over: str | None = option("a column of the trials; of its values the one of least mean is taken at each x", None)
     theory: str | None = option("name of a closed form, drawn over the simulation", None)
+    stop_by: str | None = option("a metric of each trial: shown is where that was least, not its last step", None)
 
 
 def check_parts(entry: str, kind: type, parts: Sequence[Any]) -> None:
