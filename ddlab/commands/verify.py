@@ -11,8 +11,7 @@ from rich.console import Console
 from ddlab.commands.names import name_only
 from ddlab.config import catalog
 from ddlab.report.claims import FAIL, NOT_ENOUGH, PASS, verify
-from ddlab.report.columns import require_values
-from ddlab.store.results import load
+from ddlab.report.derived import read_results
 
 STYLES = {PASS: "green", FAIL: "bold red", NOT_ENOUGH: "yellow"}
 
@@ -24,8 +23,7 @@ def run(arguments: Sequence[str]) -> int:
 
 def print_verdicts(root: Path) -> int:
     """Print each claim with its measured value, interval, bound, source and verdict; return 1 where one fails, else 0."""
-    results = load(root)
-    require_values(results.trials)
+    results = read_results(root)
     verdicts = list(verify(results))
     console = Console(highlight=False, markup=False, emoji=False)
     if not verdicts:

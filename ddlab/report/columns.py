@@ -13,6 +13,9 @@ from ddlab.errors import ConfigError, StoreError, suggest
 from ddlab.report.options import shown
 from ddlab.store.results import Results
 
+# Test errors on true labels, and on labels with the noise of training (`ddlab.report.derived`).
+CLEAN_ERROR, NOISY_ERROR = "test_error", "noisy_test_error"
+
 # Column -> label, where its name in words says less. Any other numeric column of the trials may be a horizontal axis, too.
 LABELS = {
     "params_per_sample": "parameters per training example P/N",
@@ -29,6 +32,7 @@ LABELS = {
     "data.label_noise": "label noise",
     "data.signal": "signal",
     "data.noise_variance": "noise variance",
+    NOISY_ERROR: "test error (noisy labels)",
     "ensemble_risk": "risk of the ensemble",
 }
 
@@ -44,6 +48,14 @@ class NoSuchColumn(ConfigError):
 def label(name: str) -> str:
     """Return a column in words: the keys of a config as they are."""
     return LABELS.get(name, name if "." in name else name.replace("_", " "))
+
+
+def label_among(metric: str, trials: pd.DataFrame) -> str:
+    """Return a metric of some trials in words; where these have label noise, it is said that a test error is on true labels."""
+    if metric != CLEAN_ERROR or "data.label_noise" not in trials:
+        return label(metric)
+    has_noise = bool((pd.to_numeric(trials["data.label_noise"], errors="coerce") > 0).any())
+    return f"{label(metric)}{' (clean labels)' if has_noise else ''}"
 
 
 def text(value: Any) -> str:
@@ -70,10 +82,9 @@ def number(metric: str, value: float) -> str:
 
 def quantity(metric: str, results: Results, trials: pd.DataFrame) -> str:
     """Return what a metric is, with its unit, as the component that gives it declares, whichever examples it is measured on."""
-    kind = metric.partition("_")[2]
-    if kind == "error":
-        return kind
-    name = kind if kind == "loss" else metric
+    if metric.endswith("_error"):
+        return "error"
+    name = "loss" if metric.partition("_")[2] == "loss" else metric
     losses = set(trials["train.loss"]) if "train.loss" in trials else {None}
     parts = [part for part in results.sweep["parts"] if name != "loss" or part["choices"].get("train.loss") in losses]
     declared = {_with_unit(part["columns"][name]) for part in parts if name in part["columns"]}

@@ -21,11 +21,11 @@ from ddlab.errors import ComponentError, ConfigError, StoreError, inside
 from ddlab.files import write_atomically
 from ddlab.report.charts.draw import render
 from ddlab.report.claims import Verdict, verify
-from ddlab.report.columns import require_values
+from ddlab.report.derived import read_results
 from ddlab.report.figures import Recipe, make_recipe
 from ddlab.report.selection import NotPlanned
 from ddlab.report.specs import figure_specs, read_overrides
-from ddlab.store.results import Results, load
+from ddlab.store.results import Results
 from ddlab.store.store import Store
 
 
@@ -59,8 +59,7 @@ def make_report(root: Path, words: Sequence[str] = ()) -> int:
         StoreError: nothing can be read, the report would be written outside the results directory, or code run that lies in it.
     """
     store = Store(root)
-    results = load(root)
-    require_values(results.trials)
+    results = read_results(root)
     directory = _inside(store)
     overrides = read_overrides(words)
     specs = figure_specs(results.sweep["figures"], overrides)

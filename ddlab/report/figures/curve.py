@@ -12,14 +12,14 @@ from ddlab.errors import ConfigError
 from ddlab.report.charts import Axis, Chart
 from ddlab.report.charts.colors import CATEGORIES
 from ddlab.report.charts.limits import shown_on
-from ddlab.report.columns import label
+from ddlab.report.columns import label, label_among
 from ddlab.report.figures.base import Recipe
 from ddlab.report.figures.curve_caption import CurveCaption
 from ddlab.report.figures.curve_chart import CurveChart
 from ddlab.report.figures.curve_frame import CurveRows
 from ddlab.report.figures.curve_parts import SCALES, CurvePart, PanelPart, check_metrics, check_parts
 from ddlab.report.options import option
-from ddlab.report.selection import check_selection
+from ddlab.report.selection import check_selection, matching, with_ratios
 from ddlab.report.stopping import stopped_at
 from ddlab.report.theories import check_theory
 from ddlab.store.results import Results
@@ -104,9 +104,11 @@ class Curve(Recipe):
         return list(dict.fromkeys(metric for panel in self.all_panels for metric in panel.metrics))
 
     def frame(self, results: Results) -> pd.DataFrame:
-        """Return the rows of `CurveRows.frame` of all curves and metrics."""
+        """Return the rows of `CurveRows.frame` of all curves and metrics, with the label of each metric."""
         curves = [CurveRows(results, curve, self.x, self.x_scale, self.group) for curve in self.all_curves]
         frame = pd.concat([curve.frame(metric) for curve in curves for metric in self.metrics], ignore_index=True)
+        shown = matching(with_ratios(results.trials), self.where)
+        frame["label"] = frame["metric"].map({metric: label_among(metric, shown) for metric in self.metrics})
         if (number := frame["curve"].nunique()) > MOST_CURVES:
             raise ConfigError(f"group={self.group}: has {number} values; at most {MOST_CURVES} can be told apart")
         for panel in self.all_panels:

@@ -54,7 +54,7 @@ class CurveCaption:
 
     @property
     def _metrics(self) -> str:
-        return ", ".join(dict.fromkeys(label(metric) for panel in self.panels for metric in panel.metrics))
+        return ", ".join(self._simulation["label"].unique())
 
     @property
     def _seeds(self) -> str:

@@ -13,7 +13,7 @@ from ddlab.report.charts import Axis, Band, Bars, Chart, Dots, Line, Mark, Note,
 from ddlab.report.charts.chart import Dash
 from ddlab.report.charts.colors import CATEGORIES, GREY, TEST, TRAIN, darker, group_series, is_ordered
 from ddlab.report.charts.limits import limits
-from ddlab.report.columns import label, number
+from ddlab.report.columns import NOISY_ERROR, label, number
 from ddlab.report.figures.curve_parts import PanelPart
 from ddlab.report.figures.peaks import clear_peak, interpolation_threshold, is_highest
 from ddlab.report.intervals import FEWEST_SEEDS
@@ -86,12 +86,22 @@ class CurveChart:
         """Return the series of a metric of a curve: coloured by curve where there are several, else by metric."""
         if len(self._curves) > 1:
             return curve
-        colors = {"test": TEST, "train": TRAIN} if self._is_split(panel) else {}
-        place = list(panel.metrics).index(metric)
-        return Series(self._name(panel, metric), colors.get(metric.partition("_")[0], CATEGORIES[place]))
+        place, split = list(panel.metrics).index(metric), metric.partition("_")[0]
+        name = self._name(panel, metric)
+        if not self._is_split(panel):
+            return Series(name, CATEGORIES[place])
+        others = [color for color in CATEGORIES if color not in (TEST, TRAIN)]
+        return Series(name, {"test": TEST, "train": TRAIN}.get(split) or others[place % len(others)])
 
     def _name(self, panel: PanelPart, metric: str) -> str:
-        return metric.partition("_")[0] if self._is_split(panel) else label(metric)
+        """Return a metric in words; of one quantity on several examples, which these are."""
+        if not self._is_split(panel):
+            return self._label(metric)
+        words = self._label(metric) if NOISY_ERROR in panel.metrics else label(metric)
+        return words.replace(f" {metric.rpartition('_')[2]}", "", 1)
+
+    def _label(self, metric: str) -> str:
+        return str(self.frame.loc[self.frame["metric"] == metric, "label"].iloc[0])
 
     def _is_split(self, panel: PanelPart) -> bool:
         """Whether the metrics of a panel are one quantity, on training and on test examples."""
@@ -168,7 +178,7 @@ class CurveChart:
         main = simulation.loc[simulation["metric"] == first, ["mean", "low", "high"]]
         low, high = limits(panel.y_scale, main, simulation.loc[simulation["metric"].isin(others), "mean"])
         quantities = self._quantities(panel)
-        text = label(first) if not others else " / ".join(quantities)
+        text = self._label(first) if not others else " / ".join(quantities)
         is_percent = all(metric.endswith("_error") for metric in panel.metrics)
         return Axis(text, "", panel.y_scale, low if panel.y_min is None else panel.y_min, high, is_percent)
 

@@ -69,8 +69,9 @@ class Heatmap(Recipe):
 
     def _colors(self, frame: pd.DataFrame) -> Axis:
         split, _, kind = self.metric.partition("_")
-        name = " ".join([*([split] if kind in ("loss", "error") else []), frame["quantity"].iloc[0]])
         is_error = self.metric.endswith("_error")
+        quantity = str(frame["quantity"].iloc[0])
+        name = label(self.metric) if is_error else f"{split} {quantity}" if kind == "loss" else quantity
         low, high = float(frame[self.metric].min()), float(self._last(frame)[self.metric].max())
         scale = "linear" if is_error or low <= 0 else "log"
         return Axis(name, scale=scale, low=low, high=high if high > low else None, percent=is_error)
