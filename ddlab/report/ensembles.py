@@ -1,4 +1,4 @@
-"""Bias, variance and ensembles, from stored predictions at the same test points in every trial.
+"""Bias, variance and ensembles, from stored predictions at test points.
 
 Trials form a grid at each setting: data seeds times feature seeds (initial weights, or random features). Predictions are
 decomposed as in a two-way analysis of variance with random effects (Searle, Casella, McCulloch 1992, chapter 4), estimated
@@ -7,7 +7,9 @@ without bias: risk = bias^2 + variance over data + over features + of both toget
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,23 +19,108 @@ from ddlab.errors import ConfigError
 FEATURES = "init_seed"
 COMPONENTS = ("bias_squared", "variance_data", "variance_features", "variance_both")
 
-# Metrics of an ensemble: of all networks that were trained on the same data.
-ENSEMBLE_METRICS = ("ensemble_risk", "variance_over_features")
+LOSS, CROSS_ENTROPY, MSE = "train.loss._target_", "ddlab.losses.CrossEntropy", "ddlab.losses.MSE"
 
 
-def ensemble_rows(rows: pd.DataFrame, by: Sequence[str], seeds: Sequence[str]) -> pd.DataFrame:
-    """Return one row for each setting and data seed: `ensemble_risk` and `variance_over_features`, means over points.
+@dataclass(frozen=True)
+class Grid:
+    """The trials of one setting: D data seeds, each with F feature seeds.
+
+    Attributes:
+        setting: its columns.
+        of_data: [D] rows of the data seeds.
+        predictions: [D, F, M] outputs at the test points of each data seed, M = points K.
+        targets: [D, M] real, or one-hot.
+        loss: class that the trials were trained with.
+        num_classes: K; None where targets are real.
+    """
+
+    setting: Mapping[str, Any]
+    of_data: pd.DataFrame
+    predictions: np.ndarray
+    targets: np.ndarray
+    loss: str
+    num_classes: int | None
+
+    @property
+    def residuals(self) -> np.ndarray:
+        """[D, F, M] predictions less targets."""
+        return self.predictions - self.targets[:, None]
+
+    @property
+    def risk(self) -> np.ndarray:
+        """[D] the mean squared error of the mean prediction."""
+        return np.square(self.residuals.mean(axis=1)).mean(axis=1)
+
+    @property
+    def variance(self) -> np.ndarray:
+        """[D] the variance of predictions over features, mean over points."""
+        return self.residuals.var(axis=1, ddof=1).mean(axis=1)
+
+    @property
+    def error(self) -> np.ndarray:
+        """[D] the share of points of which the ensemble has another class: the largest mean output, or mean probability."""
+        scores = self._log_probabilities if self.loss == CROSS_ENTROPY else self._by_class(self.predictions.mean(axis=1))
+        return (scores.argmax(axis=-1) != self._one_hot.argmax(axis=-1)).mean(axis=1)
+
+    @property
+    def cross_entropy(self) -> np.ndarray:
+        """[D] the mean of -log p of the right class, of the mean probabilities p."""
+        return -np.where(self._one_hot > 0, self._log_probabilities, 0).sum(axis=-1).mean(axis=1)
+
+    @property
+    def _log_probabilities(self) -> np.ndarray:
+        """[D, points, K] logarithms of the mean of the members' softmax outputs."""
+        outputs = self._by_class(self.predictions)
+        members = outputs - np.logaddexp.reduce(outputs, axis=-1, keepdims=True)
+        return np.logaddexp.reduce(members, axis=1) - np.log(outputs.shape[1])
+
+    @property
+    def _one_hot(self) -> np.ndarray:
+        return self._by_class(self.targets)
+
+    def _by_class(self, values: np.ndarray) -> np.ndarray:
+        """Return values [..., M] as [..., points, K]."""
+        assert self.num_classes is not None
+        return values.reshape(*values.shape[:-1], -1, self.num_classes)
+
+
+def _error(grid: Grid) -> np.ndarray:
+    _require_classes("ensemble_error", grid)
+    return grid.error
+
+
+def _loss(grid: Grid) -> np.ndarray:
+    _require_classes("ensemble_loss", grid)
+    if grid.loss not in (CROSS_ENTROPY, MSE):
+        raise ConfigError(f"metric=ensemble_loss: is known for the losses cross_entropy and mse, not for {grid.loss}")
+    return grid.cross_entropy if grid.loss == CROSS_ENTROPY else grid.risk
+
+
+def _require_classes(metric: str, grid: Grid) -> None:
+    if grid.num_classes is None:
+        raise ConfigError(f"metric={metric}: is of data with one class an example; of other data there is ensemble_risk")
+
+
+# Metrics of an ensemble: of all networks that were trained on the same data. A grid of them -> [D].
+ENSEMBLE_METRICS: Mapping[str, Callable[[Grid], np.ndarray]] = {
+    "ensemble_risk": lambda grid: grid.risk,
+    "ensemble_loss": _loss,
+    "ensemble_error": _error,
+    "variance_over_features": lambda grid: grid.variance,
+}
+
+
+def ensemble_rows(rows: pd.DataFrame, metric: str, by: Sequence[str], seeds: Sequence[str]) -> pd.DataFrame:
+    """Return one row for each setting and data seed, with a metric of the ensemble over feature seeds.
 
     Args:
         rows: of trials, with predictions.
+        metric: one of `ENSEMBLE_METRICS`.
         by: columns of the settings.
         seeds: columns of the seeds.
     """
-    found = []
-    for setting, residuals, of_data in _grids(rows, by, seeds):
-        risk = np.square(residuals.mean(axis=1)).mean(axis=1)
-        variance = residuals.var(axis=1, ddof=1).mean(axis=1)
-        found.append(of_data.assign(**setting, ensemble_risk=risk, variance_over_features=variance))
+    found = [grid.of_data.assign(**grid.setting, **{metric: ENSEMBLE_METRICS[metric](grid)}) for grid in _grids(rows, by, seeds)]
     return pd.concat(found, ignore_index=True)
 
 
@@ -44,7 +131,10 @@ def components(rows: pd.DataFrame, by: Sequence[str], seeds: Sequence[str]) -> p
     and variance_noise where it is stored: what of the variance is that over the noise of the targets, given all else.
     """
     found = []
-    for setting, residuals, _ in _grids(rows, by, seeds):
+    for grid in _grids(rows, by, seeds):
+        if not (grid.targets == grid.targets[0]).all():
+            raise ConfigError("trials have different test points: pin data.target_seed (or data.seed) for bias and variance")
+        residuals = grid.residuals
         num_data, num_features, _ = residuals.shape
         if num_data < 2 or num_features < 2:
             raise ConfigError("bias and variance need two data seeds and two feature seeds at least")
@@ -56,7 +146,7 @@ def components(rows: pd.DataFrame, by: Sequence[str], seeds: Sequence[str]) -> p
         spread_of_mean = data / num_data + features / num_features + both / (num_data * num_features)
         found.append(
             {
-                **setting,
+                **grid.setting,
                 "risk": np.square(residuals).mean(),
                 "ensemble_risk": np.square(of_data).mean(),
                 "bias_squared": (np.square(mean) - spread_of_mean).mean(),
@@ -73,21 +163,14 @@ def components(rows: pd.DataFrame, by: Sequence[str], seeds: Sequence[str]) -> p
     return parts
 
 
-def _grids(
-    rows: pd.DataFrame, by: Sequence[str], seeds: Sequence[str]
-) -> Iterator[tuple[dict[str, float], np.ndarray, pd.DataFrame]]:
-    """Yield for each setting its columns, predictions minus targets [data seeds, feature seeds, points], and the data seeds.
+def _grids(rows: pd.DataFrame, by: Sequence[str], seeds: Sequence[str]) -> Iterator[Grid]:
+    """Yield the grid of each setting.
 
     Raises:
-        ConfigError: predictions are not stored, test points differ between trials, or seeds do not form a grid.
+        ConfigError: predictions are not stored, test points differ between trials of one data seed, or seeds do not form a grid.
     """
     if "predictions" not in rows:
         raise ConfigError("predictions are not stored; the measure ddlab.measures.Predictions stores them")
-    targets = np.stack(list(rows["prediction_targets"]))
-    if np.isnan(targets).any():
-        raise ConfigError("predictions were not measured where trials stopped early; with their measure's every=1 they would be")
-    if not (targets == targets[0]).all():
-        raise ConfigError("trials have different test points: pin data.target_seed (or data.seed) for bias and variance")
     of_data = [column for column in seeds if column.startswith("data.") and column in rows]
     for values, members in rows.groupby(list(by), dropna=False) if by else [((), rows)]:
         ordered = members.sort_values([*of_data, FEATURES])
@@ -95,9 +178,30 @@ def _grids(
         data_seeds = ordered[of_data].iloc[::num_features]
         if len(ordered) != num_features * len(data_seeds) or len(data_seeds) != len(ordered[of_data].drop_duplicates()):
             raise ConfigError("data seeds and feature seeds must form a grid: give `seed` and `data.seed` values of their own")
-        residuals = np.stack(list(ordered["predictions"])) - targets[0]
-        yield (
-            dict(zip(by, values, strict=True)),
-            residuals.reshape(len(data_seeds), num_features, -1),
-            data_seeds.reset_index(drop=True),
+        predictions, targets = (
+            np.stack(list(ordered[name])).reshape(len(data_seeds), num_features, -1).astype(float)
+            for name in ("predictions", "prediction_targets")
         )
+        if np.isnan(targets).any():
+            raise ConfigError(
+                "predictions were not measured where trials stopped early; with their measure's every=1 they would be"
+            )
+        if not (targets == targets[:, :1]).all():
+            raise ConfigError("trials of the same data seed have different test points: pin data.target_seed, too")
+        yield Grid(
+            dict(zip(by, values, strict=True)),
+            data_seeds.reset_index(drop=True),
+            predictions,
+            targets[:, 0],
+            str(ordered[LOSS].iloc[0]) if LOSS in ordered else MSE,
+            _num_classes(ordered, targets),
+        )
+
+
+def _num_classes(rows: pd.DataFrame, targets: np.ndarray) -> int | None:
+    """Return K of trials with classes, one an example, whose targets [D, F, M] are one-hot; None of others."""
+    if "test_error" not in rows or rows["test_error"].isna().any():
+        return None
+    num_classes = int(rows["num_outputs"].iloc[0])
+    is_one_hot = targets.shape[-1] % num_classes == 0 and (targets.reshape(-1, num_classes).sum(axis=1) == 1).all()
+    return num_classes if is_one_hot else None

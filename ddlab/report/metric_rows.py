@@ -46,7 +46,7 @@ def rows_of_metric(
     if metric in ENSEMBLE_METRICS:
         if best_over:
             raise ConfigError(f"best_over={best_over}: is for metrics of trials, not for {metric}")
-        return ensemble_rows(rows, by, seeds)
+        return ensemble_rows(rows, metric, by, seeds)
     require(rows, metric, "metric")
     require_measured(rows[rows["step"] >= rows["last_step"]], metric)
     if by and by[0] in ALONG_CURVES:

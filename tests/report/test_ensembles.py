@@ -48,7 +48,8 @@ def test_the_parts_are_found_and_add_up_to_the_risk():
 
 def test_an_ensemble_has_a_row_for_each_data_seed():
     rows = trials()
-    found = ensemble_rows(rows, ["x"], SEEDS)
+    found = ensemble_rows(rows, "ensemble_risk", ["x"], SEEDS)
+    found = found.merge(ensemble_rows(rows, "variance_over_features", ["x"], SEEDS))
     assert found["data.seed"].tolist() == [0, 1, 2, 3]
     members = rows[rows["data.seed"] == 2]
     residuals = np.stack(list(members["predictions"] - members["prediction_targets"]))
@@ -71,3 +72,69 @@ def test_what_cannot_be_decomposed_says_why():
     ]
     with pytest.raises(ConfigError, match="test points"):
         components(moved, ["x"], SEEDS)
+
+
+K = 3
+
+
+def classifiers(loss, num_data=2, num_features=4, points=50):
+    """Return trials of classes whose outputs are random; each data seed has test points of its own."""
+    random = np.random.default_rng(0)
+    rows = []
+    for d in range(num_data):
+        labels = random.integers(K, size=points)
+        for f in range(num_features):
+            outputs = 2 * random.normal(size=(points, K)) + np.eye(K)[labels]
+            rows.append({"data.seed": d, "init_seed": f, "test_error": 0.5, "num_outputs": K, "train.loss._target_": loss})
+            rows[-1] |= {"predictions": outputs.ravel(), "prediction_targets": np.eye(K)[labels].ravel()}
+    return pd.DataFrame(rows).sample(frac=1, random_state=0)
+
+
+def of_data(rows, seed):
+    """Return outputs [F, points, K] and labels [points] of a data seed."""
+    members = rows[rows["data.seed"] == seed]
+    arrays = (np.stack([array.reshape(-1, K) for array in members[name]]) for name in ("predictions", "prediction_targets"))
+    outputs, targets = arrays
+    return outputs, targets[0].argmax(axis=-1)
+
+
+def test_networks_of_classes_are_averaged_by_their_probabilities():
+    rows = classifiers("ddlab.losses.CrossEntropy")
+    errors, losses = (ensemble_rows(rows, metric, [], SEEDS) for metric in ("ensemble_error", "ensemble_loss"))
+    for seed in (0, 1):
+        outputs, labels = of_data(rows, seed)
+        mean = (np.exp(outputs) / np.exp(outputs).sum(axis=-1, keepdims=True)).mean(axis=0)
+        right = mean[np.arange(len(labels)), labels]
+        assert errors["ensemble_error"][seed] == pytest.approx((mean.argmax(axis=-1) != labels).mean())
+        assert losses["ensemble_loss"][seed] == pytest.approx(-np.log(right).mean(), rel=1e-12)
+        assert (outputs.mean(axis=0).argmax(axis=-1) != mean.argmax(axis=-1)).any()  # it matters what is averaged
+
+
+def test_of_squared_loss_the_outputs_are_averaged():
+    rows = classifiers("ddlab.losses.MSE")
+    errors, losses = (ensemble_rows(rows, metric, [], SEEDS) for metric in ("ensemble_error", "ensemble_loss"))
+    for seed in (0, 1):
+        outputs, labels = of_data(rows, seed)
+        mean = outputs.mean(axis=0)
+        assert errors["ensemble_error"][seed] == pytest.approx((mean.argmax(axis=-1) != labels).mean())
+        assert losses["ensemble_loss"][seed] == pytest.approx(np.square(mean - np.eye(K)[labels]).mean(), rel=1e-12)
+
+
+def test_logarithms_of_probabilities_do_not_underflow():
+    rows = classifiers("ddlab.losses.CrossEntropy", num_features=1)
+    rows["predictions"] = [1000 * (1 - targets) for targets in rows["prediction_targets"]]
+    assert ensemble_rows(rows, "ensemble_loss", [], SEEDS)["ensemble_loss"].tolist() == pytest.approx([1000 + np.log(2)] * 2)
+
+
+def test_what_is_no_ensemble_of_classes_says_why():
+    for metric in ("ensemble_error", "ensemble_loss"):
+        with pytest.raises(ConfigError, match=f"metric={metric}: is of data with one class an example"):
+            ensemble_rows(trials(), metric, ["x"], SEEDS)
+    with pytest.raises(ConfigError, match=r"cross_entropy and mse, not for ddlab\.losses\.Hinge"):
+        ensemble_rows(classifiers("ddlab.losses.Hinge"), "ensemble_loss", [], SEEDS)
+    rows = classifiers("ddlab.losses.MSE")
+    rows["prediction_targets"] = [
+        np.roll(targets, seed) for targets, seed in zip(rows["prediction_targets"], rows["init_seed"], strict=True)
+    ]
+    with pytest.raises(ConfigError, match="trials of the same data seed have different test points"):
+        ensemble_rows(rows, "ensemble_error", [], SEEDS)

@@ -13,6 +13,7 @@ from ddlab.report.charts import Axis, Chart
 from ddlab.report.charts.colors import CATEGORIES
 from ddlab.report.charts.limits import shown_on
 from ddlab.report.columns import label, label_among
+from ddlab.report.ensembles import ENSEMBLE_METRICS
 from ddlab.report.figures.base import Recipe
 from ddlab.report.figures.curve_caption import CurveCaption
 from ddlab.report.figures.curve_chart import CurveChart
@@ -43,7 +44,7 @@ class Curve(Recipe):
     examples, where it last is.
     """
 
-    metric: str = option("a column of the curves, or ensemble_risk, variance_over_features", "test_loss")
+    metric: str = option(f"a column of the curves, or of an ensemble: {', '.join(ENSEMBLE_METRICS)}", "test_loss")
     panels: Sequence[Mapping[str, Any]] = option("instead of a metric: of each panel its metrics, and y_scale, y_min", ())
     x: str = option("a numeric column of the trials, or step, or time (learning rate x step)", "params_per_sample_output")
     x_label: str = option("of the axis; empty: the column's own", "")
