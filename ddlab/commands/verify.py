@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +11,7 @@ from rich.console import Console
 
 from ddlab.commands.names import name_only
 from ddlab.config import catalog
+from ddlab.report.chance import chance_warning
 from ddlab.report.claims import FAIL, NOT_ENOUGH, PASS, verify
 from ddlab.report.derived import read_results
 
@@ -24,6 +26,8 @@ def run(arguments: Sequence[str]) -> int:
 def print_verdicts(root: Path) -> int:
     """Print each claim with its measured value, interval, bound, source and verdict; return 1 where one fails, else 0."""
     results = read_results(root)
+    if warning := chance_warning(results):
+        print(f"ddlab: warning: {warning}", file=sys.stderr)
     verdicts = list(verify(results))
     console = Console(highlight=False, markup=False, emoji=False)
     if not verdicts:

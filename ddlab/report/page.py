@@ -19,6 +19,7 @@ import yaml
 from ddlab.config.components import TARGET
 from ddlab.errors import ComponentError, ConfigError, StoreError, inside
 from ddlab.files import write_atomically
+from ddlab.report.chance import chance_warning
 from ddlab.report.charts.draw import render
 from ddlab.report.claims import Verdict, verify
 from ddlab.report.derived import read_results
@@ -161,6 +162,7 @@ details { margin: .8rem 0; } summary { cursor: pointer; }
 <h1>$title</h1>
 <p class="paper">$paper</p>
 <p>$shows$counts.</p>
+$warning
 $figures
 $claims
 <h2>Run</h2>
@@ -179,7 +181,7 @@ def render_page(
     verdicts: Sequence[Verdict],
     runs: Sequence[Mapping[str, Any]],
 ) -> str:
-    """Return the HTML page: the figures with their captions, a line for each that is not drawn, and the claims."""
+    """Return the HTML page: the figures with their captions, a line for each that is not drawn, the claims, and a warning."""
     sweep = results.sweep
     figures = "\n".join(
         f'<figure><img src="{name}.png" alt="{escape(name)}"><figcaption><b>{escape(name)}</b>: {escape(caption)} '
@@ -188,6 +190,8 @@ def render_page(
     )
     for title, reasons in (("Not drawn", drawn.missing), ("Not part of this run", drawn.absent)):
         figures += "".join(f"<p>{title}: {escape(reason)}</p>" for reason in reasons.values())
+    found = chance_warning(results)
+    warning = f'<p class="fail">Warning: {escape(found)}.</p>' if found else ""
     last = runs[-1] if runs else {}
     texts = {
         "title": sweep["title"] or sweep["name"],
@@ -203,7 +207,8 @@ def render_page(
         "options": yaml.safe_dump(dict(specs), sort_keys=False),
         "versions": json.dumps(last, indent=1),
     }
-    return PAGE.substitute(figures=figures, claims=_claims(verdicts), **{name: escape(text) for name, text in texts.items()})
+    escaped = {name: escape(text) for name, text in texts.items()}
+    return PAGE.substitute(figures=figures, claims=_claims(verdicts), warning=warning, **escaped)
 
 
 def _claims(verdicts: Sequence[Verdict]) -> str:

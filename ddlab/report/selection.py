@@ -16,6 +16,9 @@ from ddlab.store.results import DIVERGED, PENDING, Results
 # What follows from the config of a trial rather than being chosen.
 DERIVED = ("num_params", "num_train", "num_outputs", "params_per_sample", "params_per_sample_output")
 
+# What is said of how a trial was run.
+OF_RUN = ("trial_id", "weights_id", "status", "seconds", "last_step", "num_rows", "data_checksum")
+
 
 class NotPlanned(ConfigError):
     """Trials that a results directory never planned."""
@@ -101,7 +104,7 @@ def require_seeds_only(trials: pd.DataFrame, by: Sequence[str], seeds: Sequence[
         by: the columns that the figure tells apart; what they determine (the P of a width) may differ too.
         seeds: the columns of seeds.
     """
-    about = {"trial_id", "weights_id", "status", "seconds", "last_step", "num_rows", "data_checksum", *seeds, *by}
+    about = {*OF_RUN, *seeds, *by}
     groups = trials.groupby(list(by), dropna=False) if by else trials.assign(all=0).groupby("all")
     mixed = [column for column in trials if column not in about and groups[column].nunique(dropna=False).max() > 1]
     leaves = [column for column in mixed if column not in DERIVED]
