@@ -125,6 +125,14 @@ def test_a_peak_is_lower_than_another_or_has_gone(curve, difference):
     assert verdict(decayed(curve, PEAK), **OF_DECAY, between=[None, -3]).measured == pytest.approx(-difference)
 
 
+def test_the_peaks_of_two_metrics_of_the_same_trials_are_compared():
+    results = results_of(PEAK)
+    results.curves["other"] = 0.5 * results.curves["loss"]
+    found = verdict(results, kind="height_difference", **CURVE, metric="other", less={"metric": "loss"}, between=[-3.6, -3.4])
+    assert (found.status, found.measured) == (PASS, pytest.approx(-3.5))
+    assert found.says == "height of the peak of other along width above the minima beside it, less that of loss"
+
+
 def test_two_curves_are_of_the_same_points():
     found = verdict(decayed(PEAK, {1: 4.0, 2: 3.0, 8: 1.0}), **OF_DECAY, between=[None, 0])
     assert (found.status, found.reason) == (NOT_ENOUGH, "the two curves have other values of model.width")

@@ -48,10 +48,9 @@ class Against(Timed):
         """The claim with what is taken off in its place."""
         return replace(self, **{**self.less, "where": {**self.where, **self.less.get("where", {})}})
 
-    @property
-    def other_words(self) -> str:
-        """What is taken off, in words."""
-        what = "that" if self.other.what == self.what else self.other.what
+    def other_words(self, of: str = "") -> str:
+        """Return what is taken off in words: a metric, with `of` before it."""
+        what = "that" if self.other.what == self.what else f"{of}{self.other.what}"
         at_last = " at the last step" if self.stop_by and not self.other.stop_by else ""
         chosen = self.less.get("where")
         return f"{what}{at_last}{f' at {words(chosen)}' if chosen else ''}"

@@ -145,7 +145,7 @@ class HeightDifference(Against, Prominence):
     """That height less another: below 0, this peak is the lower one, or has gone. Both curves have points at the same `x`."""
 
     def _says(self) -> str:
-        return f"{super()._says()}, less {self.other_words}"
+        return f"{super()._says()}, less {self.other_words('that of ')}"
 
     def side(self, results: Results) -> pd.DataFrame:
         return Prominence.rows(self, results)

@@ -38,7 +38,7 @@ class Difference(Against):
     """The mean of the metric over seeds less another: of other trials, or of another metric of the same."""
 
     def _says(self) -> str:
-        return f"{self.what} less {self.other_words}"
+        return f"{self.what} less {self.other_words()}"
 
     def side(self, results: Results) -> pd.DataFrame:
         return self.measured(results, self.where)
