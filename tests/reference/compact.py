@@ -3,7 +3,7 @@
     python tests/reference/compact.py results/NAME results/reference/NAME
 
 Numbers are rounded to float32. Where nothing runs along the steps, only the last eval point of each trial is kept; of
-predictions, those at the first few test points.
+predictions, those at the first few test points, but for ensembles of classes.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ from ddlab.store.results import load
 from ddlab.store.store import Store
 
 # Recipes and claims that go along the steps, and what each trial is always known by.
-ALONG_STEPS = {"grokking", "steps_to_grok", "heatmap", "progress", "spectrum", "plateau", "step", "time", *LEVELS}
+ALONG_STEPS = {"grokking", "steps_to_grok", "heatmap", "progress", "spectrum", "plateau", "step", "time", "stop_by", *LEVELS}
 KEYS, LOSSES = ["trial_id", "step"], ["train_loss", "test_loss", "train_error", "test_error"]
 PREDICTIONS, POINTS = ["predictions", "prediction_targets", "variance_noise"], 15
+OF_CLASSES = {"ensemble_error", "ensemble_loss"}
 
 
 def words_of(spec: Any) -> Iterator[str]:
@@ -48,7 +49,8 @@ def compact(source: Path, target: Path) -> None:
         last = dict(zip(results.trials["trial_id"], results.trials["last_step"], strict=True))
         curves = curves[curves["step"] == curves["trial_id"].map(last)]
     wanted = {*KEYS, *LOSSES, *words, *(PREDICTIONS if words & {"bias_variance", *ENSEMBLE_METRICS} else ())}
-    columns = {str(name): _small(curves[name].to_numpy(), name in PREDICTIONS) for name in curves if name in wanted}
+    cut = PREDICTIONS if not words & OF_CLASSES else ()
+    columns = {str(name): _small(curves[name].to_numpy(), name in cut) for name in curves if name in wanted}
     outcomes = results.trials[["trial_id", "status", "last_step", "num_rows", "seconds"]].copy()
     outcomes["num_rows"] = outcomes["trial_id"].map(curves.groupby("trial_id").size())
     abouts = store.read_abouts().values()
@@ -61,9 +63,9 @@ def compact(source: Path, target: Path) -> None:
     small.write_outcome(0, {str(name): outcomes[name].to_numpy() for name in outcomes}, {**spent, "num_parts": 1})
 
 
-def _small(values: np.ndarray, are_predictions: bool) -> np.ndarray:
+def _small(values: np.ndarray, is_cut: bool) -> np.ndarray:
     if values.dtype == object and not isinstance(values[0], str):
-        return np.stack(values)[:, : POINTS if are_predictions else None].astype(np.float32)
+        return np.stack(values)[:, : POINTS if is_cut else None].astype(np.float32)
     return values.astype(np.float32) if values.dtype.kind == "f" else values
 
 
