@@ -20,7 +20,7 @@ MISTAKES = {
     "many digits": (["sweep", "tiny", f"seed={'9' * 5000}"], ["seed=999", "more than 1,000 digits"]),
     "many brackets": (["sweep", "tiny", f"model.width={'[' * 2000}{']' * 2000}"], ["model.width=[[[", "more than 50 deep"]),
     "another ending": (["sweep", "tiny.yml"], ["tiny.yml", ".yaml"]),
-    "unknown option": (["sweep", "tiny", "model=mpl"], ["model=mpl", "did you mean 'mlp'", "quadratic_mlp"]),
+    "unknown option": (["sweep", "tiny", "model=mpl"], ["model=mpl", "did you mean 'mlp'"]),
     "unknown option of an axis": (["sweep", "tiny", "optimizer=adam,adan"], ["optimizer=adan", "did you mean 'adam'"]),
     "negative width": (["sweep", "tiny", "model.width=-4"], ["model.width=-4", "at least 1"]),
     "negative width in an axis": (["sweep", "tiny", "model.width=4,-4"], ["model.width=-4", "at least 1"]),
