@@ -92,7 +92,8 @@ def _sync_directory(directory: Path) -> None:
 def cache_directory() -> Path:
     """Return where generated data, compiled programs and the measured speed of this machine are kept between runs.
 
-    $DDLAB_CACHE, else $XDG_CACHE_HOME/ddlab, else ~/.cache/ddlab; what lies there can be removed at any time.
+    $DDLAB_CACHE, else $XDG_CACHE_HOME/ddlab, else ~/.cache/ddlab; what lies there can be removed at any time. Files of images
+    that the user has put there are read, never written.
     """
     base = os.environ.get("DDLAB_CACHE")
     return Path(base) if base else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ddlab"

@@ -54,7 +54,7 @@ class Leaf:
     high: float | None = None
     above: float | None = None
     below: float | None = None
-    choices: tuple[str, ...] | None = None
+    choices: tuple[Any, ...] | None = None
     off: Any = ALWAYS
     records: bool = False
     seed: bool = False
@@ -70,7 +70,7 @@ class Leaf:
     def allowed(self) -> str:
         """The allowed values in words, such as 'at least 1' or 'one of relu, tanh'."""
         if self.choices is not None:
-            return "one of " + ", ".join(self.choices)
+            return "one of " + ", ".join(map(str, self.choices))
         bounds = {"above": self.above, "at least": self.low, "at most": self.high, "below": self.below}
         return " and ".join(f"{word} {bound:.15g}" for word, bound in bounds.items() if bound is not None)
 
@@ -80,7 +80,9 @@ class Leaf:
             return
         if self.choices is not None:
             if value not in self.choices:
-                raise ConfigError(f"{key}={value}: must be {self.allowed}. {suggest(str(value), self.choices, 0)}".rstrip())
+                raise ConfigError(
+                    f"{key}={value}: must be {self.allowed}. {suggest(str(value), map(str, self.choices), 0)}".rstrip()
+                )
             return
         if not isinstance(value, int | float) or isinstance(value, bool):
             return
@@ -104,7 +106,7 @@ def leaf(
     high: float | None = None,
     above: float | None = None,
     below: float | None = None,
-    choices: tuple[str, ...] | None = None,
+    choices: tuple[Any, ...] | None = None,
     off: Any = ALWAYS,
     records: bool = False,
     seed: bool = False,

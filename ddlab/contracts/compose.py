@@ -27,7 +27,7 @@ from ddlab.config import catalog
 from ddlab.config.components import TARGET, component_class, public_name
 from ddlab.config.declare import Leaf, declared
 from ddlab.config.schema import Science
-from ddlab.config.trial import Leaves, build, check, declarations
+from ddlab.config.trial import Leaves, build, check, declarations, resolved_data
 from ddlab.contracts.subject import (
     CLOSED_FORM,
     DATA,
@@ -135,7 +135,7 @@ def compose_subject(name: str, words: Sequence[str] = ()) -> Subject:
         source = _compose(target, TRAINED, given)
         check(source)
         with suppress(ComponentError):  # what is wrong in its own code is for the rules to say
-            describe(build(source, "data"))
+            describe(build({**source, **resolved_data(source)}, "data"))
         return Subject(name, DATA, "data", source)
     errors = []
     for trained, solved in PARTNERS[target.kind]:

@@ -4,6 +4,7 @@ from ddlab.data.base import TEST, TRAIN, Dataset, DataSource, Field, Spec, Split
 from ddlab.data.digits import Digits
 from ddlab.data.gaussian import Gaussian
 from ddlab.data.group import PermutationGroup
+from ddlab.data.images import CIFAR, MNIST, FashionMNIST
 from ddlab.data.interval import Interval
 from ddlab.data.mnist1d import MNIST1D
 from ddlab.data.modular import ModularArithmetic
@@ -14,6 +15,8 @@ from ddlab.data.sphere import Sphere
 from ddlab.data.teacher import Teacher
 
 __all__ = [
+    "CIFAR",
+    "MNIST",
     "MNIST1D",
     "TEST",
     "TRAIN",
@@ -21,6 +24,7 @@ __all__ = [
     "DataSource",
     "Dataset",
     "Digits",
+    "FashionMNIST",
     "Field",
     "Gaussian",
     "Interval",

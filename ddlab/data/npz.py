@@ -17,13 +17,11 @@ import numpy as np
 from ddlab.config import Mark, leaf, seed_leaf
 from ddlab.data.base import Dataset, Split
 from ddlab.data.noise import NoisyLabels
+from ddlab.data.stored import check_size, reading
 from ddlab.errors import ConfigError
 from ddlab.streams import generator
 
 MOST_CLASSES = 10_000
-
-# Of the file, and of its arrays, which may be a thousand times larger. All of them lie in memory, and once more on each device.
-MOST_BYTES = 2 * 2**30
 
 # Names of the arrays: inputs and targets, of the training set (or of all examples) and of the test set.
 PAIRS = (("inputs", "targets"), ("test_inputs", "test_targets"))
@@ -66,18 +64,14 @@ class Npz(NoisyLabels):
         return Dataset({"train": Split(inputs[train], noisy), "test": test}, num_classes)
 
     def _file(self) -> tuple[Path, _File]:
-        try:
+        with reading(self.path):
             path = Path(self.path).expanduser().resolve()
             about = path.stat()
-        except (OSError, ValueError, RuntimeError) as error:
-            raise ConfigError(f"data.path={self.path}: {getattr(error, 'strerror', None) or error}") from error
         if not stat.S_ISREG(about.st_mode):
             raise ConfigError(f"data.path={self.path}: must be a regular file")
-        _check_size(self.path, about.st_size)
-        try:
+        check_size(self.path, about.st_size)
+        with reading(self.path):
             return path, _read(str(path), about.st_ino, about.st_size, about.st_mtime_ns)
-        except OSError as error:
-            raise ConfigError(f"data.path={self.path}: {error.strerror or error}") from error
 
 
 @dataclass(frozen=True)
@@ -153,15 +147,7 @@ def _check_headers(path: str, headers: Mapping[str, tuple[tuple[int, ...], np.dt
         if shape[1:] != headers["inputs"][0][1:] or not math.prod(shape):
             raise ConfigError(f"data.path={path}: {inputs} {shape} must have numbers, as many an example as inputs")
     wanted = [headers[name] for pair in PAIRS for name in pair if name in headers]
-    _check_size(path, sum(math.prod(shape) * dtype.itemsize for shape, dtype in wanted))
-
-
-def _check_size(path: str, num_bytes: int) -> None:
-    if num_bytes > MOST_BYTES:
-        size, most = num_bytes / 2**30, MOST_BYTES / 2**30
-        raise ConfigError(
-            f"data.path={path}: takes {size:,.1f} GiB, must be at most {most:.0f} GiB (float32 or uint8 takes least)"
-        )
+    check_size(path, sum(math.prod(shape) * dtype.itemsize for shape, dtype in wanted))
 
 
 def _checked_inputs(path: str, name: str, array: np.ndarray) -> np.ndarray:

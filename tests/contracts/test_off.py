@@ -231,10 +231,12 @@ ELSEWHERE = {
         for cls in components()
         if issubclass(cls, Measure)
     },
-    ("MNIST1D", "label_noise"): "test_labels_without_noise_stay_as_they_are",
+    **{
+        (name, "label_noise"): "test_labels_without_noise_stay_as_they_are"
+        for name in ("MNIST1D", "Npz", "MNIST", "FashionMNIST", "CIFAR")
+    },
     ("MNIST1D", "num_validation"): "test_without_validation_examples_there_is_no_such_split",
     ("Digits", "num_validation"): "test_without_validation_examples_there_is_no_such_split",
-    ("Npz", "label_noise"): "test_labels_without_noise_stay_as_they_are",
     **{
         (name, "num_params"): "test_without_a_wanted_parameter_count_the_width_stays"
         for name in ("CNN", "MLP", "QuadraticMLP", "ResNet", "Transformer", "VisionTransformer")

@@ -11,6 +11,7 @@ from ddlab.config import catalog
 from ddlab.config.components import public_name
 from ddlab.contracts import Status, check, compose_subject
 from tests.contracts.shipped import components
+from tests.images import OPTIONS, write
 from tests.support import ONE_NUMBER
 
 pytestmark = pytest.mark.numeric
@@ -44,19 +45,19 @@ WORDS = {
 
 
 @pytest.fixture(scope="module")
-def arrays(tmp_path_factory):
-    """A file for data=npz."""
+def files(tmp_path_factory):
+    """Small files for the data sets that are read from the user's, by the names of their options."""
     path = tmp_path_factory.mktemp("npz") / "arrays.npz"
     np.savez(path, inputs=np.random.default_rng(0).normal(size=(30, 3)), targets=np.arange(30) % 4)
-    return path
+    return {"data=npz": path} | {f"data={name}": write(tmp_path_factory.mktemp(name), name) for name in OPTIONS}
 
 
 NAMES = [*catalog.component_options(), *OTHERS]
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in AKIN else name for name in NAMES])
-def test_a_component_keeps_every_rule(name, arrays):
-    words = {**WORDS, "data=npz": (f"path={arrays}",)}
+def test_a_component_keeps_every_rule(name, files):
+    words = {**WORDS, **{option: (f"path={path}",) for option, path in files.items()}}
     found = list(check(compose_subject(name, words.get(name, ()))))
     assert {rule.__name__: verdict.reason for rule, verdict in found if verdict.status is Status.BROKEN} == {}
     skipped = {rule.__name__ for rule, verdict in found if verdict.status is Status.SKIPPED}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from ddlab.config.trial import build
-from ddlab.data import load, npz
+from ddlab.data import load
 from ddlab.errors import ConfigError
 from tests.support import dataset_of, leaves_of
 
@@ -145,7 +145,7 @@ def test_a_file_that_is_not_the_one_of_the_checksum_is_refused(tmp_path):
 
 def test_the_bound_holds_for_the_file_itself(tmp_path, monkeypatch):
     path = stored(tmp_path)
-    monkeypatch.setattr(npz, "MOST_BYTES", path.stat().st_size - 1)
+    monkeypatch.setattr("ddlab.data.stored.MOST_BYTES", path.stat().st_size - 1)
     with pytest.raises(ConfigError, match="must be at most"):
         source(path).resolve()
 
