@@ -76,6 +76,7 @@ SOLVED = ("measures=none", "train=exact", f"train.steps={STEPS}", *EVALS)
 SGD = ("optimizer=sgd", "optimizer.learning_rate=0.1")
 FLOW = ("optimizer=gradient_flow", "optimizer.learning_rate=0.1")
 NETWORK = ("data=digits", "model=mlp")
+NOISY = ("data.label_noise=0.3", *NETWORK)
 FEATURES = ("data=sphere", "model=random_features", "model.init_scale=0.5")
 TOKENS = ("data=modular", "data.sequence='a b ='", "model=transformer", "model.init_scale=0.3")
 REAL = "train.loss=mse"
@@ -90,7 +91,7 @@ PARTNERS: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
     MODIFIER: [((*TRAINED, *NETWORK, *SGD), ())],
     LOSS: [((*TRAINED, *data, "model=mlp", *SGD), ()) for data in (("data=digits",), ("data=interval",))],
     CLOSED_FORM: [((), (*SOLVED, *FEATURES))],
-    MEASURE: [((*TRAINED, *words, *SGD), ()) for words in (NETWORK, TOKENS)],
+    MEASURE: [((*TRAINED, *words, *SGD), ()) for words in (NOISY, TOKENS)],
     SOLVER_MEASURE: [((), (*SOLVED, *FEATURES, *FLOW))],
 }
 

@@ -1,6 +1,6 @@
 """Data sets: each is a component with `describe() -> Spec` and `load() -> Dataset`."""
 
-from ddlab.data.base import TEST, TRAIN, Dataset, DataSource, Field, Spec, Split, describe, load
+from ddlab.data.base import TEST, TRAIN, TRUTH, Dataset, DataSource, Field, Spec, Split, describe, load
 from ddlab.data.digits import Digits
 from ddlab.data.gaussian import Gaussian
 from ddlab.data.group import PermutationGroup
@@ -20,6 +20,7 @@ __all__ = [
     "MNIST1D",
     "TEST",
     "TRAIN",
+    "TRUTH",
     "BinaryOperation",
     "DataSource",
     "Dataset",

@@ -16,6 +16,9 @@ from ddlab.errors import inside
 
 TRAIN, TEST = "train", "test"
 
+# Name of the array of the training labels without their noise.
+TRUTH = "train_truth"
+
 
 @dataclass(frozen=True)
 class Field:
@@ -110,6 +113,7 @@ class Dataset:
             they are not.
         test_nodes: the test inputs are nodes, at which the mean square of any function linear in the inputs is its expectation
             over fresh inputs; for models linear in their inputs only.
+        truth: targets of the training examples that are classes, without their noise; None: those of the split "train" have none.
     """
 
     splits: Mapping[str, Split]
@@ -117,6 +121,7 @@ class Dataset:
     num_tokens: int | None = None
     noise_variance: float | None = None
     test_nodes: bool = False
+    truth: np.ndarray | None = None
 
     @property
     def train(self) -> Split:
@@ -139,14 +144,19 @@ class Dataset:
 
     @property
     def arrays(self) -> dict[str, np.ndarray]:
-        """What training and evaluation read: SPLIT_inputs and SPLIT_targets, and `noise_variance` [] where there is one."""
+        """What training and evaluation read: SPLIT_inputs and SPLIT_targets, and `noise_variance` [] where there is one.
+
+        Where targets are classes also the training labels without their noise, `TRUTH`.
+        """
         arrays = {f"{name}_{field}": array for name, split in self.splits.items() for field, array in split._asdict().items()}
+        if self.num_classes is not None:
+            arrays[TRUTH] = self.train.targets if self.truth is None else self.truth
         return arrays if self.noise_variance is None else {**arrays, "noise_variance": np.array(self.noise_variance, float)}
 
     @cached_property
     def checksum(self) -> str:
-        """Sixteen hex digits of a sha256 over all arrays."""
-        others = {name: array for name, array in self.arrays.items() if not name.endswith("_inputs")}
+        """Sixteen hex digits of a sha256 over all arrays that are trained on or tested with."""
+        others = {name: array for name, array in self.arrays.items() if not name.endswith("_inputs") and name != TRUTH}
         return _digest(others, self._digest_of_inputs).hex()[:16]
 
     @cached_property
@@ -235,6 +245,10 @@ def load(source: Any, beside: Dataset | None = None) -> Dataset:
             raise ValueError(f"must have a split '{missing.pop()}'")
         for name, split in dataset.splits.items():
             _check_split(name, split, dataset)
+        if dataset.truth is not None:
+            if dataset.truth.shape != dataset.train.targets.shape:
+                raise ValueError(f"truth must have the shape of train.targets, {dataset.train.targets.shape}")
+            _check_field("truth", dataset.truth, dataset.num_classes, "classes")
         if type(source).describe is not DataSource.describe and describe(source) != dataset.spec:
             raise ValueError(f"gives {dataset.spec}, but describe() says {describe(source)}")
     return dataset

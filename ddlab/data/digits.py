@@ -45,8 +45,7 @@ class Digits(HeldOut):
         inputs, targets = (inputs[order].reshape(-1, 8, 8) / 16).astype(np.float32), targets[order].astype(np.int32)
         ends = [self.num_train, self.num_train + self._num_test]
         train, test, held_out = (Split(*arrays) for arrays in zip(np.split(inputs, ends), np.split(targets, ends), strict=True))
-        noisy = train._replace(targets=self.noisy(train.targets, NUM_CLASSES))
-        return Dataset({"train": noisy, "test": test, **self.validation(*held_out, NUM_CLASSES)}, NUM_CLASSES)
+        return self.dataset({"train": train, "test": test, **self.validation(*held_out, NUM_CLASSES)}, NUM_CLASSES)
 
     @property
     def _num_test(self) -> int:

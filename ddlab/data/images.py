@@ -95,9 +95,13 @@ class Images(NoisyLabels):
         self.resolve()
         stored = self._stored()[1]
         train = self._examples(stored, TRAIN, stored.train, self.num_train)
-        noisy = self.noisy(train.targets, self.format.num_classes)
         test = self._examples(stored, TEST, stored.test, self.num_test)
-        return Dataset({TRAIN: train._replace(targets=noisy), TEST: test}, self.format.num_classes)
+        return self.dataset({TRAIN: train, TEST: test}, self.format.num_classes)
+
+    def load_beside(self, other: Dataset) -> Dataset:
+        assert other.truth is not None
+        clean = other.train._replace(targets=other.truth)
+        return self.dataset({TRAIN: clean, TEST: other.test}, self.format.num_classes)
 
     @property
     def _side(self) -> int:

@@ -39,18 +39,16 @@ class MNIST1D(HeldOut):
         return Spec(Field((40,)), Field(size=NUM_CLASSES), sizes)
 
     def load(self) -> Dataset:
-        train_inputs, train_targets = _examples("train", self.num_train, self.seed)
-        train = Split(train_inputs, self.noisy(train_targets, NUM_CLASSES))
-        splits = {"train": train, "test": Split(*_examples("test", self.num_test, self.seed))}
+        splits = {split: _examples(split, num, self.seed) for split, num in (("train", self.num_train), ("test", self.num_test))}
         if self.num_validation:
             splits |= self.validation(*_examples(VALIDATION, self.num_validation, self.seed), NUM_CLASSES)
-        return Dataset(splits, NUM_CLASSES)
+        return self.dataset(splits, NUM_CLASSES)
 
 
-def _examples(split: str, num: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _examples(split: str, num: int, seed: int) -> Split:
     blocks = [_block(split, seed, index) for index in range(-(-num // BLOCK))]
     inputs, targets = (np.concatenate(arrays) for arrays in zip(*blocks, strict=True))
-    return inputs[:num], targets[:num]
+    return Split(inputs[:num], targets[:num])
 
 
 def _block(split: str, seed: int, index: int) -> tuple[np.ndarray, np.ndarray]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from ddlab.config import Mark, leaf, seed_leaf
-from ddlab.data.base import DataSource, Split
+from ddlab.data.base import TRAIN, Dataset, DataSource, Split
 from ddlab.streams import generator
 
 CONVENTIONS = ("any", "wrong")
@@ -23,9 +24,11 @@ class NoisyLabels(DataSource):
     noise_convention: str = leaf("redraw over 'any' class or over the 'wrong' ones", choices=CONVENTIONS, targets=True)
     noise_seed: int = seed_leaf("seed of the label noise", targets=True)
 
-    def noisy(self, labels: np.ndarray, num_classes: int) -> np.ndarray:
-        """Return labels [N] with their noise, as `corrupt` does."""
-        return corrupt(labels, self.label_noise, num_classes, self.noise_convention, self.noise_seed)
+    def dataset(self, splits: Mapping[str, Split], num_classes: int, num_tokens: int | None = None) -> Dataset:
+        """Return the arrays of a data set whose training labels have no noise yet: they get theirs, as `corrupt` says."""
+        train = splits[TRAIN]
+        noisy = corrupt(train.targets, self.label_noise, num_classes, self.noise_convention, self.noise_seed)
+        return Dataset({**splits, TRAIN: train._replace(targets=noisy)}, num_classes, num_tokens, truth=train.targets)
 
 
 @dataclass(frozen=True, kw_only=True)

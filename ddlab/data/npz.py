@@ -60,8 +60,7 @@ class Npz(NoisyLabels):
             raise ConfigError(f"data.num_train={self.num_train}: {self.path} has {len(targets)} examples")
         train, rest = order[: self.num_train], order[self.num_train :]
         test = Split(arrays["test_inputs"], arrays["test_targets"]) if has_test else Split(inputs[rest], targets[rest])
-        noisy = self.noisy(targets[train], num_classes)
-        return Dataset({"train": Split(inputs[train], noisy), "test": test}, num_classes)
+        return self.dataset({"train": Split(inputs[train], targets[train]), "test": test}, num_classes)
 
     def _file(self) -> tuple[Path, _File]:
         with reading(self.path):

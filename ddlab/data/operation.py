@@ -86,9 +86,9 @@ class BinaryOperation(NoisyLabels):
         tokens = {"a": a, "b": b, "=": np.full_like(a, self.num_elements), "o": np.full_like(a, self.num_elements + 1)}
         inputs = np.stack([tokens[name] for name in self._tokens], axis=1).astype(np.int32)
         targets = self.result(a, b).astype(np.int32)
-        (train, test), (clean, test_targets) = (np.split(array, [self.describe().num_train]) for array in (inputs, targets))
-        splits = {"train": Split(train, self.noisy(clean, self.num_results)), "test": Split(test, test_targets)}
-        return Dataset(splits, self.num_results, self._num_tokens)
+        num_train = self.describe().num_train
+        train, test = (Split(inputs[part], targets[part]) for part in (slice(None, num_train), slice(num_train, None)))
+        return self.dataset({"train": train, "test": test}, self.num_results, self._num_tokens)
 
     @property
     def _tokens(self) -> list[str]:

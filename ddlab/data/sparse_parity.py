@@ -40,9 +40,8 @@ class SparseParity(NoisyLabels):
         return Spec(Field((self.num_bits,)), Field(size=NUM_CLASSES), sizes)
 
     def load(self) -> Dataset:
-        train, test = self._examples("train", self.num_train), self._examples("test", self.num_test)
-        noisy = self.noisy(train.targets, NUM_CLASSES)
-        return Dataset({"train": train._replace(targets=noisy), "test": test}, NUM_CLASSES)
+        splits = {"train": self._examples("train", self.num_train), "test": self._examples("test", self.num_test)}
+        return self.dataset(splits, NUM_CLASSES)
 
     def _examples(self, split: str, num: int) -> Split:
         """Return the first examples of a stream."""

@@ -9,6 +9,7 @@ from ddlab.measures.circuit import (
     LogitSpectrum,
     NeuronFrequencies,
 )
+from ddlab.measures.memorised import Memorised
 from ddlab.measures.neurons import ActiveNeurons
 from ddlab.measures.norms import GradientNorm, LearningRate, WeightNorm
 from ddlab.measures.predictions import Predictions
@@ -31,6 +32,7 @@ __all__ = [
     "LearningRate",
     "LogitSpectrum",
     "Measure",
+    "Memorised",
     "NeuronFrequencies",
     "NoiseVariance",
     "Predictions",

@@ -46,6 +46,8 @@ class Snapshot:
             pytree of [B] arrays; evaluated in chunks, so that memory does not grow with the data.
         loss_fn: the training loss, (outputs, targets) -> [B]; see `ddlab.losses`.
         splits: name -> examples of the data; `train` and `test` for short. Of their rows the live ones are the trial's.
+        labelled: the training examples with targets [N, ..., 2]: the label that is trained on, and that without noise; None
+            where targets are real numbers.
         noise_variance: of a real target of a fresh example, []; None where targets are classes.
         start_fn: () -> the parameters at step 0.
         learning_rate: of the next update; nan where there are no updates.
@@ -60,6 +62,7 @@ class Snapshot:
     mean_fn: Callable[..., Any]
     loss_fn: Callable[[jax.Array, jax.Array], jax.Array]
     splits: Mapping[str, Examples]
+    labelled: Examples | None
     noise_variance: jax.Array | None
     start_fn: Callable[[], Params]
     learning_rate: jax.Array

@@ -32,6 +32,7 @@ class Subject:
         params: of the network, a pytree.
         network: (params, inputs [B, ...]) -> what the network gives.
         splits: name -> examples.
+        labelled: as in `Snapshot`.
         noise_variance: of a real target of a fresh example, []; None where the test targets have their noise, or are classes.
         loss: the training loss.
         start_fn: () -> the parameters at step 0.
@@ -43,6 +44,7 @@ class Subject:
     params: Any
     network: Callable[[Any, jax.Array], Outputs]
     splits: Mapping[str, Examples]
+    labelled: Examples | None
     noise_variance: Any
     loss: Loss
     start_fn: Callable[[], Any]
@@ -122,6 +124,7 @@ class Subject:
             mean_fn=lambda per_example, params, examples: mean(outputs, per_example, params, examples, self.chunk),
             loss_fn=self.loss,
             splits=self.splits,
+            labelled=self.labelled,
             noise_variance=self.noise_variance,
             start_fn=self.start_fn,
             learning_rate=self.learning_rate,

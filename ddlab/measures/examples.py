@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -60,6 +60,11 @@ class Examples:
     def live(self) -> jax.Array:
         """Which rows count, [N] bool."""
         return jnp.arange(self.rows, dtype=jnp.int32) < self.num
+
+    def paired(self, others: jax.Array) -> Examples:
+        """Return them with pairs as targets, [N, ..., 2]: the target, and that of `others` [N, ...]."""
+        pairs = jnp.stack([self.targets, others], axis=-1)
+        return replace(self, arrays=(self.arrays[0], pairs[None]), which=(self.which[0], 0))
 
     def take(self, rows: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return the inputs and targets of some rows [B] uint32."""

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from ddlab.config.schema import Science
-from ddlab.data import TEST, TRAIN, Spec
+from ddlab.data import TEST, TRAIN, TRUTH, Spec
 from ddlab.devices.layout import MOST_EXAMPLES
 from ddlab.losses import Outputs, as_real
 from ddlab.measures import Spectrum
@@ -117,6 +117,7 @@ def _trajectory(
             {"readout": kept_beyond * start + modes.along_right(inverse(values)[:, None] * change)},
             lambda params, columns: Outputs(forward(params, columns)),
             splits,
+            splits[TRAIN].paired(targets[TRUTH]) if TRUTH in targets else None,
             targets.get("noise_variance"),
             loss=train.loss,
             start_fn=lambda: {"readout": start},

@@ -166,9 +166,9 @@ class TrainingCost(Cost):
         return tile, min(max(chunk, LEAST_EXAMPLES), MOST_EXAMPLES)
 
     def _data_bytes(self, load: Load, machine: Machine) -> float:
-        """Return the bytes of the data: of the inputs and of the targets, as many sets as differ."""
+        """Return the bytes of the data: of the inputs, of the targets and of these without noise, as many sets as differ."""
         copies = machine.num_devices + (DATA_COPIES_OF_CORES if machine.cores else 0)
-        numbers = sum(number * sets for number, sets in zip((self.size.num_inputs, 1), load.shared, strict=True))
+        numbers = sum(number * sets for number, sets in zip((self.size.num_inputs, 2), load.shared, strict=True))
         return copies * self.train.itemsize * float(self.size.num_train + self.size.num_test) * numbers
 
     def _trial_bytes(self, machine: Machine) -> float:

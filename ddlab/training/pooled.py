@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddlab.data import Dataset
+from ddlab.data import TRAIN, TRUTH, Dataset
 from ddlab.measures.examples import Examples
 
 
@@ -43,6 +43,12 @@ class Pool:
         rows = self.arrays[targets].shape[1]
         arrays, places = (self.arrays[inputs], self.arrays[targets]), (which[inputs], which[targets])
         return Examples(arrays, places, sizes.get(split, rows), self.most.get(split, rows))
+
+    def labelled(self, which: Mapping[str, Any], sizes: Mapping[str, Any]) -> Examples | None:
+        """Return the training examples of one trial as `ddlab.measures.Snapshot.labelled`; None where targets are real."""
+        if TRUTH not in self.arrays:
+            return None
+        return self.examples(TRAIN, which, sizes).paired(jnp.asarray(self.arrays[TRUTH])[which[TRUTH]])
 
     def number(self, name: str, which: Mapping[str, Any]) -> jax.Array | None:
         """Return a number [] of one trial; None where its data have none of that name."""

@@ -195,6 +195,7 @@ class Program:
             optimizer.eval_params(trial.optimizer, trial.params),
             lambda params, x: self.network.apply(params, trial, x)[0],
             {split: pool.examples(split, inputs.which, inputs.sizes) for split in self.network.spec.splits},
+            pool.labelled(inputs.which, inputs.sizes),
             pool.number("noise_variance", inputs.which),
             inputs.config.train.loss,
             lambda: self.network.init(inputs.config.model, inputs.keys["init"])[0],

@@ -72,6 +72,7 @@ def snapshot_of(operation, outputs_fn, params, *, network_fn=None, start=None, p
         mean_fn=lambda *_: None,
         loss_fn=lambda *_: None,
         splits=splits,
+        labelled=None,
         noise_variance=None,
         start_fn=lambda: start,
         learning_rate=jnp.zeros(()),

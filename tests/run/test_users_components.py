@@ -137,7 +137,12 @@ class Own(DataSource):
         if self.kind in wrong:
             splits = {"train": train, "test": test, **wrong[self.kind]}
             return Dataset({name: split for name, split in splits.items() if split}, 10)
-        kinds = {"token": {"num_classes": 10, "num_tokens": 3}, "classes for reals": {"noise_variance": 1.0}}
+        kinds = {
+            "token": {"num_classes": 10, "num_tokens": 3},
+            "classes for reals": {"noise_variance": 1.0},
+            "short truth": {"num_classes": 10, "truth": y[: n - 1]},
+            "wrong truth": {"num_classes": 10, "truth": y[:n] - 1},
+        }
         return Dataset({"train": train, "test": test}, **kinds[self.kind]) if self.kind in kinds else None
 
 
@@ -261,6 +266,8 @@ def test_an_error_in_a_users_model_names_its_class(words, message):
         ("token", "must be integer tokens from 0 to 2"),
         ("classes for reals", "train.targets must be real numbers, or there must be num_classes"),
         ("no test", "must have a split 'test'"),
+        ("short truth", r"truth must have the shape of train.targets, \(30,\)"),
+        ("wrong truth", "truth must be integer classes from 0 to 9"),
         ("other targets", r"validation.targets \(20, 1\) must have as many examples, of one shape"),
     ],
 )

@@ -118,6 +118,7 @@ def test_arrays_that_all_trials_share_are_kept_once():
     assert {name: array.shape for name, array in inputs.shared.items()} == {
         "train_inputs": (1, 200, 40),
         "train_targets": (2, 200),
+        "train_truth": (1, 200),
         "test_inputs": (1, 100, 40),
         "test_targets": (1, 100),
     }
