@@ -38,8 +38,8 @@ def read_checked(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     return sweep
 
 
-def read_option(key: str, group: str, name: str) -> dict[str, Any]:
-    """Return what an option of a config group says, for a key whose value is its name.
+def read_option(key: str, group: str, name: str) -> dict[str, Any] | None:
+    """Return what an option of a config group says, for a key whose value is its name; None for one that says nothing.
 
     Raises:
         ConfigError: there is no such option, or it is no component.
@@ -50,6 +50,8 @@ def read_option(key: str, group: str, name: str) -> dict[str, Any]:
         options = catalog.config_groups(directories).get(group, ())
         raise ConfigError(f"{key}={name}: no such option. {suggest(name, options)}".rstrip())
     content = _Files(directories).read(found[0])
+    if content == {}:
+        return None
     if not isinstance(content, dict) or TARGET not in content:
         raise ConfigError(f"{found[0]}: must be a component, a mapping with {TARGET}")
     return content

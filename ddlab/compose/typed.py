@@ -99,6 +99,8 @@ def _typed_fields(key: str, cls: type, node: DictConfig) -> DictConfig:
             schema[name] = _typed_named(inner, node[name], _class_of_values(kinds[name]))
         elif _holds_components(node, name):
             schema[name] = _typed_component(inner, node[name]) if TARGET in node[name] else _typed_named(inner, node[name])
+        elif declaration.group and declaration.is_off(node[name]):
+            schema[name] = node[name]
         elif declaration.group:
             options = ", ".join(catalog.config_groups(catalog.search_path()).get(declaration.group, ()))
             found = "null" if node[name] is None else node[name]

@@ -24,12 +24,16 @@ Compose = Callable[[list[str]], DictConfig]
 DEPTHS = {"data": 2, "model": 2, "optimizer": 2, "train": 2, "measures": 3}
 
 
+# The option of a group that says nothing: no component.
+NONE = "none"
+
+
 class Composed(NamedTuple):
     """A composed config.
 
     Attributes:
         config: in which no component is a word.
-        words: where words stood -> the words.
+        words: where words stood, or no component where there may be none -> the words, or `NONE`.
     """
 
     config: DictConfig
@@ -86,6 +90,8 @@ def _replace_fields(key: str, node: DictConfig, cls: type, words: dict[str, str]
             words[inner] = value
             with open_dict(node):
                 node[name] = read_option(inner, declaration.group, value)
+        elif declaration.group and declaration.is_off(value):
+            words[inner] = NONE
         _replace_within(inner, _value(node, name), words)
 
 

@@ -15,6 +15,7 @@ PLACES = {
     "optimizer": "optimizer",
     "measures": "measures",
     "loss": "train.loss",
+    "augment": "train.augment",
     "schedule": "optimizer.schedule",
 }
 

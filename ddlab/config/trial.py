@@ -130,7 +130,8 @@ def seeds(leaves: Leaves) -> tuple[str, ...]:
 def completed(leaves: Leaves) -> Leaves:
     """Return stored leaves with the knobs that were added since to their components, at the values at which these are off."""
     found = _declarations(_targets(leaves))
-    return {**{key: leaf.off for key, leaf in found.items() if leaf.off is not ALWAYS}, **leaves}
+    added = {key: leaf.off for key, leaf in found.items() if leaf.off is not ALWAYS and f"{key}.{TARGET}" not in leaves}
+    return {**added, **leaves}
 
 
 def effective(leaves: Leaves) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from ddlab.augment import Augment
 from ddlab.compose.explain import explain
 from ddlab.compose.files import read_checked, read_option
 from ddlab.compose.hydra import quoted, version_base
@@ -29,6 +30,7 @@ from ddlab.config.declare import Leaf, declared
 from ddlab.config.schema import Science
 from ddlab.config.trial import Leaves, build, check, declarations, resolved_data
 from ddlab.contracts.subject import (
+    AUGMENT,
     CLOSED_FORM,
     DATA,
     FEATURE_MODEL,
@@ -60,6 +62,7 @@ KINDS: dict[str, tuple[Any, str]] = {
     SCHEDULE: (Schedule, "optimizer.schedule"),
     MODIFIER: (Modifier, "optimizer.modifiers"),
     LOSS: (Loss, "train.loss"),
+    AUGMENT: (Augment, "train.augment"),
     MEASURE: (Measure, "measures"),
 }
 BASES = tuple(base for base, _ in KINDS.values())
@@ -90,6 +93,7 @@ PARTNERS: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
     SCHEDULE: [((*TRAINED, *NETWORK, *SGD), ())],
     MODIFIER: [((*TRAINED, *NETWORK, *SGD), ())],
     LOSS: [((*TRAINED, *data, "model=mlp", *SGD), ()) for data in (("data=digits",), ("data=interval",))],
+    AUGMENT: [((*TRAINED, "data=mnist1d", "model=mlp", *SGD), ())],
     CLOSED_FORM: [((), (*SOLVED, *FEATURES))],
     MEASURE: [((*TRAINED, *words, *SGD), ()) for words in (NOISY, TOKENS)],
     SOLVER_MEASURE: [((), (*SOLVED, *FEATURES, *FLOW))],

@@ -42,6 +42,10 @@ class Training(NamedTuple):
         keys = jax.vmap(partial(folded, self.key))(self.places)
         return symmetric(jax.vmap(lambda key: draw_words(key, {name: shape})[name])(keys), dtype)
 
+    def draw(self, name: str, num: int) -> jax.Array:
+        """Return `num` such numbers for each example, [B, num] float32."""
+        return self.symmetric(name, (Axis(name, num, num),), jnp.float32)
+
     def keep(self, name: str, axes: tuple[Axis, ...], rate: Any, dtype: Any) -> jax.Array:
         """Return the factors of dropout (Srivastava et al. 2014), [B, *axes]: 0 with probability `rate`, else 1 / (1 - rate)."""
         uniform = (1 + self.symmetric(name, axes, dtype)) / 2

@@ -8,12 +8,13 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
+from ddlab.augment import Augment
 from ddlab.config.components import TARGET, component_class, is_component, public_name
 from ddlab.config.declare import Leaf, Mark
 from ddlab.config.schema import Science
 from ddlab.config.trial import Leaves, build, check, declarations, joined, load_leaves, marked, parse, resolved_data
 from ddlab.data import DataSource, Spec, describe
-from ddlab.errors import ConfigError
+from ddlab.errors import ConfigError, inside
 from ddlab.losses import Loss
 from ddlab.measures import Measure
 from ddlab.measures.evaluate import check_columns
@@ -73,6 +74,8 @@ def _check_bases(config: Science) -> None:
         ("train.loss", config.train.loss, Loss),
     ]
     wanted += _named("measures", config.measures, Measure)
+    if config.train.augment is not None:
+        wanted.append(("train.augment", config.train.augment, Augment))
     if isinstance(optimizer := config.optimizer, Optimizer):
         wanted.append(("optimizer.schedule", optimizer.schedule, Schedule))
         wanted += _named("optimizer.groups", optimizer.groups, Group)
@@ -106,6 +109,9 @@ def _check_together(config: Science, spec: Spec) -> None:
     if spec.targets.size is None and not train.loss.REAL_TARGETS:
         found = public_name(type(train.loss))
         raise ConfigError(f"train.loss={found}: must be mse, or another loss of real numbers, for real targets")
+    if train.augment is not None:
+        with inside(train.augment, "check_inputs"):
+            train.augment.check_inputs(spec.inputs)
     if spec.test_nodes and not config.model.LINEAR_IN_INPUTS:
         raise ConfigError("data.num_test=null: is the exact risk of models linear in their inputs only; give a number")
 

@@ -24,7 +24,6 @@ from ddlab.config.schema import Science, Train
 from ddlab.data import TRAIN, Spec
 from ddlab.devices.layout import MOST_EXAMPLES
 from ddlab.errors import inside
-from ddlab.losses import Loss
 from ddlab.measures import Measure
 from ddlab.measures.evaluate import Metrics, Subject, along_path, by_every, cond_due, is_due, joined
 from ddlab.measures.examples import Examples, divided, live_sum, sum_over_chunks
@@ -107,7 +106,7 @@ class Program:
             grid = inputs.grid or Grid.of(examples.rows)
             rows = batch_rows(inputs.keys["batches"], step, grid, self.train.batch_size)
             examples = Examples.of(*examples.take(rows))
-        gradient_at = partial(self._gradient, inputs.config.train.loss, state, examples, folded(inputs.keys["training"], step))
+        gradient_at = partial(self._gradient, inputs.config.train, state, examples, folded(inputs.keys["training"], step))
         (gradient, moving), optimizer = gradient_at(state.params), inputs.config.optimizer
 
         def grad_fn(params: Any, _: Any = None) -> Any:
@@ -119,11 +118,11 @@ class Program:
             updates, rule_state = rule.update(gradient, state.optimizer, state.params, grad_fn=grad_fn)
         return state._replace(params=optax.apply_updates(state.params, updates), moving=moving, optimizer=rule_state)
 
-    def _gradient(self, training_loss: Loss, state: TrialState, examples: Examples, key: jax.Array, at: Any) -> tuple[Any, Any]:
+    def _gradient(self, train: Train, state: TrialState, examples: Examples, key: jax.Array, at: Any) -> tuple[Any, Any]:
         """Return the gradient of the training loss on a batch, as the parameters, and the batch statistics after it.
 
         Args:
-            training_loss: of the trial.
+            train: training settings of the trial.
             state: of the trial.
             examples: the batch.
             key: [2] uint32, of the trial and the step.
@@ -131,8 +130,12 @@ class Program:
         """
 
         def loss(params: Any, inputs: jax.Array, targets: jax.Array, live: jax.Array, places: jax.Array) -> tuple[Any, Any]:
-            found, moving = self.network.apply(params, state, inputs, Training(key, places, live))
-            return live_sum(training_loss.objective(found, targets), live), moving
+            training = Training(key, places, live)
+            if train.augment is not None:
+                with inside(train.augment):
+                    inputs = train.augment(inputs, training.draw)
+            found, moving = self.network.apply(params, state, inputs, training)
+            return live_sum(train.loss.objective(found, targets), live), moving
 
         chunk = examples.rows if self.network.is_whole(state) else self.chunk
         part = partial(jax.grad(loss, has_aux=True), at)

@@ -55,7 +55,10 @@ def test_without_a_target_every_option_has_a_line(workplace, monkeypatch, capfd)
         (["ddlab.data.npz.Npz"], "ddlab.data.npz.Npz: goes by its public name, ddlab.data.Npz"),
         (["mlp"], "mlp: name a class as module.Class, or an option as group=option. did you mean 'model=mlp'?"),
         (["model=mpl"], "model=mpl: no such option with a component. did you mean 'mlp'?"),
-        (["train=exact"], "train=exact: no config group of components. known: data, loss, measures, model, optimizer, schedule"),
+        (
+            ["train=exact"],
+            "train=exact: no config group of components. known: augment, data, loss, measures, model, optimizer, schedule",
+        ),
         (["model=mlp", "widht=3"], "widht=3: MLP has no field 'widht'. did you mean 'width'?"),
         (["model=mlp", "width"], "width: must be field=value, or an override of the trial that it is tried in"),
         (["model=mlp", "width=0"], "model.width=0: must be at least 1"),

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from ddlab.contracts.rules import data, losses, measures, optimizers, solving, training
 from ddlab.contracts.subject import (
+    AUGMENT,
     CLOSED_FORM,
     DATA,
     FEATURE_MODEL,
@@ -74,6 +75,12 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         losses.is_that_of_zero_outputs_untrained,
         training.is_the_same_in_a_pack,
         training.follows_its_gradient,
+        training.compiles_once,
+        training.lowers,
+    ),
+    AUGMENT: (
+        training.is_the_same_in_a_pack,
+        training.resumes,
         training.compiles_once,
         training.lowers,
     ),
