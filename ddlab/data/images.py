@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from ddlab.config import Mark, leaf, seed_leaf
 from ddlab.data.base import TEST, TRAIN, Dataset, Field, Spec, Split
 from ddlab.data.cifar import CHANNELS, SIDE, read_cifar
 from ddlab.data.idx import read_idx
-from ddlab.data.noise import NoisyLabels
+from ddlab.data.noise import VALIDATION, HeldOut
 from ddlab.data.stored import reading
 from ddlab.errors import ConfigError
 from ddlab.files import cache_directory
@@ -51,12 +51,13 @@ class Format:
 
 
 @dataclass(frozen=True)
-class Images(NoisyLabels):
+class Images(HeldOut):
     """Base of data sets of images, float32 [size, size, C].
 
-    The training examples are the first `num_train` of a random order of those of the files, the test examples likewise. Each
-    channel is standardised by the mean and the deviation of all pixels of all training images of the files. Means of
-    blocks of pixels make images smaller after that. A trial's identity is the checksum of what the files hold, not their path.
+    The training examples are the first `num_train` of a random order of those of the files, and the validation examples its last
+    ones; the test examples are the first `num_test` of an order of their own. Each channel is standardised by the mean and the
+    deviation of all pixels of all training images of the files, before means of blocks of pixels make images smaller. A trial's
+    identity is the checksum of what the files hold, not their path.
     """
 
     path: str | None = leaf("directory of the files; null: looked for", Mark.PLACE)
@@ -82,41 +83,61 @@ class Images(NoisyLabels):
         directory, stored = self._stored()
         if self.checksum not in (None, stored.checksum):
             raise ConfigError(f"data.checksum={self.checksum}: the files in {directory} have {stored.checksum}")
-        for key, wanted, split in (("num_train", self.num_train, stored.train), ("num_test", self.num_test, stored.test)):
-            if wanted > split.num:
-                raise ConfigError(f"data.{key}={wanted}: must be at most {split.num}, the examples of the files in {directory}")
+        train, test = (stored.splits[name].num for name in (TRAIN, TEST))
+        if self.num_train + self.num_validation > train:
+            held_out = f" with data.num_validation={self.num_validation}" if self.num_validation else ""
+            raise ConfigError(
+                f"data.num_train={self.num_train}{held_out}: must be at most {train}, the training examples in {directory}"
+            )
+        if self.num_test > test:
+            raise ConfigError(f"data.num_test={self.num_test}: must be at most {test}, the test examples in {directory}")
         return {"checksum": stored.checksum, "path": str(directory)}
 
     def describe(self) -> Spec:
-        sizes = {TRAIN: self.num_train, TEST: self.num_test}
+        sizes = {TRAIN: self.num_train, TEST: self.num_test, **self.held_out}
         return Spec(Field((self._side, self._side, self.format.channels)), Field(size=self.format.num_classes), sizes)
 
     def load(self) -> Dataset:
         self.resolve()
-        stored = self._stored()[1]
-        train = self._examples(stored, TRAIN, stored.train, self.num_train)
-        test = self._examples(stored, TEST, stored.test, self.num_test)
-        return self.dataset({TRAIN: train, TEST: test}, self.format.num_classes)
+        return self._labelled({name: self._pixels(split.inputs[rows]) for name, (split, rows) in self._chosen().items()})
 
     def load_beside(self, other: Dataset) -> Dataset:
-        assert other.truth is not None
-        clean = other.train._replace(targets=other.truth)
-        return self.dataset({TRAIN: clean, TEST: other.test}, self.format.num_classes)
+        return self._labelled({name: split.inputs for name, split in other.splits.items()})
+
+    def _labelled(self, inputs: Mapping[str, np.ndarray]) -> Dataset:
+        """Return the data set of the inputs of all splits."""
+        splits = {
+            name: Split(inputs[name], split.targets[rows].astype(np.int32)) for name, (split, rows) in self._chosen().items()
+        }
+        held_out = splits.pop(VALIDATION, None)
+        if held_out is not None:
+            splits |= self.validation(*held_out, self.format.num_classes)
+        return self.dataset(splits, self.format.num_classes)
+
+    def _chosen(self) -> dict[str, tuple[Split, np.ndarray]]:
+        """Return where each split is taken from, and which of the examples there are its own."""
+        stored = self._stored()[1].splits
+        train, test = (generator(self.seed, name).permutation(split.num) for name, split in stored.items())
+        chosen = {TRAIN: (stored[TRAIN], train[: self.num_train]), TEST: (stored[TEST], test[: self.num_test])}
+        if self.num_validation:
+            chosen[VALIDATION] = (stored[TRAIN], train[-self.num_validation :])
+        return chosen
 
     @property
     def _side(self) -> int:
         return self.size or self.format.side
 
-    def _examples(self, stored: _Stored, name: str, split: Split, num: int) -> Split:
-        """Return the first examples of a random order of those of a split."""
-        chosen = generator(self.seed, name).permutation(split.num)[:num]
-        side, block = self._side, self.format.side // self._side
-        blocks = split.inputs[chosen].reshape(num, side, block, side, block, -1)
-        inputs = blocks.sum(axis=(2, 4), dtype=np.float32)  # of integers, exact
+    def _pixels(self, images: np.ndarray) -> np.ndarray:
+        """Return images [M, ...] of the files standardised, [M, size, size, C] float32."""
+        stored, side = self._stored()[1], self._side
+        block = self.format.side // side
+        inputs = images.reshape(len(images), side, block, side, block, -1).sum(
+            axis=(2, 4), dtype=np.float32
+        )  # of integers, exact
         inputs /= block**2
         inputs -= stored.mean
         inputs /= stored.deviation
-        return Split(inputs, split.targets[chosen].astype(np.int32))
+        return inputs
 
     def _stored(self) -> tuple[Path, _Stored]:
         """Return the directory of the files, and what they hold."""
@@ -158,15 +179,13 @@ class _Stored:
 
     Attributes:
         checksum: sha256, 16 hex digits.
-        train: all training examples, as of `Format.read`.
-        test: all test examples.
+        splits: all training and all test examples, as of `Format.read`.
         mean: of the pixels of the training images, [C] float32, in 0..255.
         deviation: likewise.
     """
 
     checksum: str
-    train: Split
-    test: Split
+    splits: Mapping[str, Split]
     mean: np.ndarray
     deviation: np.ndarray
 
@@ -193,7 +212,7 @@ def _read(form: Format, directory: Path, paths: Sequence[Path], _state: Any) -> 
     deviation = np.sqrt(squares - mean**2)
     if not deviation.all():
         raise ConfigError(f"data.path={directory}: has training images of one colour; they cannot be standardised")
-    return _Stored(digest.hexdigest()[:16], train, test, mean.astype(np.float32), deviation.astype(np.float32))
+    return _Stored(digest.hexdigest()[:16], {TRAIN: train, TEST: test}, mean.astype(np.float32), deviation.astype(np.float32))
 
 
 def _read_idx(paths: Sequence[Path]) -> tuple[Split, Split]:

@@ -21,6 +21,7 @@ from ddlab.models import Init
 from ddlab.run.settle import settle
 from ddlab.streams import generator
 from tests.contracts.shipped import components
+from tests.images import write
 from tests.support import leaves_of, words_of
 
 pytestmark = pytest.mark.numeric
@@ -235,8 +236,10 @@ ELSEWHERE = {
         (name, "label_noise"): "test_labels_without_noise_stay_as_they_are"
         for name in ("MNIST1D", "Npz", "MNIST", "FashionMNIST", "CIFAR")
     },
-    ("MNIST1D", "num_validation"): "test_without_validation_examples_there_is_no_such_split",
-    ("Digits", "num_validation"): "test_without_validation_examples_there_is_no_such_split",
+    **{
+        (name, "num_validation"): "test_without_validation_examples_there_is_no_such_split"
+        for name in ("MNIST1D", "Digits", "MNIST", "FashionMNIST", "CIFAR")
+    },
     **{
         (name, "num_params"): "test_without_a_wanted_parameter_count_the_width_stays"
         for name in ("CNN", "MLP", "QuadraticMLP", "ResNet", "Transformer", "VisionTransformer")
@@ -265,9 +268,11 @@ def test_labels_without_noise_stay_as_they_are(convention):
     np.testing.assert_array_equal(corrupt(clean, 0.0, 7, convention, seed=3), clean)
 
 
-@pytest.mark.parametrize("words", [("data=mnist1d", "data.num_test=40"), ("data=digits",)], ids="".join)
-def test_without_validation_examples_there_is_no_such_split(words):
-    without, held = (load(build(leaves_of(*words, "data.num_train=50", *more), "data")) for more in ((), VALIDATION))
+@pytest.mark.parametrize("words", [("data=mnist1d", "data.num_test=40"), ("data=digits",), ("data=mnist", "data.num_test=20")])
+def test_without_validation_examples_there_is_no_such_split(words, tmp_path):
+    if "data=mnist" in words:
+        words = (*words, f"data.path={write(tmp_path, 'mnist')}")
+    without, held = (load(build(leaves_of(*words, "data.num_train=8", *more), "data")) for more in ((), VALIDATION))
     assert list(without.splits) == ["train", "test"]
     assert held.splits["validation"].num == 30
     for split in ("train", "test"):

@@ -97,6 +97,28 @@ def test_training_labels_alone_are_noisy(tmp_path, convention):
     assert np.any(noisy.train.targets == clean.train.targets) == (convention == "any")
 
 
+def test_validation_examples_are_the_last_training_examples_with_noise(tmp_path):
+    path, held_out = write(tmp_path, "mnist"), ("data.num_train=25", "data.num_validation=15")
+    whole, part = load(source("mnist", path)), load(source("mnist", path, *held_out))
+    clean, noisy = part.splits["validation"], load(source("mnist", path, *held_out, "data.label_noise=0.6")).splits["validation"]
+    np.testing.assert_array_equal(clean.inputs, whole.train.inputs[25:])
+    np.testing.assert_array_equal(clean.targets, whole.train.targets[25:])
+    np.testing.assert_array_equal(noisy.inputs, clean.inputs)
+    assert 4 <= np.sum(noisy.targets != clean.targets) <= 9
+    np.testing.assert_array_equal(part.train.inputs, whole.train.inputs[:25])
+
+
+def test_other_labels_beside_a_data_set_are_those_that_it_has_alone(tmp_path):
+    path = write(tmp_path, "cifar10")
+    words = ("data.num_train=25", "data.num_validation=15")
+    first, other = (source("cifar10", path, *words, f"data.label_noise={level}") for level in (0.2, 0.8))
+    dataset = load(first)
+    beside, alone = load(other, dataset), load(other)
+    assert beside.train.inputs is dataset.train.inputs
+    for name, array in alone.arrays.items():
+        np.testing.assert_array_equal(beside.arrays[name], array, err_msg=name)
+
+
 def test_identity_is_what_the_files_hold(tmp_path):
     plain, zipped = write(tmp_path / "plain", "mnist"), write(tmp_path / "zipped", "mnist", zipped=True)
     found = [source("mnist", path).resolve() for path in (plain, zipped)]
@@ -225,8 +247,12 @@ def test_files_that_do_not_belong_together_are_refused(tmp_path, name, content, 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["data.num_train=41"], "data.num_train=41: must be at most 40, the examples of the files in"),
-        (["data.num_test=21"], "data.num_test=21: must be at most 20, the examples of the files in"),
+        (["data.num_train=41"], "data.num_train=41: must be at most 40, the training examples in"),
+        (
+            ["data.num_train=35", "data.num_validation=6"],
+            "data.num_train=35 with data.num_validation=6: must be at most 40, the training examples in",
+        ),
+        (["data.num_test=21"], "data.num_test=21: must be at most 20, the test examples in"),
     ],
 )
 def test_more_examples_than_there_are_are_refused_before_training(tmp_path, words, message):
