@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -109,14 +108,18 @@ def crossing_at(x: np.ndarray, y: np.ndarray, level: Level, up_to: bool) -> floa
     return math.exp(last + (following - last) * below / (below + above))
 
 
-def crossings_of(sample: Sample, level: Level, up_to: bool, weights: np.ndarray) -> np.ndarray:
-    """Return where the mean of B weightings of the seeds crosses a level, as `crossing_at` does: [B, U] -> [B]."""
-    return np.array([crossing_at(sample.points, y, level, up_to) for y in sample.means(weights)])
+def crossings_at(x: np.ndarray, y: np.ndarray, level: Level, up_to: bool) -> np.ndarray:
+    """Return where each of B curves crosses a level, as `crossing_at` does: x [P], y [B, P] -> [B]."""
+    return np.array([crossing_at(x, curve, level, up_to) for curve in y])
 
 
 def crossing_of(sample: Sample, level: Level, up_to: bool) -> Crossing:
     """Return where the mean of a sample along x, its points, crosses a level; no interval where that is beyond the points."""
-    points, numbers = sample.points, partial(crossings_of, sample, level, up_to)
+    points = sample.points
+
+    def numbers(weights: np.ndarray) -> np.ndarray:
+        return crossings_at(points, sample.means(weights), level, up_to)
+
     (at,) = numbers(np.ones((1, sample.factors.shape[1])))
     if not math.isfinite(at):
         beyond = {-math.inf: "<", math.inf: ">"}.get(at, "")

@@ -367,7 +367,7 @@ OF_STEPS = {"first_crossing", "delay", "grokking", "reached", "leads", "value_at
 
 
 def test_every_kind_is_tested_and_explained(capsys):
-    assert set(KINDS) == {*CASES, *OF_STEPS, "matches_theory", "height_difference"}
+    assert set(KINDS) == {*CASES, *OF_STEPS, "matches_theory", "height_difference", "location_ratio"}
     main(["verify", "--help"])
     printed = capsys.readouterr().out
     assert all(f"\n  {kind} " in printed for kind in KINDS)

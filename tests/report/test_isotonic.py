@@ -11,7 +11,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from ddlab.errors import ConfigError
 from ddlab.report.crossings import Level
-from ddlab.report.isotonic import crossing_at, crossing_of, crossings_of, fit, holds_up_to, level_rows
+from ddlab.report.isotonic import crossing_at, crossing_of, crossings_at, fit, holds_up_to, level_rows
 from ddlab.report.sample import make_sample
 
 AT_MOST, AT_LEAST = Level("train_error", "at_most", 0.1), Level("train_accuracy", "at_least", 0.9)
@@ -93,7 +93,8 @@ def test_beyond_the_points_there_is_no_number(n, beyond, bound):
 
 def test_resamples_that_cross_beyond_the_points_have_no_number():
     sample = make_sample(rows_of([(0, 0.5), (1, 4.0)]), "train_error", "n", ["seed"])
-    assert list(np.isfinite(crossings_of(sample, AT_MOST, True, np.array([[1, 1], [1, 0], [0, 1]])))) == [True, True, False]
+    means = sample.means(np.array([[1, 1], [1, 0], [0, 1]]))
+    assert list(np.isfinite(crossings_at(N, means, AT_MOST, up_to=True))) == [True, True, False]
 
 
 def test_a_level_may_be_a_share_of_the_first_value(results):

@@ -25,11 +25,13 @@ from ddlab.report.claims.curves import (
 )
 from ddlab.report.claims.groups import Difference, Ordering, Ratio, Value
 from ddlab.report.claims.steps import Delay, FirstCrossing, Grokking, Leads, Plateau, Reached, ValueAt
+from ddlab.report.claims.thresholds import LocationRatio
 from ddlab.report.options import choose
 from ddlab.store.results import Results
 
 KINDS: dict[str, type[Claim]] = {
     "peak_location": PeakLocation,
+    "location_ratio": LocationRatio,
     "peak_height": PeakHeight,
     "prominence": Prominence,
     "height_difference": HeightDifference,

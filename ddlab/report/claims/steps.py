@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -122,14 +122,14 @@ class Leads(AtLevel, _OfTrials):
 
     def check(self, name: str) -> None:
         super().check(name)
-        _level_of(f"claims.{name}.then", self.then)
+        level_of(f"claims.{name}.then", self.then)
 
     def _says(self) -> str:
         share = "" if self.factor == 1 else f"{self.factor:g} of the steps to where "
-        return f"share of trials in which {self.there} before {share}{_level_of('then', self.then)}"
+        return f"share of trials in which {self.there} before {share}{level_of('then', self.then)}"
 
     def rows(self, results: Results) -> pd.DataFrame:
-        trials, then = self._trials(results), _level_of("then", self.then)
+        trials, then = self._trials(results), level_of("then", self.then)
         for metric in (self.metric, then.metric):
             require(results.curves, metric, "metric")
         common = replace(results, curves=results.curves.dropna(subset=[self.metric, then.metric]))  # eval points of both
@@ -153,16 +153,16 @@ class ValueAt(_OfTrials):
 
     def check(self, name: str) -> None:
         super().check(name)
-        _level_of(f"claims.{name}.after", self.after)
+        level_of(f"claims.{name}.after", self.after)
 
     def _says(self) -> str:
         share = "" if self.at_least is None else f"share of trials with at least {self.at_least:g} of "
-        return f"{share}{label(self.metric)} at {self.times:g} times the step at which {_level_of('after', self.after)}"
+        return f"{share}{label(self.metric)} at {self.times:g} times the step at which {level_of('after', self.after)}"
 
     def rows(self, results: Results) -> pd.DataFrame:
         trials = self._trials(results)
         require(results.curves, self.metric, "metric")
-        found = crossings(results, trials, _level_of("after", self.after))
+        found = crossings(results, trials, level_of("after", self.after))
         due = results.curves.dropna(subset=self.metric).merge(found[["trial_id", "t_first"]], on="trial_id")
         due = due[due["step"] >= self.times * due["t_first"]].sort_values("step").groupby("trial_id")[self.metric].first()
         found = trials["trial_id"].map(due)
@@ -193,8 +193,8 @@ class Plateau(_OfTrials):
         return trials.assign(**{self.metric: trials["trial_id"].map(between.groupby("trial_id")[self.metric].median())})
 
 
-def _level_of(entry: str, given: Mapping[str, Any]) -> Level:
-    """Return the level that an option holds.
+def level_of(entry: str, given: Mapping[str, Any], kinds: Sequence[str] = tuple(KINDS)) -> Level:
+    """Return the level, of one of some kinds, that an option holds.
 
     Raises:
         ConfigError: it holds anything else.
@@ -202,11 +202,12 @@ def _level_of(entry: str, given: Mapping[str, Any]) -> Level:
     rest = dict(given)
     metric = rest.pop("metric", None)
     numbers = list(rest.values())
-    if isinstance(metric, str) and len(rest) == 1 and rest.keys() <= KINDS.keys() and all(map(is_number, numbers)):
+    if isinstance(metric, str) and len(rest) == 1 and rest.keys() <= set(kinds) and all(map(is_number, numbers)):
         (kind,) = rest
         if kind not in RELATIVE or numbers[0] > 0:
             return Level(metric, kind, numbers[0])
+    relative = [kind for kind in kinds if kind in RELATIVE]
     raise ConfigError(
-        f"{entry}={shown(given)}: must be a metric and one level of it, a number: {', '.join(KINDS)};"
-        f" {' and '.join(RELATIVE)} above 0"
+        f"{entry}={shown(given)}: must be a metric and one level of it, a number: {', '.join(kinds)};"
+        f" {' and '.join(relative)} above 0"
     )
