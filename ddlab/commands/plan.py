@@ -11,6 +11,7 @@ from rich.table import Table
 from ddlab.commands.hydra import run_application
 from ddlab.commands.names import name_first
 from ddlab.commands.planning import plan_sweep
+from ddlab.commands.refinement import most_added
 from ddlab.compose.sweep import Composer, compose_sweep
 from ddlab.plan.packs import Pack, Packing, pack_trials, say_over_budget
 from ddlab.run.speed import machine_file
@@ -27,6 +28,8 @@ def show_plan(name: str, composer: Composer, overrides: Sequence[str]) -> None:
     planned = plan_sweep(name, compose_sweep(composer, overrides), alone=False)
     packs = pack_trials(planned.trials, planned.packing)
     print_plan(name, packs, planned.packing)
+    if planned.refinement and (most := most_added(planned)):
+        print(f"refine: a second round of at most {most:,} trials may follow, {planned.refinement.why}")
     say_over_budget(packs, planned.packing)
 
 

@@ -104,7 +104,9 @@ def print_status(root: Path) -> None:
     )
     counts = trials["status"].value_counts()
     console.print(f"{len(trials):,} trials: {', '.join(f'{count:,} {status}' for status, count in counts.items())}")
-    if PENDING in counts:
+    if PENDING not in counts and results.sweep.get("more_rounds"):
+        console.print("refine: whether a second round follows is not known yet")
+    if PENDING in counts or results.sweep.get("more_rounds"):
         runs = store.read_provenance()
         console.print(f"go on with: {runs[-1]['command']}" if runs else "go on with the same command", soft_wrap=True)
 

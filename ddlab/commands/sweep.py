@@ -5,9 +5,8 @@ from __future__ import annotations
 import shlex
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from ddlab.commands.hydra import run_application
 from ddlab.commands.launch import (
@@ -22,6 +21,7 @@ from ddlab.commands.launch import (
 )
 from ddlab.commands.names import name_first
 from ddlab.commands.planning import Planned, plan_sweep
+from ddlab.commands.rounds import rounds
 from ddlab.compose.stored import check_same_base, describe_sweep
 from ddlab.compose.sweep import Composer, compose_sweep
 from ddlab.errors import StoreError
@@ -54,55 +54,83 @@ def train_sweep(name: str, composer: Composer, overrides: Sequence[str], command
         StoreError: other processes are at work on some of it.
     """
     sweep = compose_sweep(composer, overrides)
-    alone = in_this_process(sweep.config)
-    planned = plan_sweep(name, sweep, alone)
+    planned = plan_sweep(name, sweep, alone=in_this_process(sweep.config))
     store = Store(Path(sweep.config.out))
     if store.sweep_is_whole():
         store.read_sweep()  # refuses what another version of ddlab has written
+    wanted: set[str] = set()
+    pending: list[int] = []
     with claim(store):
-        pending = _store_plan(store, planned, this_run(command, overrides))
-        if pending:
-            signals.check()
-            submitted = submitted_jobs(store)
-            try:
-                if alone:
-                    run_packs(pending, store, planned.settings)
-                else:
-                    with as_command():
-                        launch_packs(launch, pending, jobs_of(pending, store, sweep.config))
-            except KeyboardInterrupt:
-                tell_what_goes_on(store, pending, submitted_jobs(store) - submitted)
-                raise
-    _print_summary(name, store, {trial.id for trial in planned.trials})
+        _check_damaged(store, planned)
+        for each in rounds(planned, store):
+            pending = _store_plan(store, each)
+            if not wanted:
+                add_provenance(store.provenance_file, this_run(command, overrides))
+            wanted |= {trial.id for trial in each.trials}
+            if pending:
+                _run_round(each, pending, store, launch)
+        if planned.refinement and not _left(store, pending):
+            store.write_sweep({**store.read_sweep(), "more_rounds": False})
+    _print_summary(name, store, wanted)
     if sweep.config.profile and (store.root / "profile").exists():
         print(f"profiles: {store.root / 'profile'}; for TensorBoard, or open a trace.json.gz in Perfetto")
-    if left := [pack for pack in pending if not store.trials_file(pack).exists()]:
+    if left := _left(store, pending):
         holders = [f"pack {pack} to {Lease(store.pack_lease_file(pack)).living or 'nobody any more'}" for pack in left]
         raise StoreError(f"not all is done: {', '.join(holders)}; the same command goes on when they have ended")
 
 
-def _store_plan(store: Store, planned: Planned, run: Mapping[str, Any]) -> list[int]:
-    """Store what the sweep is and its plan; return the packs that are to be run."""
+def _run_round(planned: Planned, pending: Sequence[int], store: Store, launch: Launch) -> None:
+    """Run the packs of a round that are not finished."""
+    signals.check()
+    if planned.why:
+        print(f"ddlab: {planned.why}", file=sys.stderr)
+    config = planned.sweep.config
+    submitted = submitted_jobs(store)
+    try:
+        if in_this_process(config):
+            run_packs(pending, store, planned.settings)
+        else:
+            with as_command():
+                launch_packs(launch, pending, jobs_of(pending, store, config))
+    except KeyboardInterrupt:
+        tell_what_goes_on(store, pending, submitted_jobs(store) - submitted)
+        raise
+
+
+def _left(store: Store, pending: Sequence[int]) -> list[int]:
+    """Return the packs of a round that was run which are at work elsewhere."""
+    return [pack for pack in pending if not store.trials_file(pack).exists()]
+
+
+def _check_damaged(store: Store, planned: Planned) -> None:
+    """Refuse to make a damaged sweep.yaml again from a command that does not know all that is stored."""
+    if store.sweep_is_whole():
+        return
+    if store.begun_packs() and not planned.sweep.config.extend:
+        check_same_trials(store, [trial for each in rounds(planned, store) for trial in each.trials])
+    if store.exists():
+        warnings.warn(f"{store.sweep_file}: damaged, made again", DamagedPart, stacklevel=2)
+
+
+def _store_plan(store: Store, planned: Planned) -> list[int]:
+    """Store what the sweep is and the plan of a round; return the packs that are to be run."""
     sweep, trials, settings = planned.sweep, planned.trials, planned.settings
-    if not store.sweep_is_whole():
-        if not sweep.config.extend:
-            check_same_trials(store, trials)
-        if store.exists():
-            warnings.warn(f"{store.sweep_file}: damaged, made again", DamagedPart, stacklevel=2)
     stored = store.read_sweep() if store.sweep_is_whole() else None
     stored_parts = stored["parts"] if stored and store.begun_packs() else []
     check_same_base(store, stored_parts, sweep)
-    packing = {"max_trials": settings.max_trials, "memory_gib": settings.memory_gib}
-    plan = stored_plan(store, as_packed=stored is not None and stored.get("packing") == packing)
-    plan = extended_plan(store, plan, trials, planned.packing)
+    about = describe_sweep(planned.name, sweep, stored_parts)
+    about["packing"] = {"max_trials": settings.max_trials, "memory_gib": settings.memory_gib}
+    about["more_rounds"] = planned.refinement is not None
+    as_packed = stored is not None and stored.get("packing") == about["packing"] and stored.get("refine", {}) == about["refine"]
+    plan = extended_plan(store, stored_plan(store, as_packed), trials, planned.packing)
     wanted = plan[plan["trial_id"].isin({trial.id for trial in trials})]
     pending = sorted(set(wanted["pack"]) - store.finished_packs())
     store.write_plan(plan)
-    store.write_sweep({**describe_sweep(planned.name, sweep, stored_parts), "packing": packing})
-    add_provenance(store.provenance_file, run)
+    store.write_sweep(about)
     done = len(wanted) - int(wanted["pack"].isin(pending).sum())
     if done:
-        print(f"{done:,} of {len(wanted):,} trials are stored already in {store.root}", file=sys.stderr)
+        of_round = f" of the {planned.round}" if planned.round else ""
+        print(f"{done:,} of {len(wanted):,} trials{of_round} are stored already in {store.root}", file=sys.stderr)
     return pending
 
 

@@ -29,8 +29,8 @@ def describe_sweep(name: str, sweep: Sweep, stored_parts: Sequence[Mapping[str, 
 
 
 def reported(sweep: Sweep) -> dict[str, Any]:
-    """Return the figures and the claims of a sweep, as its file says them."""
-    return {key: OmegaConf.to_container(sweep.config[key], resolve=True) for key in ("figures", "claims")}
+    """Return the refinement, the figures and the claims of a sweep, as its file says them."""
+    return {key: OmegaConf.to_container(sweep.config[key], resolve=True) for key in ("refine", "figures", "claims")}
 
 
 def _describe_part(part: Part) -> dict[str, Any]:

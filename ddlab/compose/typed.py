@@ -58,7 +58,7 @@ def check_names(config: DictConfig) -> None:
         for name in map(str, node):
             if name not in known and prefix + name != "hydra":
                 raise ConfigError(f"unknown key '{prefix}{name}'. {suggest(name, known)}".rstrip())
-    for name in ("measures", "axes", "figures", "claims"):
+    for name in ("measures", "axes", "refine", "figures", "claims"):
         if not isinstance(config[name], DictConfig | None):
             raise ConfigError(f"{name}={config[name]}: must be a mapping")
 

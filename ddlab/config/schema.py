@@ -96,6 +96,7 @@ class Config(Science):
     trials: int = leaf("trials of the sweep as shipped", low=0)
     minutes: float = leaf("wall minutes on 2 CPU cores", low=0)
     axes: dict[str, Any] = leaf("sweep axes: config key -> values in Hydra's sweep grammar")
+    refine: dict[str, Any] = leaf("an axis that gets more values around a level once the trials of the axes are done")
     figures: dict[str, Any] = leaf("figure recipes drawn by `ddlab report`")
     claims: dict[str, Any] = leaf("claims of the paper, checked by `ddlab verify`")
     pack: PackSettings = leaf("packing and running")

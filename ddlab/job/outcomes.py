@@ -52,7 +52,7 @@ class Outcomes:
         diverged = self.alive & ~(finite & (loss <= self._divergence_factor * self._untrained_loss))
         self._leave(diverged, DIVERGED)
         if self._stop_metric is not None:
-            values = stop_values(self._stop_metric, metrics)
+            values = number_of(metrics, "train.stop_metric", self._stop_metric)
             # In the type of the metric, so that one that just reaches the threshold holds.
             held = np.where(values <= self._stop_below.astype(values.dtype), self._held + 1, 0)
             self._held = np.where(np.isnan(values), self._held, held)  # not measured: neither counts nor begins anew
@@ -76,15 +76,15 @@ class Outcomes:
             self.update(int(step), metrics)
 
 
-def stop_values(name: str, metrics: Mapping[str, Any]) -> Any:
-    """Return the metric [T] that `train.stop_metric` names.
+def number_of(metrics: Mapping[str, Any], key: str, name: str) -> Any:
+    """Return the metric [T] that a key of the config names.
 
     Raises:
         ConfigError: there is none of that name, or it is a vector.
     """
     if name not in metrics or metrics[name].ndim != 1:
         numbers = [known for known, array in metrics.items() if array.ndim == 1]
-        raise ConfigError(f"train.stop_metric={name}: no such metric. {suggest(name, numbers)}".rstrip())
+        raise ConfigError(f"{key}={name}: no such metric. {suggest(name, numbers)}".rstrip())
     return metrics[name]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -49,6 +49,15 @@ class Part:
     def followed(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """Return values of axes with those of their aliases."""
         return {**point, **{alias: values[point[axis]] for alias, (axis, values) in self.aliases.items() if axis in point}}
+
+    def at_values(self, point: Mapping[str, Any], key: str, values: Sequence[int]) -> Part:
+        """Return the part with one value of some of its axes, and other values, between those it has, of an axis of numbers."""
+        axes = {**self.axes, **{axis: (value,) for axis, value in point.items()}, key: tuple(values)}
+        aliases = {
+            alias: (axis, {value: type(next(iter(own.values())))(value) for value in values} if axis == key else own)
+            for alias, (axis, own) in self.aliases.items()
+        }
+        return replace(self, axes=axes, aliases=aliases)
 
 
 @dataclass(frozen=True)
@@ -105,9 +114,16 @@ class Settled(NamedTuple):
 
 @dataclass(frozen=True)
 class Shape:
-    """A part with every axis settled that decides shapes or code."""
+    """A part with every axis settled that decides shapes or code.
+
+    Attributes:
+        part: it.
+        point: the values of these axes.
+        leaves, size, cost, padded: as `Settled` has them.
+    """
 
     part: Part
+    point: Mapping[str, Any]
     leaves: Leaves
     size: Size
     cost: Cost

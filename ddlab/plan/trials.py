@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 from ddlab.config.declare import Mark
 from ddlab.config.identity import Naming, Piece
@@ -31,6 +32,7 @@ class Trial:
         config: all leaves as canonical JSON.
         shape: what it shares with the trials that differ from it in leaves that may vary within a pack.
         groups: for each sharing of its cost (`ddlab.plan.cost`) a number that is equal for trials that share.
+        varied: its values of the axes along which the trials of its shape differ.
     """
 
     id: str
@@ -38,6 +40,12 @@ class Trial:
     config: str
     shape: Shape
     groups: tuple[int, ...]
+    varied: Mapping[str, Any]
+
+    @property
+    def point(self) -> dict[str, Any]:
+        """Its value of each axis of its part."""
+        return {**self.shape.point, **self.varied}
 
 
 def num_trials(parts: Sequence[Part]) -> int:
@@ -89,16 +97,18 @@ def _part_trials(part: Part, settle: Callable[[Leaves], Settled]) -> Iterator[Tr
     shaping = {key: values for key, values in part.axes.items() if not plain[key]}
     first = {key: values[0] for key, values in varying.items()}
     names = Naming(part.base)
-    within = [part.followed(dict(zip(varying, values, strict=True))) for values in itertools.product(*varying.values())]
-    owned = _owned(part.base, within)
-    points = [{key: names.piece(key, value) for key, value in point.items()} for point in within]
+    within = [dict(zip(varying, values, strict=True)) for values in itertools.product(*varying.values())]
+    own_leaves = [part.followed(point) for point in within]
+    owned = _owned(part.base, own_leaves)
+    pieces = [{key: names.piece(key, value) for key, value in own.items()} for own in own_leaves]
     for values in itertools.product(*shaping.values()):
-        point = part.followed({**first, **dict(zip(shaping, values, strict=True))})
+        shaped = dict(zip(shaping, values, strict=True))
+        point = part.followed({**first, **shaped})
         leaves, size, cost, padded = settle(part.at(point) if part.at else {**part.base, **point})
         for name, own in owned:
             check_component({**leaves, **own}, name)
-        shape = Shape(part, MappingProxyType(dict(leaves)), size, cost, padded)
-        yield from _shape_trials(shape, points)
+        shape = Shape(part, MappingProxyType(shaped), MappingProxyType(dict(leaves)), size, cost, padded)
+        yield from _shape_trials(shape, within, pieces)
 
 
 def _owned(base: Leaves, points: Iterable[Leaves]) -> list[tuple[str, Leaves]]:
@@ -112,10 +122,10 @@ def _owned(base: Leaves, points: Iterable[Leaves]) -> list[tuple[str, Leaves]]:
     return [(name, own) for (name, _), own in found.items() if own]
 
 
-def _shape_trials(shape: Shape, points: Sequence[Mapping[str, Piece]]) -> Iterator[Trial]:
-    """Yield the trials of a shape, one for each point of the axes that vary within it."""
-    names = Naming(shape.leaves, own=points[0])
-    for point in points:
-        weights_id, trial_id = names.identity(point)
-        groups = tuple(hash(names.text(keys, point)) for keys in shape.cost.sharing)
-        yield Trial(trial_id, weights_id, names.config(point), shape, groups)
+def _shape_trials(shape: Shape, within: Sequence[Mapping[str, Any]], pieces: Sequence[Mapping[str, Piece]]) -> Iterator[Trial]:
+    """Yield the trials of a shape, one for each point of the axes that vary within it, whose leaves are written as pieces."""
+    names = Naming(shape.leaves, own=pieces[0])
+    for varied, own in zip(within, pieces, strict=True):
+        weights_id, trial_id = names.identity(own)
+        groups = tuple(hash(names.text(keys, own)) for keys in shape.cost.sharing)
+        yield Trial(trial_id, weights_id, names.config(own), shape, groups, varied)

@@ -5,32 +5,37 @@ Nothing is computed or compiled: JAX follows the shapes. One trial stands for al
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ddlab.config.declare import Mark
 from ddlab.config.trial import Leaves, build, marked, train_settings
 from ddlab.data import describe
 from ddlab.devices.local import precision
-from ddlab.job.outcomes import stop_values
+from ddlab.job.outcomes import number_of
 from ddlab.plan.trials import Trial
 from ddlab.run.methods import method_of
 
 
-def rehearse(trials: Sequence[Trial]) -> None:
+def rehearse(trials: Sequence[Trial], named: Mapping[str, str]) -> None:
     """Find out what the metrics of every trial are called.
+
+    Args:
+        trials: of a sweep.
+        named: keys of the sweep that name a metric of every trial -> the metric.
 
     Raises:
         ComponentError: from the code of a model or a measure.
-        ConfigError: two measures give one name, or `train.stop_metric` names no metric.
+        ConfigError: two measures give one name, or `train.stop_metric` or another key names no metric.
     """
     shapes = {id(trial.shape): trial.shape.leaves for trial in trials}.values()
     for leaves in {_components(leaves): leaves for leaves in shapes}.values():
         train = train_settings(leaves)
         with precision(train):
             metrics = method_of(leaves).metrics(leaves, describe(build(leaves, "data")))
-        if train.stop_metric is not None:
-            stop_values(train.stop_metric, metrics)
+        stopping = {} if train.stop_metric is None else {"train.stop_metric": train.stop_metric}
+        for key, metric in {**stopping, **named}.items():
+            number_of(metrics, key, metric)
 
 
 def _components(leaves: Leaves) -> tuple[tuple[str, Any], ...]:

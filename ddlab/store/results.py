@@ -57,7 +57,12 @@ def load(directory: str | Path) -> Results:
     Damaged files are reported by a `DamagedPart` warning and left out.
     """
     store = Store(directory)
-    sweep, trials = store.read_sweep(), load_trials(store)
+    return load_results(store, store.read_sweep())
+
+
+def load_results(store: Store, sweep: Mapping[str, Any]) -> Results:
+    """Return what a results directory holds of a sweep that is known, as `load` does."""
+    trials = load_trials(store)
     tables, is_whole = store.curves()
     empty = pd.DataFrame({"trial_id": pd.Series(dtype=str), "step": pd.Series(dtype="int64")})
     curves = _joined(tables, store.root / "curves").to_pandas() if tables else empty

@@ -49,7 +49,7 @@ def test_an_added_axis_without_values_is_refused(small, capfd):
     assert "ddlab: data.seed: an axis needs at least one value" in refusal(capfd, [small, "++data.seed=range(0)"])
 
 
-@pytest.mark.parametrize("key", ["axes", "figures", "claims"])
+@pytest.mark.parametrize("key", ["axes", "refine", "figures", "claims"])
 def test_what_must_be_a_mapping_is_named(small, capfd, key):
     assert f"{key}=5: must be a mapping" in refusal(capfd, [small, "++trials=5", f"++{key}=${{trials}}"])
 

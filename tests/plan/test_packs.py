@@ -188,6 +188,24 @@ def test_an_alias_has_the_value_of_its_axis_in_every_trial():
     assert {t["data.target_seed"] for t in trials} == {base["data.target_seed"]}
 
 
+def test_a_trial_knows_its_point_of_the_axes():
+    axes = {"model.width": (4, 8), "seed": (0, 1)}
+    points = [trial.point for trial in make_trials([part(axes)], settle)]
+    assert points == [{"model.width": width, "seed": seed} for width in (4, 8) for seed in (0, 1)]
+
+
+def test_other_values_of_an_axis_are_followed_by_its_aliases():
+    base = leaves_of("data=gaussian", "model=linear", "train.loss=mse", "data.num_test=null")
+    aliases = {"data.num_relevant": ("model.width", {5: 5, 9: 9}), "data.signal": ("model.width", {5: 5.0, 9: 9.0})}
+    axes = {"model.width": (5, 9), "seed": (1, 2), "data.num_train": (30, 60)}
+    other = Part({}, {}, base, base, axes, aliases).at_values({"data.num_train": 30}, "model.width", [6, 7])
+    trials = [load_leaves(trial.config) for trial in make_trials([other], settle)]
+    assert {t["data.num_train"] for t in trials} == {30}
+    found = [(t["model.width"], t["data.num_relevant"], t["data.signal"], t["seed"]) for t in trials]
+    assert found == [(6, 6, 6.0, 1), (6, 6, 6.0, 2), (7, 7, 7.0, 1), (7, 7, 7.0, 2)]
+    assert all(isinstance(t["data.signal"], float) for t in trials)
+
+
 def test_the_text_of_a_trial_is_the_canonical_json_of_its_leaves():
     axes = {"model.width": (4, 8), "seed": (0, 1), "optimizer.learning_rate": (0.1, 1e-05)}
     trials = make_trials([part(axes, "data.seed=3")], settle)
