@@ -76,10 +76,15 @@ def fit(y: np.ndarray, rising: bool) -> np.ndarray:
     return np.asarray(isotonic_regression(y, increasing=rising).x)
 
 
+def rises(level: Level, up_to: bool) -> bool:
+    """Return whether a metric that holds a level up to some x, else from some x on, rises with x."""
+    return (level.kind == "at_most") == up_to
+
+
 def holds_up_to(y: np.ndarray, level: Level) -> bool:
     """Return whether a metric [P] along x holds a level up to some x, rather than from some x on: which fits better."""
     y = y[np.isfinite(y)]
-    error = {up_to: float(np.square(fit(y, _rises(level, up_to)) - y).sum()) for up_to in (False, True)}
+    error = {up_to: float(np.square(fit(y, rises(level, up_to)) - y).sum()) for up_to in (False, True)}
     return error[True] < error[False]
 
 
@@ -98,7 +103,7 @@ def crossing_at(x: np.ndarray, y: np.ndarray, level: Level, up_to: bool) -> floa
     there = np.isfinite(y)
     if not there.any():
         return math.nan
-    excess = (fit(y[there], _rises(level, up_to)) - level.value) * (1 if level.kind == "at_most" else -1)
+    excess = (fit(y[there], rises(level, up_to)) - level.value) * (1 if level.kind == "at_most" else -1)
     log_x, excess = (values if up_to else values[::-1] for values in (np.log(x[there]), excess))
     holding = int((excess <= ROUNDING).sum())  # from the first on, as the fit is monotone
     if holding in (0, len(excess)):
@@ -126,7 +131,3 @@ def crossing_of(sample: Sample, level: Level, up_to: bool) -> Crossing:
         return Crossing(math.nan, beyond, Interval(), (float(points[0]), float(points[-1])))
     above = min(max(int(np.searchsorted(points, at)), 1), len(points) - 1)
     return Crossing(float(at), "", interval_of(sample, numbers), (float(points[above - 1]), float(points[above])))
-
-
-def _rises(level: Level, up_to: bool) -> bool:
-    return (level.kind == "at_most") == up_to

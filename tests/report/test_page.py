@@ -22,7 +22,13 @@ from ddlab.store.store import Store
 from tests.support import REFERENCE
 
 # Of these sweeps the figures are drawn; together they have every recipe.
-DRAWN = ("mnist1d_quick", "modular_addition_weight_decay", "bias_variance", "nanda2023_progress_measures")
+DRAWN = (
+    "mnist1d_quick",
+    "modular_addition_weight_decay",
+    "bias_variance",
+    "nanda2023_progress_measures",
+    "nakkiran2020_complexity",
+)
 REDRAW = """
 import sys
 from ddlab.cli import main

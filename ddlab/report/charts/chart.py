@@ -22,7 +22,7 @@ Positions = Mapping[str, Values]
 Place = Mapping[str, float]
 
 Dash = Literal["solid", "dashed", "dotted"]
-Marker = Literal["circle", "square", "triangle"]
+Marker = Literal["circle", "square", "triangle", "triangle down"]
 Side = Literal["right", "left", "above"]
 
 
@@ -228,15 +228,22 @@ Mark = Line | Dots | Band | Bars | HeatMap | Rule | Span | Note
 
 @dataclass(frozen=True)
 class Panel:
-    """Marks on a vertical axis of their own, drawn in their order."""
+    """Marks on a vertical axis of their own, drawn in their order.
+
+    Attributes:
+        y: the vertical axis.
+        marks: what is drawn.
+        x: a horizontal axis of its own; None: it is that of the chart.
+    """
 
     y: Axis
     marks: Sequence[Mark]
+    x: Axis | None = None
 
 
 @dataclass(frozen=True)
 class Chart:
-    """Panels, one below the other, on one horizontal axis.
+    """Panels, one below the other, on one horizontal axis but for those that have their own.
 
     Attributes:
         x: what a reader may switch the horizontal axis to; the first is shown at first.

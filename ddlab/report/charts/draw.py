@@ -33,7 +33,7 @@ FORMATS = ("png", "pdf", "svg")
 METADATA = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}
 
 DASHES: dict[str, Any] = {"solid": "-", "dashed": (0, (4, 1.6)), "dotted": (0, (1, 1.5))}
-MARKERS = {"circle": "o", "square": "s", "triangle": "^", "": None}
+MARKERS = {"circle": "o", "square": "s", "triangle": "^", "triangle down": "v", "": None}
 
 # What of a figure's height its panels take, about.
 PANELS = 0.75
@@ -66,17 +66,19 @@ def _saved(figure: Figure, form: str) -> bytes:
 def draw(chart: Chart) -> Figure:
     """Return a figure of a chart, its horizontal axis showing the first that there is."""
     figure = Figure(figsize=chart.size, layout="constrained")
-    every = figure.subplots(len(chart.panels), 1, sharex=True, squeeze=False)[:, 0]
-    x = chart.x[0]
-    for axes, panel in zip(every, chart.panels, strict=True):
+    shared = all(panel.x is None for panel in chart.panels)
+    every = figure.subplots(len(chart.panels), 1, sharex=shared, squeeze=False)[:, 0]
+    panels = [(axes, panel, panel.x or chart.x[0]) for axes, panel in zip(every, chart.panels, strict=True)]
+    for axes, panel, x in panels:
         set_scale(axes, "x", x)
         set_scale(axes, "y", panel.y)
         _draw_panel(axes, panel, x.column)
         set_ends(axes, "y", panel.y)
         label_ticks(axes.yaxis, panel.y)
-    set_ends(every[-1], "x", x)
-    label_ticks(every[-1].xaxis, x)
-    for axes, panel in zip(every, chart.panels, strict=True):  # the panels share their ends of x, known only now
+    for axes, _, x in panels[-1:] if shared else panels:
+        set_ends(axes, "x", x)
+        label_ticks(axes.xaxis, x)
+    for axes, panel, x in panels:  # where panels share their ends of x, these are known only now
         notes = [mark for mark in panel.marks if isinstance(mark, Note) and x.column in mark.x]
         draw_notes(axes, notes, x.column, PANELS * chart.size[1] / len(every))
         if any(isinstance(mark, HeatMap) for mark in panel.marks):

@@ -11,6 +11,7 @@ from ddlab.errors import ConfigError, inside
 from ddlab.report.figures.base import Recipe
 from ddlab.report.figures.bias_variance import BiasVariance
 from ddlab.report.figures.curve import DOUBLE_DESCENT, Curve
+from ddlab.report.figures.effective_complexity import EffectiveModelComplexity
 from ddlab.report.figures.grokking import Grokking
 from ddlab.report.figures.heatmap import Heatmap
 from ddlab.report.figures.progress import Progress
@@ -22,6 +23,7 @@ RECIPES: dict[str, type[Recipe]] = {
     "bias_variance": BiasVariance,
     "curve": Curve,
     "double_descent": Curve,
+    "effective_model_complexity": EffectiveModelComplexity,
     "grokking": Grokking,
     "heatmap": Heatmap,
     "progress": Progress,
