@@ -46,7 +46,7 @@ TINY = {
     "lyu2023_dichotomy": ["train.steps=30", "seed=0,1"],
     "merrill2023_sparse_parity": ["data.num_train=100", "data.num_test=100", "model.width=20", "train.steps=20", "seed=0,1"],
     "xu2026_ridge": ["data.num_train=5", "data.num_features=20", "model.width=20", "seed=0,1"],
-    "nakkiran2020_complexity": ["data.num_train=20,40,80", "model.width=4,8", "data.num_test=50", "train.steps=10", "seed=0,1"],
+    "nakkiran2020_complexity": ["data.num_train=30,40,80", "model.width=4,8", "data.num_test=50", "train.steps=10", "seed=0,1"],
     "modular_addition_weight_decay": ["data.modulus=7", "model.width=8", "train.steps=20", "seed=0"],
 }
 
