@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 from dataclasses import replace
@@ -15,6 +16,7 @@ from ddlab.contracts import engine
 from ddlab.devices import build
 from ddlab.devices.local import num_cores
 from ddlab.run.speed import store_machine
+from tests.images import OPTIONS, write
 from tests.support import MACHINE, SOLVED, TINY, write_sweep
 
 
@@ -48,6 +50,11 @@ def session_cache(tmp_path_factory):
     os.environ["DDLAB_CACHE"] = str(directory)
     for num_devices in {1, 2, num_cores()}:  # the tests' own processes have as many as there are cores
         store_machine(replace(MACHINE, num_devices=num_devices))
+    for option in OPTIONS:  # a sweep of images looks for its files there; a machine may have them elsewhere
+        if not (directory / option).exists():
+            written = write(directory / f"{option}-{os.getpid()}", option)
+            with contextlib.suppress(OSError):  # another worker was faster
+                written.rename(directory / option)
     programs = {
         "jax_compilation_cache_dir": str(directory / "programs"),
         "jax_persistent_cache_min_compile_time_secs": 0.0,

@@ -21,7 +21,11 @@ OF_MANY_DRAWS = {
 }
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+# Sweeps that nobody of ddlab's has run: they need files that are not free to be had from a package, and a GPU.
+NOT_RUN = {"cifar10_resnet18"}
+
+
+@pytest.mark.parametrize("name", sorted(SWEEPS.keys() - NOT_RUN))
 def test_the_reference_results_hold_the_claims(name, capsys):
     claims = OmegaConf.to_container(OmegaConf.load(SWEEPS[name]).claims)
     assert ddlab.load(REFERENCE / name).sweep["claims"] == claims

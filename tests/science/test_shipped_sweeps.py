@@ -15,6 +15,9 @@ pytestmark = pytest.mark.usefixtures("fast_packs")
 SWEEPS = {path.stem: path for path in sorted(catalog.shipped("sweeps").glob("*.yaml"))}
 # Together they have both ways to run a pack, parts, full batches, tokens, trials that stop, predictions.
 ENOUGH = {"quickstart", "modular_addition_fraction", "hastie2022_ridgeless", "bias_variance"}
+SMALL_BATCH = "train.batch_size=4"
+NOISY = ("data.num_train=60", "data.num_test=60", "train.batch_size=20")
+HEADS = ("model.width=8", "model.head_size=4", "model.hidden=8")
 TINY = {
     "quickstart": ["model.width=4", "data.seed=0", "train.steps=6", "seed=0"],
     "mnist1d_width": ["model.width=4,8", "data.num_train=200", "data.num_test=50", "train.steps=10", "seed=0,1"],
@@ -48,7 +51,34 @@ TINY = {
     "xu2026_ridge": ["data.num_train=5", "data.num_features=20", "model.width=20", "seed=0,1"],
     "nakkiran2020_complexity": ["data.num_train=30,40,80", "model.width=4,8", "data.num_test=50", "train.steps=10", "seed=0,1"],
     "modular_addition_weight_decay": ["data.modulus=7", "model.width=8", "train.steps=20", "seed=0"],
+    "cifar10_resnet18": [
+        "model.width=1,2",
+        "model.blocks=[1,1]",
+        "data.num_train=8",
+        "data.num_test=6",
+        "train.steps=3",
+        SMALL_BATCH,
+    ],
+    "effective_model_complexity": ["model.width=4,8,16", *NOISY, "train.steps=10", "seed=0"],
+    "fashion_mnist_cnn": ["model.width=1,2,3", "data.num_train=8", "data.num_test=6", "train.steps=3", "seed=0", SMALL_BATCH],
+    "fashion_mnist_random_features": ["data.num_train=5,10", "model.width=5,10,20", "data.num_test=6", "seed=0"],
+    "heckel2021_two_scales": ["seed=0,1"],
+    "liu2023_large_init": ["data.num_train=20", "model.width=8", "train.steps=20", "seed=0"],
+    "nakkiran2020_cnn": ["model.width=4,8", "data.num_train=200", "data.num_test=50", "train.steps=10", "seed=0,1"],
+    "nakkiran2020_epoch_wise": ["model.width=2", "data.num_train=8", "data.num_test=6", "train.steps=10", "seed=0", SMALL_BATCH],
+    "nakkiran2020_regularised": ["model.width=4,8", *NOISY, "data.num_validation=20", "train.steps=10"],
+    "nakkiran2020_sample_wise": ["data.num_train=50,80,100", "data.num_test=50", "train.steps=10", "seed=0"],
+    "nanda2023_data_fraction": ["data.modulus=7", *HEADS, "train.steps=20", "seed=0"],
+    "nanda2023_progress_measures": ["data.modulus=7", *HEADS, "train.steps=20", "seed=0"],
+    "no_label_noise": ["model.width=4,8,16", "data.num_train=200", "data.num_test=50", "train.steps=10", "seed=0"],
+    "plateau_accuracy": ["data.modulus=7", "train.steps=20", "seed=0"],
+    "power2022_data_fraction": ["data.modulus=7", *HEADS, "train.steps=20", "seed=0"],
+    "power2022_operations": ["data.modulus=7", *HEADS, "train.steps=20", "seed=0"],
 }
+
+
+def test_every_sweep_has_a_tiny_version():
+    assert TINY.keys() == SWEEPS.keys()
 
 
 @pytest.mark.parametrize("name", SWEEPS)
