@@ -20,6 +20,7 @@ CLEAN_ERROR, NOISY_ERROR = "test_error", "noisy_test_error"
 LABELS = {
     "params_per_sample": "parameters per training example P/N",
     "params_per_sample_output": "parameters per training example and output P/(N K)",
+    "samples_per_emc": "training examples N per effective model complexity",
     "num_params": "parameters P",
     "num_train": "training examples N",
     "data.num_train": "training examples N",

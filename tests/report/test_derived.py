@@ -1,4 +1,4 @@
-"""The test error that noisy test labels would give, against networks whose test labels are corrupted."""
+"""The test error that noisy test labels would give, against corrupted labels; N in units of the complexity of known curves."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from ddlab.data.noise import corrupt
 from ddlab.report.claims import PASS, make_claim
-from ddlab.report.derived import with_noisy_error
+from ddlab.report.derived import with_complexity, with_noisy_error
 from ddlab.report.figures import make_recipe
 from ddlab.store.results import Results
 from tests.support import SWEEP
@@ -74,3 +74,35 @@ def test_where_there_is_noise_a_test_error_is_on_clean_labels(level, label):
     frame = recipe.frame(results_of([(level, "any")] * 2))
     assert recipe.chart(frame).panels[0].y.label == label
     assert recipe.caption(frame).startswith(f"{label} against width")
+
+
+def learnt_up_to(emc, metric="train_error", level=0.1, **columns):
+    """Return results of trials with 10, 20, 40 and 80 examples, two seeds each, whose metric crosses a level at emc between them."""
+    sizes = [10, 20, 40, 80]
+    trials = [
+        {"trial_id": f"{num}-{seed}", "num_train": num, "data.num_train": num, "num_outputs": 5, "seed": seed, "model.width": 3}
+        | {"status": "completed", "last_step": 1, "params_per_sample": 30 / num, **columns}
+        for num in sizes
+        for seed in (0, 1)
+    ]
+    heights = {num: level * (1 + np.log2(num / emc)) for num in sizes}  # a straight line in log n
+    curves = pd.DataFrame([{"trial_id": trial["trial_id"], "step": 1} for trial in trials])
+    height = [heights[trial["num_train"]] + level * (0.2 if trial["seed"] else -0.2) for trial in trials]
+    curves = curves.assign(**{"train_error": 0.0, "train_loss": 0.0, "test_error": 0.3, metric: height})
+    return with_complexity(Results(pd.DataFrame(trials), curves, SWEEP))
+
+
+def test_the_number_of_examples_in_units_of_what_is_learnt():
+    trials = learnt_up_to(27.0).trials
+    np.testing.assert_allclose(trials["samples_per_emc"], trials["num_train"] / 27.0, rtol=1e-9)
+
+
+def test_of_the_squared_loss_learnt_is_a_hundredth_of_the_loss_of_the_mean():
+    columns = {"train.loss": "mse"}
+    trials = learnt_up_to(33.0, "train_loss", 0.01 * (1 - 1 / 5) / 5, **columns).trials
+    np.testing.assert_allclose(trials["samples_per_emc"], trials["num_train"] / 33.0, rtol=1e-9)
+
+
+@pytest.mark.parametrize("emc", [2.0, 900.0])
+def test_a_complexity_beyond_all_numbers_of_examples_is_not_known(emc):
+    assert "samples_per_emc" not in learnt_up_to(emc).trials

@@ -20,7 +20,7 @@ from ddlab.report.intervals import FEWEST_SEEDS
 from ddlab.report.theories import deviation
 
 # What a horizontal axis of this column is at 1.
-UNITY = {"params_per_sample": "P = N", "params_per_sample_output": "P = N K"}
+UNITY = {"params_per_sample": "P = N", "params_per_sample_output": "P = N K", SAMPLES_PER_EMC: "N = EMC"}
 
 DASHES: tuple[Dash, ...] = ("solid", "dashed", "dotted")
 
