@@ -65,7 +65,10 @@ def compact(source: Path, target: Path) -> None:
 
 def _small(values: np.ndarray, is_cut: bool) -> np.ndarray:
     if values.dtype == object and not isinstance(values[0], str):
-        return np.stack(values)[:, : POINTS if is_cut else None].astype(np.float32)
+        stored = [value for value in values if isinstance(value, np.ndarray)]
+        nothing = np.full_like(stored[0], np.nan)  # of trials of another part, whose measures are others
+        whole = np.stack([value if isinstance(value, np.ndarray) else nothing for value in values])
+        return whole[:, : POINTS if is_cut else None].astype(np.float32)
     return values.astype(np.float32) if values.dtype.kind == "f" else values
 
 

@@ -77,7 +77,7 @@ def test_where_there_is_noise_a_test_error_is_on_clean_labels(level, label):
 
 
 def learnt_up_to(emc, metric="train_error", level=0.1, **columns):
-    """Return results of trials with 10, 20, 40 and 80 examples, two seeds each, whose metric crosses a level at emc between them."""
+    """Return results of trials of 10, 20, 40 and 80 examples, two seeds each, whose metric crosses a level at emc of them."""
     sizes = [10, 20, 40, 80]
     trials = [
         {"trial_id": f"{num}-{seed}", "num_train": num, "data.num_train": num, "num_outputs": 5, "seed": seed, "model.width": 3}

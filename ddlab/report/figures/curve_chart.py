@@ -17,6 +17,7 @@ from ddlab.report.columns import NOISY_ERROR, label, number
 from ddlab.report.figures.curve_parts import PanelPart
 from ddlab.report.figures.peaks import clear_peak, interpolation_threshold, is_highest
 from ddlab.report.intervals import FEWEST_SEEDS
+from ddlab.report.selection import SAMPLES_PER_EMC
 from ddlab.report.theories import deviation
 
 # What a horizontal axis of this column is at 1.
