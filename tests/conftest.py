@@ -16,7 +16,7 @@ from ddlab.contracts import engine
 from ddlab.devices import build
 from ddlab.devices.local import num_cores
 from ddlab.run.speed import store_machine
-from tests.images import OPTIONS, write
+from tests.images import NUM_TEST, NUM_TRAIN, OPTIONS, write
 from tests.support import MACHINE, SOLVED, TINY, write_sweep
 
 
@@ -42,6 +42,10 @@ gc.freeze()  # or a fifth of the time of tracing goes into looking through what 
 gc.set_threshold(50_000, 20, 50)
 
 
+# Training and test examples that shipped sweeps take of a data set, as many as files of the tests may have.
+SIZES_OF_SWEEPS = {"fashion_mnist": (2000, 4000)}
+
+
 @pytest.fixture(scope="session", autouse=True)
 def session_cache(tmp_path_factory):
     """Keep generated data and compiled programs out of the user's cache, in one of all processes of this session."""
@@ -52,7 +56,8 @@ def session_cache(tmp_path_factory):
         store_machine(replace(MACHINE, num_devices=num_devices))
     for option in OPTIONS:  # a sweep of images looks for its files there; a machine may have them elsewhere
         if not (directory / option).exists():
-            written = write(directory / f"{option}-{os.getpid()}", option)
+            sizes = SIZES_OF_SWEEPS.get(option, (NUM_TRAIN, NUM_TEST))
+            written = write(directory / f"{option}-{os.getpid()}", option, sizes=sizes)
             with contextlib.suppress(OSError):  # another worker was faster
                 written.rename(directory / option)
     programs = {

@@ -32,13 +32,16 @@ def cifar(images: np.ndarray, labels: np.ndarray, coarse: bytes = b"") -> bytes:
     return b"".join(coarse + bytes([label]) + b"".join(plane) for label, plane in zip(labels.tolist(), planes, strict=True))
 
 
-def write(directory: Path, option: str, zipped: bool = False) -> Path:
-    """Write the files of an option into a directory; return it."""
-    train, test = drawn(option, NUM_TRAIN, 1), drawn(option, NUM_TEST, 2)
+def write(directory: Path, option: str, zipped: bool = False, sizes: tuple[int, int] = (NUM_TRAIN, NUM_TEST)) -> Path:
+    """Write the files of an option, with so many training and test examples, into a directory; return it."""
+    num_train, num_test = sizes
+    train, test = drawn(option, num_train, 1), drawn(option, num_test, 2)
     if option == "cifar100":
         files = {"train.bin": cifar(*train, b"\x07"), "test.bin": cifar(*test, b"\x07")}
     elif option == "cifar10":
-        pieces = [tuple(array[start : start + 8] for array in train) for start in range(0, NUM_TRAIN, 8)]
+        pieces = [
+            tuple(array[start : start + num_train // 5] for array in train) for start in range(0, num_train, num_train // 5)
+        ]
         files = {name: cifar(*piece) for name, piece in zip(CIFAR_BATCHES, [*pieces, test], strict=True)}
     else:
         files = {}

@@ -23,8 +23,8 @@ class Memorised(Measure):
     def columns(self) -> dict[str, Column]:
         return {
             "clean_train_error": Column("error on right training labels"),
-            "memorised": Column("wrong training labels, memorised"),
-            "unlearned": Column("wrong training labels, answered rightly"),
+            "memorised": Column("wrong labels memorised"),
+            "unlearned": Column("wrong labels answered rightly"),
         }
 
     def __call__(self, snapshot: Snapshot) -> dict[str, jax.Array]:

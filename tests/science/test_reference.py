@@ -12,7 +12,7 @@ from tests.support import REFERENCE
 
 SWEEPS = {path.stem: path for path in sorted(catalog.shipped("sweeps").glob("*.yaml"))}
 
-# Bytes of those whose claims on the exact curves need thousands of draws, 40 bytes of ids a trial, or the outputs of many networks.
+# Bytes of those whose claims on the exact curves need thousands of draws, 40 bytes of ids a trial, or many networks' outputs.
 OF_MANY_DRAWS = {
     "belkin2020_misspecified": 2_250_000,
     "bias_variance": 450_000,
