@@ -43,7 +43,7 @@ gc.set_threshold(50_000, 20, 50)
 
 
 # Training and test examples that shipped sweeps take of a data set, as many as files of the tests may have.
-SIZES_OF_SWEEPS = {"fashion_mnist": (2000, 4000)}
+SIZES_OF_SWEEPS = {"fashion_mnist": (4000, 4000)}
 
 
 @pytest.fixture(scope="session", autouse=True)
