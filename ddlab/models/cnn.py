@@ -65,10 +65,12 @@ class CNN(Model):
             zip(self.windows, self.strides, self.pools, itertools.pairwise(channels), strict=True)
         ):
             window = Window(self.dimensions, size, stride, self.padding)
-            places = tuple(window.num_outputs(number) // pool for number in places)
+            outputs_left = [window.num_outputs(number) for number in places]
+            places = tuple(number // pool for number in outputs_left)
             if min(places) < 1:
+                key, numbers = ("pools", self.pools) if min(outputs_left) >= 1 else ("windows", self.windows)
                 left = f"leaves nothing of inputs {list(spec.inputs.shape)} behind convolution {index + 1}"
-                raise ConfigError(f"model.pools={list(self.pools)}: {left}")
+                raise ConfigError(f"model.{key}={list(numbers)}: {left}")
             name = f"convolutions.{index}"
             convolved = convolution(name, (inputs, outputs), window, init, self.initializer, self.init_scale, self.bias)
             layers.append(_Layer(convolved, norm_of(self.norm, self.groups, outputs, init), self.activation, pool))

@@ -78,7 +78,7 @@ def max_pool(x: jax.Array, size: int) -> jax.Array:
     for axis in range(x.ndim - 2, 0, -1):
         end = x.shape[axis] // size * size
         entries = [jax.lax.slice_in_dim(x, start, end, size, axis) for start in range(size)]
-        x = functools.reduce(lambda most, entry: jnp.where(most >= entry, most, entry), entries)
+        x = functools.reduce(lambda most, entry: jnp.where((most >= entry) | jnp.isnan(most), most, entry), entries)
     return x
 
 

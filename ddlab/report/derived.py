@@ -67,7 +67,7 @@ def with_complexity(results: Results) -> Results:
         return results
     finished = trials[trials["status"].isin([COMPLETED, STOPPED])]
     ends = curves[["trial_id", "step", "train_error", "train_loss"]]
-    final = finished.merge(ends, left_on=["trial_id", "last_step"], right_on=["trial_id", "step"])
+    final = finished.merge(ends, left_on=["trial_id", "last_step"], right_on=["trial_id", "step"]).dropna(subset="train_error")
     others = {*OF_RUN, *DERIVED, *results.seeds, "step", "train_error", "train_loss", "data.num_train", "data.train_fraction"}
     setting = [column for column in final if column not in others]
     found = pd.Series(np.nan, index=trials["trial_id"])

@@ -55,12 +55,12 @@ class Refinement:
     def new_values(self, crossing: Crossing) -> list[int]:
         """Return the values that are to be run: spaced evenly in log x, inside the points beside the crossing and its interval.
 
-        There are none where it lies beyond all points, or is known well enough. Of a single seed, which has no interval, it is
-        known to lie between the points beside it.
+        There are none where it lies beyond all points, or is known well enough. Of a single seed, which has no interval, or where
+        the interval is of those seeds alone that cross the level, it is known to lie between the points beside it.
         """
         low, high = crossing.bracket
         interval = crossing.interval
-        known = (low, high) if math.isnan(interval.low) else (interval.low, interval.high)
+        known = (interval.low, interval.high) if interval.low <= crossing.at <= interval.high else (low, high)
         if crossing.beyond or not math.isfinite(crossing.at) or known[1] - known[0] <= self.interval * crossing.at:
             return []
         low, high = min(low, known[0]), max(high, known[1])

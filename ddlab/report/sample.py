@@ -103,7 +103,7 @@ def make_sample(rows: pd.DataFrame, metric: str, point: str | None, seeds: Seque
         point: the column that tells points apart; None: there is one point.
         seeds: the columns of seeds.
     """
-    of_seeds = [pd.factorize(rows[column])[0] for column in seeds if column in rows]
+    of_seeds = [pd.factorize(rows[column], sort=True)[0] for column in seeds if column in rows]
     columns = np.stack([*of_seeds, np.zeros(len(rows), int)])
     units, unit = np.unique(columns, axis=1, return_inverse=True)
     varied = list(dict.fromkeys(tuple(pd.factorize(levels)[0]) for levels in units if np.ptp(levels) > 0))

@@ -62,7 +62,7 @@ def matching(trials: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
             raise NoSuchColumn(f"where.{key}={written(value)}: no such column. {suggest(key, map(str, trials.columns))}".rstrip())
         if isinstance(value, str | bool) and _holds_numbers(trials[key]):
             raise ConfigError(f"where.{key}={value}: the column holds numbers")
-        trials = trials[trials[key].isna() if value is None else trials[key] == value]
+        trials = trials[trials[key].isna() if value is None or value != value else trials[key] == value]
     return trials
 
 

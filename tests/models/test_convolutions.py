@@ -46,6 +46,11 @@ def test_pooling_takes_the_maximum_of_whole_blocks():
     np.testing.assert_array_equal(max_pool(jnp.asarray(x), 2), expected)
 
 
+@pytest.mark.parametrize("pair", [(np.nan, 1.0), (1.0, np.nan)])
+def test_a_block_with_a_nan_is_nan(pair):
+    assert np.isnan(max_pool(jnp.asarray(pair)[None, :, None], 2)).all()
+
+
 def test_of_equal_entries_the_first_has_the_gradient():
     x = jnp.asarray([[1.0, 2.0, 0.0], [2.0, 2.0, 0.0], [0.0, 0.0, 0.0]])
     gradient = jax.grad(lambda x: max_pool(x[None, ..., None], 3).sum())(x)
@@ -115,6 +120,10 @@ def test_widths_of_one_pack_are_each_what_they_are_alone(words):
         (("data=modular", "model=cnn_1d"), r"model\.dimensions=1: needs real inputs \[length\] or .*; those of data are tokens"),
         (("data=mnist1d", "model=cnn"), r"model\.dimensions=2: needs real inputs \[rows, columns\] .* are of shape \[40\]"),
         (("data=digits", "model=cnn"), r"model\.pools=\[1, 2, 2, 8\]: leaves nothing of inputs \[8, 8\] behind convolution 4"),
+        (
+            ("data=digits", "model=cnn", "model.windows=[20,3,3,3]"),
+            r"model\.windows=\[20, 3, 3, 3\]: leaves nothing of .*\[8, 8\]",
+        ),
         (
             ("data=mnist1d", "model=cnn_1d", "model.strides=[1,2]"),
             r"model\.strides=\[1, 2\]: must be a number from 1 for each of 3",

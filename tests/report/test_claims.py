@@ -125,6 +125,19 @@ def test_a_peak_is_lower_than_another_or_has_gone(curve, difference):
     assert verdict(decayed(curve, PEAK), **OF_DECAY, between=[None, -3]).measured == pytest.approx(-difference)
 
 
+def test_where_neither_curve_has_a_peak_nothing_is_lower():
+    found = verdict(decayed({1: 5.0, 2: 4.0, 4: 3.0}, {1: 3.0, 2: 2.0, 4: 1.0}), **OF_DECAY, between=[None, 0])
+    assert found.outcome == "fail: there is none"
+
+
+def test_a_seed_whose_metric_was_not_measured_does_not_count():
+    results = results_of(PEAK)
+    unknown = results.trials.loc[results.trials["seed"] > 0, "trial_id"]
+    results.curves.loc[results.curves["trial_id"].isin(unknown), "loss"] = math.nan
+    found = verdict(results, kind="value", where={"model.width": 4}, between=[0, 99], seeds=2)
+    assert (found.status, found.reason) == (NOT_ENOUGH, "1 of 2 seeds")
+
+
 def test_the_peaks_of_two_metrics_of_the_same_trials_are_compared():
     results = results_of(PEAK)
     results.curves["other"] = 0.5 * results.curves["loss"]

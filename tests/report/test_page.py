@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from ddlab.errors import ConfigError
+from ddlab.report.derived import read_results
 from ddlab.report.figures import RECIPES, make_recipe
 from ddlab.report.page import make_report
 from ddlab.store.provenance import add_provenance
@@ -56,7 +57,7 @@ def test_reference_results_redraw_without_jax(tmp_path):
 @pytest.mark.parametrize("name", sorted(path.name for path in REFERENCE.iterdir()))
 def test_every_figure_of_the_reference_results_has_its_frame_and_its_chart(name):
     """The frame has no infinite number but a theory's; the chart is JSON."""
-    results = load(REFERENCE / name)
+    results = read_results(REFERENCE / name)
     for figure, spec in figures_of(name).items():
         recipe = make_recipe(figure, spec)
         frame = recipe.frame(results)

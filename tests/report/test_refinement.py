@@ -60,3 +60,9 @@ def test_new_values_may_have_to_be_multiples():
 def test_without_options_or_points_there_is_no_refinement():
     assert make_refinement({}) is None
     assert make_refinement(OPTIONS | {"points": 0}) is None
+
+
+def test_a_crossing_that_is_not_in_the_interval_of_the_seeds_that_cross_lies_between_the_points_beside_it():
+    """At 1000 two of three seeds still learn: the mean crosses at 336, and the one seed that does at 178."""
+    one_of_three = Crossing(336.0, "", Interval(177.8, 177.8, "range of 3 seeds; none in 2 of 3 seeds"), (100.0, 1000.0))
+    assert new_values(one_of_three, points=3) == [178, 316, 562]

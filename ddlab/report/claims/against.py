@@ -46,7 +46,8 @@ class Against(Timed):
     @property
     def other(self) -> Self:
         """The claim with what is taken off in its place."""
-        return replace(self, **{**self.less, "where": {**self.where, **self.less.get("where", {})}})
+        given = {key: value for key, value in self.less.items() if value is not None or key == "stop_by"}
+        return replace(self, **{**given, "where": {**self.where, **self.less.get("where", {})}})
 
     def other_words(self, of: str = "") -> str:
         """Return what is taken off in words: a metric, with `of` before it."""

@@ -16,7 +16,7 @@ from ddlab.errors import ConfigError
 from ddlab.report.columns import NoSuchColumn, label, require, text
 from ddlab.report.intervals import Interval, interval_of
 from ddlab.report.options import is_number, option, shown
-from ddlab.report.sample import Sample, make_sample
+from ddlab.report.sample import CENSORED, Sample, make_sample
 from ddlab.report.selection import check_selection, matching, with_ratios
 from ddlab.store.results import DIVERGED, PENDING, Results
 
@@ -178,8 +178,10 @@ class Claim(abc.ABC):
             raise NotEnoughData(str(error)) from error
         seeds = [column for column in results.seeds if column in rows]
         points = [self.point] if self.point else []
-        settings = rows.drop_duplicates([*points, *seeds])
-        num_seeds = int(settings.groupby(points).size().min()) if points else len(settings)
+        # A value that was not measured is none of a seed; of a point at which no seed has one, a gap, nothing is claimed.
+        measured = rows if CENSORED in rows else rows.dropna(subset=[self.metric])
+        settings = measured.drop_duplicates([*points, *seeds])
+        num_seeds = int(settings.groupby(points).size().min()) if points and len(settings) else len(settings)
         if num_seeds < self.seeds:
             raise NotEnoughData(f"{num_seeds} of {self.seeds} seeds")
         return rows

@@ -142,7 +142,10 @@ class Prominence(_OfCurve):
 
 @dataclass(frozen=True, kw_only=True)
 class HeightDifference(Against, Prominence):
-    """That height less another: below 0, this peak is the lower one, or has gone. Both curves have points at the same `x`."""
+    """That height less another: below 0, this peak is the lower one, or has gone; nan where there is neither.
+
+    Both curves have points at the same `x`.
+    """
 
     def _says(self) -> str:
         return f"{super()._says()}, less {self.other_words('that of ')}"
@@ -163,7 +166,8 @@ class HeightDifference(Against, Prominence):
 
     def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
         first, other = (Curves(np.arange(y.shape[1]), y) for y in np.split(self.middle(sample, weights), 2, axis=1))
-        return self._of_means(first) - self._of_means(other)
+        own, taken_off = self._of_means(first), self._of_means(other)
+        return np.where((own > 0) | (taken_off > 0), own - taken_off, np.nan)
 
 
 @dataclass(frozen=True, kw_only=True)

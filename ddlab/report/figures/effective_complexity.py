@@ -135,7 +135,7 @@ class EffectiveModelComplexity(Recipe):
         """Return the series of each line of the complexity; one without a name where there is one."""
         if not self.group:
             return [Series("", TRAIN)]
-        groups = sorted(known[self.group].unique())
+        groups = list(known[self.group].drop_duplicates().sort_values(na_position="first"))
         return group_series(groups, [text(value) for value in groups])
 
     def _rows(self, frame: pd.DataFrame, series: Series) -> pd.DataFrame:
