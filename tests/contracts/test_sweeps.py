@@ -19,6 +19,12 @@ from ddlab.contracts.values import MOST, shrunk
 SWEEPS = {path.stem: path for path in sorted(catalog.shipped("sweeps").glob("*.yaml"))}
 
 
+# Examples that the files of the tests have.
+FEWER = {"cifar10_resnet18": ["data.num_train=40", "data.num_test=20"]}
+# What is as it is: a size of images divides theirs.
+WHOLE = ("train.", "data.size")
+
+
 def programs_of(name):
     """Return the leaves of one small trial for each program of a sweep, whatever its sizes and traced numbers are."""
     register()
@@ -27,7 +33,7 @@ def programs_of(name):
     with initialize_config_dir(str(SWEEPS[name].parent), **version_base()):
         composed = partial(compose, name, return_hydra_config=True)
         groups = catalog.config_groups([catalog.shipped("configs"), catalog.shipped("sweeps")])
-        sweep = compose_sweep(Composer(lambda words: composed(overrides=[search, *words]), groups), [])
+        sweep = compose_sweep(Composer(lambda words: composed(overrides=[search, *words]), groups), FEWER.get(name, []))
     found = {}
     for part in sweep.parts:
         for key, values in {"seed": [part.base["seed"]], **part.axes}.items():
@@ -41,7 +47,7 @@ def programs_of(name):
 
 def small(leaves):
     declared = declarations(leaves)
-    cut = {key: value if key.startswith("train.") else shrunk(key, declared[key], value) for key, value in leaves.items()}
+    cut = {key: value if key.startswith(WHOLE) else shrunk(key, declared[key], value) for key, value in leaves.items()}
     batch = leaves["train.batch_size"]
     return {**cut, "train.batch_size": batch and min(batch, MOST // 2)}
 
