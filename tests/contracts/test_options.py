@@ -37,7 +37,7 @@ WORDS = {
     "model=mlp": ("depth=2",),
     "model=resnet18": ("blocks=[1,1]",),
     "model=transformer": ("depth=2", "init_scale=0.3"),
-    "model=vision_transformer": ("depth=2", "dimensions=2", "patch=2", "bias=mlp", "init_scale=0.3"),
+    "model=vision_transformer": ("depth=1", "dimensions=2", "patch=2", "bias=mlp", "init_scale=0.3"),
     "measures=default": ONE_NUMBER,
     **{f"optimizer={name}": ONE_NUMBER for name in ("adam", "adamw", "sgd")},
     **{f"schedule={name}": ONE_NUMBER for name in ("constant", "cosine", "inverse_sqrt")},

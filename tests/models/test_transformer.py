@@ -135,7 +135,7 @@ def test_the_number_of_parameters_is_that_of_nandas_network():
 
 
 @pytest.mark.parametrize(
-    "case", [*(pytest.param(case, marks=pytest.mark.slow) for case in ("nanda", "pre-norm")), "power", "llama"]
+    "case", [*(pytest.param(case, marks=pytest.mark.slow) for case in ("nanda", "pre-norm", "power")), "llama"]
 )
 def test_widths_heads_and_depths_of_one_pack_are_each_what_they_are_alone(case):
     """Each trial is smaller than the other in something."""
