@@ -65,7 +65,7 @@ claims:
     between: [-1.0e-6, 1.0e-6], source: a mean of one}
   held_out: {kind: difference, metric: validation_error, stop_by: validation_error, less: {stop_by: null},
     where: {model.width: 8}, between: [null, 0], source: the least is at most the last}
-  ensemble: {kind: height_difference, metric: ensemble_error, x: model.width, less: {metric: test_error}, between: [-1, 1],
+  ensemble: {kind: difference, metric: ensemble_error, where: {model.width: 16}, less: {metric: test_error}, between: [-1, 1],
     source: errors are at most 1}
   noisy: {kind: difference, metric: noisy_test_error, less: {metric: test_error}, where: {model.width: 8}, between: [0, 0.2],
     source: up to all of the redrawn labels}

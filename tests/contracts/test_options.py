@@ -20,7 +20,15 @@ pytestmark = pytest.mark.numeric
 OTHERS = ("ddlab.measures.Predictions", "ddlab.measures.NoiseVariance")
 # Options whose class, or what it shares with its base class, another option is checked with.
 AKIN = {
-    *("model=legendre", "model=linear", "optimizer=adamw", "optimizer=gradient_flow"),
+    *(
+        "measures=pizza",
+        "model=cnn",
+        "model=legendre",
+        "model=linear",
+        "model=vision_transformer",
+        "optimizer=adamw",
+        "optimizer=gradient_flow",
+    ),
     *("schedule=constant", "schedule=inverse_sqrt"),
 }
 # Rules that say nothing of a component: it has no size to be padded, or is told of training (tests/models has its gradient).
@@ -33,6 +41,7 @@ SETTINGS = {"pack", "train"}
 # Overrides of the trial that an option is tried in; those of models give them weights between units that are padded.
 WORDS = {
     "model=cnn": ("pools=[1,2,2,2]",),
+    "model=cnn_1d": ("norm=batch", "pools=[1,2,1]", "data=mnist1d"),
     "model=embedding_mlp": ("depth=2",),
     "model=mlp": ("depth=2",),
     "model=resnet18": ("blocks=[1,1]",),

@@ -102,9 +102,10 @@ SMALL = ("train.batch_size=null", "train.steps=30", "train.num_evals=3", "measur
     "words",
     [
         ("data=mnist1d", "data.num_test=50", "model=cnn_1d", "model.norm=group", "model.groups=2"),
+        ("data=mnist1d", "data.num_test=50", "model=vision_transformer", "model.patch=20", "model.depth=1"),
         ("data=digits", "model=mlp", "model.depth=3", "model.norm=layer", "model.residual=true"),
     ],
-    ids=["groups of channels", "residual"],
+    ids=["groups of channels", "patches", "residual"],
 )
 def test_widths_of_one_pack_are_each_what_they_are_alone(words):
     sizes = zip((2, 5), (20, 31), strict=True)
