@@ -6,13 +6,16 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
 import pandas as pd
+import pytest
 from hydra import compose, initialize_config_dir
 
 from ddlab.cli import main
@@ -63,6 +66,9 @@ SETTINGS = PackSettings(
 )
 
 PACKING = Packing(SETTINGS, MACHINE, join)
+
+# Sweeps that together have both ways to run a pack, parts, full batches, tokens, trials that stop, predictions.
+TYPICAL = ("quickstart", "modular_addition_fraction", "hastie2022_ridgeless", "bias_variance")
 
 # Overrides of data of one input and one output, which compile fastest.
 ONE_NUMBER = ("data=interval", "train.loss=mse")
@@ -128,6 +134,11 @@ MODULAR = (
     "train.loss=mse",
     "train.batch_size=null",
 )
+
+
+def typical_first(sweeps: Iterable[str]) -> list[Any]:
+    """Return sweeps as cases of a test: the typical ones, and the others as slow ones."""
+    return [*TYPICAL, *(pytest.param(name, marks=pytest.mark.slow) for name in sweeps if name not in TYPICAL)]
 
 
 @cache

@@ -21,7 +21,7 @@ OTHERS = ("ddlab.measures.Predictions", "ddlab.measures.NoiseVariance")
 # Options whose class, or what it shares with its base class, another option is checked with.
 AKIN = {
     *(
-        "measures=pizza",
+        *("measures=circuit", "measures=pizza"),
         "model=cnn",
         "model=legendre",
         "model=linear",

@@ -15,6 +15,7 @@ from ddlab.config.declare import Mark
 from ddlab.config.trial import build, declarations, marked
 from ddlab.contracts.engine import Solved, Trained
 from ddlab.contracts.values import MOST, shrunk
+from tests.support import typical_first
 
 SWEEPS = {path.stem: path for path in sorted(catalog.shipped("sweeps").glob("*.yaml"))}
 
@@ -52,7 +53,7 @@ def small(leaves):
     return {**cut, "train.batch_size": batch and min(batch, MOST // 2)}
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize("name", typical_first(SWEEPS))
 def test_the_programs_of_a_sweep_lower_for_accelerators(name):
     programs = programs_of(name)
     assert programs

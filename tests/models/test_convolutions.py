@@ -102,7 +102,10 @@ SMALL = ("train.batch_size=null", "train.steps=30", "train.num_evals=3", "measur
     "words",
     [
         ("data=mnist1d", "data.num_test=50", "model=cnn_1d", "model.norm=group", "model.groups=2"),
-        ("data=mnist1d", "data.num_test=50", "model=vision_transformer", "model.patch=20", "model.depth=1"),
+        pytest.param(
+            ("data=mnist1d", "data.num_test=50", "model=vision_transformer", "model.patch=20", "model.depth=1"),
+            marks=pytest.mark.slow,
+        ),
         ("data=digits", "model=mlp", "model.depth=3", "model.norm=layer", "model.residual=true"),
     ],
     ids=["groups of channels", "patches", "residual"],

@@ -134,9 +134,8 @@ def test_the_number_of_parameters_is_that_of_nandas_network():
     assert size.num_params == 114 * 128 + 3 * 128 + 4 * 128 * 128 + 2 * 512 * 128 + 512 + 128 + 128 * 113
 
 
-@pytest.mark.parametrize(
-    "case", [*(pytest.param(case, marks=pytest.mark.slow) for case in ("nanda", "pre-norm", "power")), "llama"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("case", ["nanda", "pre-norm", "power", "llama"])
 def test_widths_heads_and_depths_of_one_pack_are_each_what_they_are_alone(case):
     """Each trial is smaller than the other in something."""
     run = ("train.steps=60", "train.num_evals=3", "optimizer=adamw", "optimizer.learning_rate=0.003", "optimizer.weight_decay=1")

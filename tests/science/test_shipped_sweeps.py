@@ -11,12 +11,11 @@ from ddlab.cli import main
 from ddlab.config import catalog
 from ddlab.report.derived import read_results
 from ddlab.report.figures import make_recipe
+from tests.support import typical_first
 
 pytestmark = pytest.mark.usefixtures("fast_packs")
 
 SWEEPS = {path.stem: path for path in sorted(catalog.shipped("sweeps").glob("*.yaml"))}
-# Together they have both ways to run a pack, parts, full batches, tokens, trials that stop, predictions.
-ENOUGH = {"quickstart", "modular_addition_fraction", "hastie2022_ridgeless", "bias_variance"}
 # Examples that the files of the tests have.
 FEWER = {"cifar10_resnet18": ["data.num_train=40", "data.num_test=20", "train.batch_size=8"]}
 SMALL_BATCH = "train.batch_size=4"
@@ -104,7 +103,7 @@ def test_the_head_of_a_sweep_counts_its_trials(name, capsys, workplace):
     assert f"{name}: {yaml.safe_load(SWEEPS[name].read_text())['trials']:,} trials" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", [name if name in ENOUGH else pytest.param(name, marks=pytest.mark.slow) for name in SWEEPS])
+@pytest.mark.parametrize("name", typical_first(SWEEPS))
 def test_a_sweep_runs_tiny_from_end_to_end(name, workplace):
     assert main(["sweep", name, *TINY[name]]) == 0
     results = read_results(Path("results", name))
