@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from ddlab.report.charts import Axis, Band, Bars, Chart, Dots, HeatMap, Line, Note, Panel, Rule, Series, values
+from ddlab.report.charts.apart import apart
 from ddlab.report.charts.colors import group_series
 from ddlab.report.charts.draw import draw, render
 from ddlab.report.charts.limits import limits
-from ddlab.report.charts.notes import apart
 
 BLUE, RED = Series("blue", "#0000ff"), Series("red", "#ff0000")
 X = {"width": (1.0, 10.0, 100.0), "params": (2.0, 200.0, 20000.0)}

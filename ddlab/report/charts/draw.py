@@ -25,6 +25,7 @@ from ddlab.report.charts.axes import keep_ticks, label_ticks, set_ends, set_scal
 from ddlab.report.charts.chart import Band, Bars, Chart, Dots, HeatMap, Line, Note, Panel, Place, Rule, Span, Values
 from ddlab.report.charts.mathematics import fault
 from ddlab.report.charts.notes import draw_notes
+from ddlab.report.charts.wrap import wrap_labels
 
 STYLE = Path(__file__).with_name("ddlab.mplstyle")
 FORMATS = ("png", "pdf", "svg")
@@ -52,6 +53,7 @@ def render(chart: Chart) -> dict[str, bytes]:
         ConstrainedLayoutEngine().execute(figure)
         for axes in figure.axes:  # now that panels have their size, with which their ticks change, and room for these
             keep_ticks(axes.yaxis)
+        wrap_labels(figure)
         ConstrainedLayoutEngine().execute(figure)
         figure.set_layout_engine(None)  # laid out once, not once a file
         return {form: _saved(figure, form) for form in FORMATS}

@@ -40,3 +40,11 @@ def limits(scale: str, main: Any, others: Any) -> tuple[float, float]:
         return low - ROOM * span, high + ROOM * span
     low, high = float(np.min(beside, initial=min(low, 0.0))), float(np.max(beside, initial=high))
     return low * (1 + ROOM), high + (ROOM * (high - low) or 1.0)
+
+
+def shares(scale: str, low: float, high: float, numbers: Any) -> np.ndarray:
+    """Return how high on an axis, "linear" or "log" from `low` to `high`, numbers lie: from 0 to 1, or beyond."""
+    ends, places = np.array([low, high]), np.asarray(numbers, float)
+    if scale == "log":
+        ends, places = np.log(ends), np.log(places)
+    return (places - ends[0]) / (ends[1] - ends[0])

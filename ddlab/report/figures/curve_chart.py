@@ -10,9 +10,10 @@ import numpy as np
 import pandas as pd
 
 from ddlab.report.charts import Axis, Band, Bars, Chart, Dots, Line, Mark, Note, Panel, Rule, Series, positions, values
+from ddlab.report.charts.apart import LINE_HEIGHT, apart
 from ddlab.report.charts.chart import Dash
 from ddlab.report.charts.colors import CATEGORIES, GREY, TEST, TRAIN, darker, group_series, is_ordered
-from ddlab.report.charts.limits import limits
+from ddlab.report.charts.limits import limits, shares
 from ddlab.report.columns import NOISY_ERROR, label, number
 from ddlab.report.figures.curve_parts import PanelPart
 from ddlab.report.figures.peaks import clear_peak, interpolation_threshold, is_highest
@@ -22,6 +23,9 @@ from ddlab.report.theories import deviation
 
 # What a horizontal axis of this column is at 1.
 UNITY = {"params_per_sample": "P = N", "params_per_sample_output": "P = N K", SAMPLES_PER_EMC: "N = EMC"}
+
+# Of a panel, in inches.
+PANEL = 1.3
 
 DASHES: tuple[Dash, ...] = ("solid", "dashed", "dotted")
 
@@ -56,8 +60,8 @@ class CurveChart:
         """Return the chart."""
         panels = [self._panel(panel, is_first=k == 0) for k, panel in enumerate(self.panels)]
         legend = [*self._legend_of_curves(), *self._legend_of_theory(), *self._rules]
-        size = (3.5, 1.6 + 1.3 * len(panels))
-        return Chart(self.x, panels, legend, self.title, self.group, size)
+        size = (3.5, 1.6 + PANEL * len(panels))
+        return Chart(self.x, panels, legend, self.title, self.group if len(self._curves) > 1 else "", size)
 
     @property
     def _columns(self) -> list[str]:
@@ -76,12 +80,24 @@ class CurveChart:
     def _is_labelled(self) -> bool:
         """Whether the names of curves stand at their ends, rather than in the legend: those of ordered groups are short.
 
-        Each end must be on the axis of the first panel.
+        The curves must end at one place, on the axis of the first panel, each near enough to its name.
         """
         panel = self.panels[0]
-        low = self._y_axis(panel).low
-        ends = [self._rows(panel.metrics[0], curve)["mean"].dropna().iloc[-1] for curve in self._curves]
-        return bool(self.group) and is_ordered([series.value for series in self._curves]) and (low is None or min(ends) > low)
+        ends = [self._end(panel.metrics[0], curve) for curve in self._curves]
+        known = [end for end in ends if end is not None]
+        alike = len(known) == len(ends) > 1 and len({end[self.x[0].column] for end in known}) == 1
+        if not self.group or not is_ordered([series.value for series in self._curves]) or not alike:
+            return False
+        low, high = self._ends(panel)
+        heights, gap = shares(panel.y_scale, low, high, [end["mean"] for end in known]), LINE_HEIGHT / PANEL
+        moved = np.abs(apart(np.ones(len(known)), heights, gap) - heights)
+        return bool(heights.min() > 0 and moved.max() <= gap)
+
+    def _end(self, metric: str, curve: Series) -> pd.Series | None:
+        """Return the last row of a curve that has a value; None where none has."""
+        rows = self._rows(metric, curve)
+        finite = rows[np.isfinite(rows["mean"])]
+        return finite.iloc[-1] if len(finite) else None
 
     def _series(self, panel: PanelPart, metric: str, curve: Series) -> Series:
         """Return the series of a metric of a curve: coloured by curve where there are several, else by metric."""
@@ -139,9 +155,8 @@ class CurveChart:
 
     def _end_labels(self, metric: str) -> Iterator[Note]:
         for curve in self._curves:
-            rows = self._rows(metric, curve)
-            last = rows[np.isfinite(rows["mean"])].iloc[-1]
-            yield Note(self._at(last), float(last["mean"]), curve.label, curve)
+            if (last := self._end(metric, curve)) is not None:
+                yield Note(self._at(last), float(last["mean"]), curve.label, curve)
 
     def _peaks(self, panel: PanelPart) -> Iterator[Note]:
         """Yield a note at the peak of a lone curve, where it has a clear one and no theory says what it is."""
@@ -173,15 +188,20 @@ class CurveChart:
                 rules.append(Rule(self._at(rows.loc[reached]), Series("train error 0", GREY)))
         return rules
 
-    def _y_axis(self, panel: PanelPart) -> Axis:
+    def _ends(self, panel: PanelPart) -> tuple[float, float]:
+        """Return the ends of the vertical axis of a panel."""
         first, *others = panel.metrics
         simulation = self.frame[self.frame["kind"] == "simulation"]
         main = simulation.loc[simulation["metric"] == first, ["mean", "low", "high"]]
         low, high = limits(panel.y_scale, main, simulation.loc[simulation["metric"].isin(others), "mean"])
+        return (low if panel.y_min is None else panel.y_min), high
+
+    def _y_axis(self, panel: PanelPart) -> Axis:
+        low, high = self._ends(panel)
         quantities = self._quantities(panel)
-        text = self._label(first) if not others else " / ".join(quantities)
+        text = self._label(panel.metrics[0]) if len(panel.metrics) == 1 else " / ".join(quantities)
         is_percent = all(metric.endswith("_error") for metric in panel.metrics)
-        return Axis(text, "", panel.y_scale, low if panel.y_min is None else panel.y_min, high, is_percent)
+        return Axis(text, "", panel.y_scale, low, high, is_percent)
 
     def _legend_of_curves(self) -> Iterator[Line | Dots]:
         """Yield samples of what tells metrics apart, and of curves that are not named at their ends."""
