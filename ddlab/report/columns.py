@@ -78,7 +78,17 @@ def written(value: Any) -> str:
 
 def number(metric: str, value: float) -> str:
     """Return a value of a metric as text: three digits, errors in percent."""
-    return f"{100 * value:.1f} %" if metric.endswith("_error") else f"{value:.3g}"
+    return f"{100 * value:.1f} %" if metric.endswith("_error") else digits(value)
+
+
+def digits(value: float) -> str:
+    """Return a number as text: three digits, of one from a thousand on whole, as 5,140."""
+    return f"{float(f'{value:.3g}'):,.0f}" if 1000 <= abs(value) < 1e6 else f"{value:.3g}"
+
+
+def place(value: float) -> str:
+    """Return where on an axis something is, as text: a whole number in full, as 3,032, another one with three digits."""
+    return f"{value:,.0f}" if value == round(value, 0) and abs(value) < 1e9 else digits(value)
 
 
 def quantity(metric: str, results: Results, trials: pd.DataFrame) -> str:

@@ -10,8 +10,9 @@ import pytest
 from ddlab.report.charts import Axis, Band, Bars, Chart, Dots, HeatMap, Line, Note, Panel, Rule, Series, values
 from ddlab.report.charts.apart import apart
 from ddlab.report.charts.colors import group_series
-from ddlab.report.charts.draw import draw, render
+from ddlab.report.charts.draw import draw, lay_out, render
 from ddlab.report.charts.limits import limits
+from ddlab.report.charts.wrap import broken
 
 BLUE, RED = Series("blue", "#0000ff"), Series("red", "#ff0000")
 X = {"width": (1.0, 10.0, 100.0), "params": (2.0, 200.0, 20000.0)}
@@ -96,6 +97,27 @@ def test_a_linear_axis_begins_at_0_unless_that_hides_how_values_differ(main, oth
 def test_a_log_axis_shows_what_is_not_far_below_what_matters():
     np.testing.assert_allclose(limits("log", [1.0, 100.0, 0.0], [0.5, 200.0]), (0.5 / 1.3, 260))
     np.testing.assert_allclose(limits("log", [1.0, 100.0], [1e-9]), (1e-3 / 1.3, 130))
+
+
+def test_a_text_is_broken_between_words():
+    assert broken("examples N per effective model complexity", 2) == "examples N per effective\nmodel complexity"
+    assert broken("one $a b c d$ two", 3) == "one\n$a b c d$\ntwo"
+    assert broken("indivisible", 2) == "indivisible"
+
+
+@pytest.mark.parametrize("words", [8, 14])
+def test_no_label_is_longer_than_its_place(words):
+    long = " ".join(["examples"] * words)
+    figure = draw(Chart([Axis(long, "width", "log")], [Panel(Axis("loss"), [Line(X, Y, BLUE)])], title=long))
+    lay_out(figure)
+    for text in (figure.axes[0].xaxis.label, figure.texts[0]):
+        box = text.get_window_extent()
+        assert figure.bbox.x0 <= box.x0 < box.x1 <= figure.bbox.x1
+    tall = draw(chart_of(Line(X, Y, BLUE)))
+    (axes,) = tall.axes
+    axes.set_ylabel(long)
+    lay_out(tall)
+    assert axes.yaxis.label.get_window_extent().height <= axes.bbox.height
 
 
 def test_names_at_the_same_place_are_moved_apart_and_stay_in_order_and_inside():

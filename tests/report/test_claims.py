@@ -317,6 +317,15 @@ def test_a_trial_that_stopped_early_keeps_its_last_value():
     assert found.measured == pytest.approx(np.mean(last) / steps[10].mean())
 
 
+def test_a_spike_at_the_end_is_left_out_by_the_median_of_the_last_points():
+    results = results_of({1: [4.0, 2.0, 3.0, 3.0, 9.0]}, steps=(1, 2, 4, 8, 16))
+    options = {"kind": "last_over_least", "x": "step", "between": [0, 2]}
+    spiked, robust = (verdict(results, points=points, **options) for points in (1, 3))
+    assert (spiked.status, robust.status) == (FAIL, PASS)
+    assert (spiked.measured, robust.measured) == pytest.approx((4.5, 1.5))
+    assert robust.says == "median of the last 3 points of loss over the least along optimizer steps"
+
+
 def test_trials_that_are_missing_or_have_diverged_are_not_passed_over():
     for kind in ("monotone", "peak_height"):
         options = {"kind": kind, "x": "model.width", "between": [0, 10]}

@@ -8,7 +8,8 @@ import pytest
 
 from ddlab import theory
 from ddlab.errors import ConfigError
-from ddlab.report.charts import Band, Dots, Line, Note, Rule
+from ddlab.report.charts import Band, Dots, Line, Note, Reference, Rule
+from ddlab.report.charts.draw import draw, render
 from ddlab.report.figures import make_recipe
 from ddlab.report.figures.curve_chart import median_deviation
 from ddlab.report.theories import predicted
@@ -105,6 +106,54 @@ def test_a_metric_without_a_finite_value_is_not_drawn_and_others_are(results):
     made = recipe(metric="smallest", where={"data.signal": 1.0})
     (panel,) = made.chart(made.frame(results)).panels
     assert 0.5 < panel.y.low < 1 < panel.y.high < 2
+
+
+@pytest.mark.parametrize("group", ["data.signal", None])
+def test_a_curve_without_a_value_in_one_panel_is_named_and_the_rest_is_drawn(results, group):
+    """As the share of wrong labels that are memorised, where there are none."""
+    weak = results.trials.loc[results.trials["data.signal"] == 1.0, "trial_id"]
+    results.curves["memorised"] = results.curves["excess_risk"].mask(results.curves["trial_id"].isin(weak))
+    panels = [{"metrics": ["excess_risk"]}, {"metrics": ["memorised"]}]
+    curves = [{"label": "weak", "where": {"data.signal": 1.0}}, {"label": "strong", "where": {"data.signal": 4.0}}]
+    chosen = {"group": group} if group else {"curves": curves}
+    made = recipe(panels=panels, **chosen)
+    frame = made.frame(results)
+    chart = made.chart(frame)
+    drawn = [sum(any(y is not None for y in line.y) for line in marks(panel, Line)) for panel in chart.panels]
+    assert drawn == [2, 1]
+    named = "signal 1" if group else "weak"
+    assert made.caption(frame).endswith(f"Not shown: memorised has no value above 0 at {named}.")
+    assert render(chart)["png"]
+    turned = recipe(panels=panels[::-1], **chosen)
+    assert not marks(turned.chart(turned.frame(results)).panels[0], Note)
+
+
+def test_a_level_is_a_horizontal_line_on_the_axis_of_its_panel(results):
+    panels = [{"metrics": ["excess_risk"], "levels": {"guess": 100.0}}, {"metrics": ["test_loss"]}]
+    made = recipe(where={"data.signal": 1.0}, panels=panels)
+    frame = made.frame(results)
+    chart = made.chart(frame)
+    first, other = chart.panels
+    assert [(level.y, level.series.label) for level in marks(first, Reference)] == [(100.0, "guess")]
+    assert (first.y.high > 100, other.y.high > 100, marks(other, Reference)) == (True, False, [])
+    assert "guess" in legend(chart)
+    assert "Horizontal: guess, 100." in made.caption(frame)
+    assert [100.0, 100.0] in [list(line.get_ydata()) for line in draw(chart).axes[0].lines]
+
+
+def test_curves_are_named_at_their_ends_where_these_lie_together(results):
+    made = recipe(group="data.signal")
+    assert [note.text for note in marks(made.chart(made.frame(results)).panels[0], Note)] == ["1", "4"]
+    cut = (results.trials["data.signal"] == 4.0) & (results.trials["model.width"] == 80)
+    chart = made.chart(made.frame(Results(results.trials[~cut], results.curves, SWEEP)))
+    assert (marks(chart.panels[0], Note), legend(chart)[:2]) == ([], ["1", "4"])
+
+
+def test_curves_are_named_in_the_legend_where_their_ends_crowd(results):
+    parts = [results.trials[results.trials["data.signal"] == 1.0].assign(**{"data.signal": float(k)}) for k in range(6)]
+    made = recipe(group="data.signal")
+    chart = made.chart(made.frame(Results(pd.concat(parts), results.curves, SWEEP)))
+    assert (marks(chart.panels[0], Note), legend(chart)[:6]) == ([], ["0", "1", "2", "3", "4", "5"])
 
 
 def test_more_curves_than_can_be_told_apart_are_refused():
@@ -243,6 +292,8 @@ MISTAKES = {
     "no metrics": ({"panels": [{"metrics": []}]}, "panels.metrics=\\[\\]: must be one column or more"),
     "metrics of numbers": ({"panels": [{"metrics": [1]}]}, "panels.metrics=\\[1\\]: must be one column or more"),
     "a panel that is none": ({"panels": ["test_loss"]}, "panels=test_loss: must be a list of mappings"),
+    "a level": ({"panels": [{"metrics": ["a"], "levels": {"guess": 0}}]}, "levels.guess=0: must be a name, and a number above 0"),
+    "a level of text": ({"levels": {"guess": "a"}}, "levels.guess=a: must be a name, and a number"),
     "scale of a panel": ({"panels": [{"metrics": ["a"], "y_scale": "lin"}]}, "panels.y_scale=lin: must be one of linear, log"),
     "selection of a curve": ({"curves": [{"label": "a", "where": {3: 4}}]}, "curves.where.3: must be the name of a column"),
 }

@@ -8,6 +8,7 @@ import pytest
 
 from ddlab.errors import ConfigError
 from ddlab.report.claims import make_claim
+from ddlab.report.columns import number, place
 from ddlab.report.figures import RECIPES, make_recipe
 from ddlab.report.figures.peaks import clear_peak, interpolation_threshold, is_highest
 from ddlab.report.frames import curves_over_seeds
@@ -60,6 +61,26 @@ def test_no_threshold_is_claimed_where_train_error_never_is_zero(results):
     frame = make_recipe("f", {"recipe": "double_descent", "where": {"model.width": 2}}).frame(results)
     assert interpolation_threshold(frame[frame["metric"] == "train_error"]) is None
     assert "train error never is zero" in make_recipe("f", {"recipe": "double_descent"}).caption(frame)
+
+
+@pytest.mark.parametrize(
+    ("errors", "words"),
+    [
+        ([0.5, 0.2, 0.0, 0.0], "train error is zero from 8 on"),
+        ([0.5, 0.0, 0.0, 0.1], "train error reaches zero at 4"),
+        ([0.0, 0.0, 0.1, 0.2], "train error is zero up to 4"),
+    ],
+)
+def test_the_caption_says_from_where_on_train_error_is_zero_only_where_it_stays(results, errors, words):
+    width = results.curves["trial_id"].str[1].astype(int)
+    results.curves["train_error"] = width.map(dict(enumerate(errors)))
+    recipe = make_recipe("f", {"recipe": "double_descent"})
+    assert recipe.caption(recipe.frame(results)).endswith(f"{words}.")
+
+
+def test_whole_numbers_are_in_full_and_others_have_three_digits():
+    assert [place(value) for value in (3032.0, 16.0, 0.76666, 12345.6)] == ["3,032", "16", "0.767", "12,300"]
+    assert [number("test_loss", value) for value in (5139.6, 0.18765, 2e-9, 4.2e7)] == ["5,140", "0.188", "2e-09", "4.2e+07"]
 
 
 @pytest.fixture

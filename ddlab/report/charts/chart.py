@@ -187,6 +187,22 @@ class Rule:
 
 
 @dataclass(frozen=True)
+class Reference:
+    """A horizontal line through all of a panel.
+
+    Attributes:
+        y: where it is.
+        series: what it marks.
+        dash: how it is drawn.
+    """
+
+    y: float
+    series: Series
+    dash: Dash = "solid"
+    kind: str = field(default="reference", init=False)
+
+
+@dataclass(frozen=True)
 class Span:
     """The area between two vertical lines through all of a panel.
 
@@ -223,7 +239,7 @@ class Note:
     kind: str = field(default="note", init=False)
 
 
-Mark = Line | Dots | Band | Bars | HeatMap | Rule | Span | Note
+Mark = Line | Dots | Band | Bars | HeatMap | Rule | Reference | Span | Note
 
 
 @dataclass(frozen=True)
@@ -256,7 +272,7 @@ class Chart:
 
     x: Sequence[Axis]
     panels: Sequence[Panel]
-    legend: Sequence[Line | Dots | Band | Rule | Span] = ()
+    legend: Sequence[Line | Dots | Band | Rule | Reference | Span] = ()
     title: str = ""
     colors: str = ""
     size: tuple[float, float] = (3.5, 2.9)

@@ -22,7 +22,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.text import Text
 
 from ddlab.report.charts.axes import keep_ticks, label_ticks, set_ends, set_scale
-from ddlab.report.charts.chart import Band, Bars, Chart, Dots, HeatMap, Line, Note, Panel, Place, Rule, Span, Values
+from ddlab.report.charts.chart import Band, Bars, Chart, Dots, HeatMap, Line, Note, Panel, Place, Reference, Rule, Span, Values
 from ddlab.report.charts.mathematics import fault
 from ddlab.report.charts.notes import draw_notes
 from ddlab.report.charts.wrap import wrap_labels
@@ -50,13 +50,18 @@ def render(chart: Chart) -> dict[str, bytes]:
     """Return a chart as files of each of `FORMATS`."""
     with style.context(str(STYLE), after_reset=True):  # a matplotlibrc of the working directory changes nothing
         figure = draw(chart)
-        ConstrainedLayoutEngine().execute(figure)
-        for axes in figure.axes:  # now that panels have their size, with which their ticks change, and room for these
-            keep_ticks(axes.yaxis)
-        wrap_labels(figure)
-        ConstrainedLayoutEngine().execute(figure)
-        figure.set_layout_engine(None)  # laid out once, not once a file
+        lay_out(figure)
         return {form: _saved(figure, form) for form in FORMATS}
+
+
+def lay_out(figure: Figure) -> None:
+    """Give the panels of a figure their places, once for all files."""
+    ConstrainedLayoutEngine().execute(figure)
+    for axes in figure.axes:  # now that panels have their size, with which their ticks change, and room for these
+        keep_ticks(axes.yaxis)
+    wrap_labels(figure)
+    ConstrainedLayoutEngine().execute(figure)
+    figure.set_layout_engine(None)
 
 
 def _saved(figure: Figure, form: str) -> bytes:
@@ -92,11 +97,13 @@ def draw(chart: Chart) -> Figure:
 
 def _draw_panel(axes: Axes, panel: Panel, column: str) -> None:
     for mark in panel.marks:
-        if not isinstance(mark, Rule | Span | Note):
+        if not isinstance(mark, Rule | Reference | Span | Note):
             DRAWN[type(mark)](axes, mark, _array(mark.x[column]))
     for mark in panel.marks:
         if isinstance(mark, Rule) and column in mark.x:
             axes.axvline(mark.x[column], zorder=1.5, **_rule_look(mark))  # below the lines
+        elif isinstance(mark, Reference):
+            axes.axhline(mark.y, zorder=1.5, **_rule_look(mark))
         elif isinstance(mark, Span) and column in mark.low:
             axes.axvspan(mark.low[column], mark.high[column], color=mark.series.color, alpha=mark.opacity, linewidth=0)
 
@@ -125,7 +132,7 @@ def _dots_look(mark: Dots) -> dict[str, Any]:
     }
 
 
-def _rule_look(mark: Rule) -> dict[str, Any]:
+def _rule_look(mark: Rule | Reference) -> dict[str, Any]:
     return {"color": mark.series.color, "linestyle": DASHES[mark.dash], "linewidth": 1.0}
 
 
@@ -211,7 +218,7 @@ def _place(mark: Rule | Span) -> Place:
     return mark.x if isinstance(mark, Rule) else mark.low
 
 
-def _sample(mark: Line | Dots | Band | Rule | Span) -> Artist:
+def _sample(mark: Line | Dots | Band | Rule | Reference | Span) -> Artist:
     if isinstance(mark, Band | Span):
         return Patch(facecolor=mark.series.color, alpha=mark.opacity)
     look = _line_look(mark) if isinstance(mark, Line) else _dots_look(mark) if isinstance(mark, Dots) else _rule_look(mark)

@@ -17,9 +17,15 @@ LEAST_SHOWN = 1e-3
 
 
 def shown_on(scale: str, numbers: Any) -> np.ndarray:
-    """Return the numbers that an axis can show, flat: finite, and above 0 on a log scale."""
+    """Return the numbers that an axis can show, flat."""
     array = np.asarray(numbers, float).reshape(-1)
-    return array[np.isfinite(array) & ((array > 0) | (scale != "log"))]
+    return array[can_show(scale, array)]
+
+
+def can_show(scale: str, numbers: Any) -> np.ndarray:
+    """Return which numbers an axis can show: those that are finite, and above 0 on a log scale."""
+    array = np.asarray(numbers, float)
+    return np.isfinite(array) & ((array > 0) | (scale != "log"))
 
 
 def limits(scale: str, main: Any, others: Any) -> tuple[float, float]:

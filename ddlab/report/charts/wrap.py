@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 from matplotlib.text import Text
-from matplotlib.transforms import Bbox
 
 # A word; mathematics between dollar signs is one.
 WORD = re.compile(r"(?:\$[^$]*\$|\S)+")
@@ -23,10 +22,12 @@ def wrap_labels(figure: Figure) -> None:
 
     A label of a horizontal axis may be as long as fits into the figure, one of a vertical axis as long as its panel is high.
     """
-    for text, box, room, direction in _places(figure):
-        length = getattr(box, direction)
-        if length > room > 0:
-            text.set_text(broken(text.get_text(), math.ceil(length / room)))
+    for text, room, direction in _places(figure):
+        whole = text.get_text()
+        lines = math.ceil(_length(text, direction) / room) if room > 0 else 1
+        while _length(text, direction) > room > 0 and lines <= len(whole.split()):
+            text.set_text(broken(whole, lines))
+            lines += 1
 
 
 def broken(text: str, lines: int) -> str:
@@ -36,20 +37,25 @@ def broken(text: str, lines: int) -> str:
 
 def _broken_line(line: str, lines: int) -> str:
     kept = WORD.sub(lambda word: word.group().replace(" ", SPACE), line)
-    longest = max([math.ceil(len(kept) / lines), *map(len, kept.split())])
-    # Where the words do not come out even, the last line would be one too many.
-    found = (textwrap.wrap(kept, width, break_long_words=False, break_on_hyphens=False) for width in range(longest, len(kept) + 1))
-    return "\n".join(next((rows for rows in found if len(rows) <= lines), [kept])).replace(SPACE, " ")
+    least = max([math.ceil(len(kept) / lines), *map(len, kept.split())])
+    for width in range(least, len(kept) + 1):  # words seldom come out even
+        rows = textwrap.wrap(kept, width, break_long_words=False, break_on_hyphens=False)
+        if len(rows) <= lines:
+            return "\n".join(rows).replace(SPACE, " ")
+    return line
 
 
-def _places(figure: Figure) -> Iterator[tuple[Text, Bbox, float, str]]:
-    """Yield what may be too long: a text, where it is, how long it may be, and its direction."""
+def _places(figure: Figure) -> Iterator[tuple[Text, float, str]]:
+    """Yield what may be too long: a text, how long it may be, and its direction."""
     whole = figure.bbox
     for title in (*figure.texts, *(legend.get_title() for legend in figure.legends)):
-        yield title, title.get_window_extent(), whole.width, "width"
+        yield title, whole.width, "width"
     for axes in figure.axes:
-        of_x, of_y = axes.xaxis.label, axes.yaxis.label
-        box = of_x.get_window_extent()
+        box = axes.xaxis.label.get_window_extent()
         middle = (box.x0 + box.x1) / 2
-        yield of_x, box, 2 * min(middle - whole.x0, whole.x1 - middle), "width"
-        yield of_y, of_y.get_window_extent(), axes.bbox.height, "height"
+        yield axes.xaxis.label, 2 * min(middle - whole.x0, whole.x1 - middle), "width"
+        yield axes.yaxis.label, axes.bbox.height, "height"
+
+
+def _length(text: Text, direction: str) -> float:
+    return float(getattr(text.get_window_extent(), direction))

@@ -206,13 +206,19 @@ class ClassicalMinimum(_OfCurve):
 
 @dataclass(frozen=True, kw_only=True)
 class LastOverLeast(_OfCurve):
-    """The metric at the largest `x` over the least one: how much worse than the best it ends, such as by overtraining."""
+    """The metric at the largest `x` over the least one: how much worse than the best it ends, such as by overtraining.
+
+    Along steps the last may be a spike of training, which the median of several points leaves out.
+    """
+
+    points: int = option("of so many points at the largest x the median is taken", 1, low=1)
 
     def _says(self) -> str:
-        return f"last {self.what} over the least along {label(self.x)}"
+        last = f"median of the last {self.points} points of" if self.points > 1 else "last"
+        return f"{last} {self.what} over the least along {label(self.x)}"
 
     def _of_means(self, curves: Curves) -> np.ndarray:
-        return curves.y[:, -1] / curves.y.min(axis=1)
+        return np.median(curves.y[:, -self.points :], axis=1) / curves.y.min(axis=1)
 
 
 @dataclass(frozen=True, kw_only=True)

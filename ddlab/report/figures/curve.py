@@ -11,14 +11,14 @@ import pandas as pd
 from ddlab.errors import ConfigError
 from ddlab.report.charts import Axis, Chart
 from ddlab.report.charts.colors import CATEGORIES
-from ddlab.report.charts.limits import shown_on
+from ddlab.report.charts.limits import can_show
 from ddlab.report.columns import label, label_among
 from ddlab.report.ensembles import ENSEMBLE_METRICS
 from ddlab.report.figures.base import Recipe
 from ddlab.report.figures.curve_caption import CurveCaption
 from ddlab.report.figures.curve_chart import CurveChart
 from ddlab.report.figures.curve_frame import CurveRows
-from ddlab.report.figures.curve_parts import SCALES, CurvePart, PanelPart, check_metrics, check_parts
+from ddlab.report.figures.curve_parts import SCALES, CurvePart, PanelPart, check_levels, check_metrics, check_parts
 from ddlab.report.options import option
 from ddlab.report.selection import check_selection, matching, with_ratios
 from ddlab.report.stopping import stopped_at
@@ -45,7 +45,7 @@ class Curve(Recipe):
     """
 
     metric: str = option(f"a column of the curves, or of an ensemble: {', '.join(ENSEMBLE_METRICS)}", "test_loss")
-    panels: Sequence[Mapping[str, Any]] = option("instead of a metric: of each panel its metrics, and y_scale, y_min", ())
+    panels: Sequence[Mapping[str, Any]] = option("instead of a metric: of each panel its metrics, and y_scale, y_min, levels", ())
     x: str = option("a numeric column of the trials, or step, or time (learning rate x step)", "params_per_sample_output")
     x_label: str = option("of the axis; empty: the column's own", "")
     group: str | None = option("a column of the trials; one curve for each of its values", None)
@@ -60,6 +60,7 @@ class Curve(Recipe):
     x_scale: str = option("of the horizontal axis", "log", choices=SCALES)
     y_scale: str = option("of the vertical axis", "log", choices=SCALES)
     y_min: float | None = option("least value shown; null: it fits the metric", None)
+    levels: Mapping[str, Any] = option("horizontal lines, such as what a guess would have: name -> value", dict)
 
     def check(self, name: str) -> None:
         super().check(name)
@@ -68,6 +69,7 @@ class Curve(Recipe):
         self._check_curves(name)
         for panel in self.all_panels:
             check_metrics(f"figures.{name}.panels", panel.metrics)
+            check_levels(f"figures.{name}", panel)
         on_axes = [("threshold", self.x_scale, self.threshold)]
         on_axes += [("y_min", panel.y_scale, panel.y_min) for panel in self.all_panels]
         for key, scale, value in on_axes:
@@ -89,7 +91,7 @@ class Curve(Recipe):
     @property
     def all_panels(self) -> list[PanelPart]:
         """The panels; one of the `metric` where none are given."""
-        own = {"metrics": (self.metric,), "y_scale": self.y_scale, "y_min": self.y_min}
+        own = {"metrics": (self.metric,), "y_scale": self.y_scale, "y_min": self.y_min, "levels": self.levels}
         return [PanelPart(**{**own, **entry}) for entry in self.panels or ({},)]
 
     @property
@@ -113,11 +115,10 @@ class Curve(Recipe):
         if (number := frame["curve"].nunique()) > MOST_CURVES:
             raise ConfigError(f"group={self.group}: has {number} values; at most {MOST_CURVES} can be told apart")
         for panel in self.all_panels:
-            rows = frame[(frame["metric"] == panel.metrics[0]) & (frame["kind"] == "simulation")]
-            for _, means in rows.groupby("curve")["mean"]:
-                if not len(shown_on(panel.y_scale, means)):
-                    positive = " above 0, for its log scale" if panel.y_scale == "log" else ""
-                    raise ConfigError(f"metric={panel.metrics[0]}: has no finite mean{positive}")
+            means = frame.loc[(frame["metric"] == panel.metrics[0]) & (frame["kind"] == "simulation"), "mean"]
+            if not can_show(panel.y_scale, means).any():
+                positive = " above 0, for its log scale" if panel.y_scale == "log" else ""
+                raise ConfigError(f"metric={panel.metrics[0]}: has no finite mean{positive}")
         return frame
 
     def chart(self, frame: pd.DataFrame) -> Chart:

@@ -9,10 +9,11 @@ import numpy as np
 import pandas as pd
 
 from ddlab.report.charts import Axis
-from ddlab.report.columns import label, number
+from ddlab.report.charts.limits import can_show
+from ddlab.report.columns import label, number, place
 from ddlab.report.figures.curve_chart import median_deviation
 from ddlab.report.figures.curve_parts import PanelPart
-from ddlab.report.figures.peaks import clear_peak, interpolates_at_first, interpolation_threshold
+from ddlab.report.figures.peaks import clear_peak, interpolates_at_first, interpolation_threshold, stays_zero
 from ddlab.report.intervals import FEWEST_SEEDS
 from ddlab.report.theories import THEORIES
 
@@ -46,7 +47,8 @@ class CurveCaption:
             selection: which trials are shown, in words.
         """
         shown = f"{self._metrics} against {self.x.label}{selection}: {self._seeds}."
-        return " ".join(filter(None, [shown, self._stopped, self._theory, self._known_threshold, self._findings]))
+        about = (self._stopped, self._theory, self._known_threshold, self._levels, self._findings, self._without)
+        return " ".join(filter(None, [shown, *about]))
 
     @property
     def _simulation(self) -> pd.DataFrame:
@@ -84,6 +86,25 @@ class CurveCaption:
         return "" if self.threshold is None else f"Dotted: the interpolation threshold, {self.threshold:g}."
 
     @property
+    def _levels(self) -> str:
+        levels = {name: number(panel.metrics[0], value) for panel in self.panels for name, value in panel.levels.items()}
+        return f"Horizontal: {', '.join(f'{name}, {value}' for name, value in levels.items())}." if levels else ""
+
+    @property
+    def _without(self) -> str:
+        """The curves that a panel cannot show, as a metric has no value there."""
+        every = list(dict.fromkeys(self._simulation["curve"]))
+        found = []
+        scales = {metric: panel.y_scale for panel in self.panels for metric in panel.metrics}
+        for metric, scale in scales.items():
+            rows = self._simulation[self._simulation["metric"] == metric]
+            there = set(rows.loc[can_show(scale, rows["mean"]), "curve"])
+            if missing := [f"{self.group} {curve}".strip() for curve in every if curve not in there]:
+                positive = " above 0" if scale == "log" else ""
+                found.append(f"{label(metric)} has no value{positive} at {', '.join(missing)}")
+        return f"Not shown: {'; '.join(found)}." if found and len(every) > 1 else ""
+
+    @property
     def _findings(self) -> str:
         """Where a lone curve peaks, and interpolates; of several, or beside a theory, the highest mean."""
         if self.theories or len(set(self.frame["curve"])) > 1:
@@ -94,8 +115,9 @@ class CurveCaption:
             reached = interpolation_threshold(train)
             zero = "never is zero"
             if reached is not None:
-                at = f"{train.loc[reached, self.x.column]:.3g}"
-                zero = f"is zero up to {at}" if interpolates_at_first(train) else f"is zero from {at} on"
+                at = place(train.loc[reached, self.x.column])
+                later = f"is zero from {at} on" if stays_zero(train) else f"reaches zero at {at}"
+                zero = f"is zero up to {at}" if interpolates_at_first(train) else later
             found.append(f"train error {zero}")
         return f"Measured: {', '.join(found)}."
 
@@ -105,7 +127,7 @@ class CurveCaption:
         rows = self._simulation[self._simulation["metric"] == first]
         top = rows.loc[rows["mean"].idxmax()]
         named = f" ({self.group + ' ' if self.group else ''}{top['curve']})" if top["curve"] else ""
-        return f"Highest mean: {number(first, top['mean'])} at {top[self.x.column]:.3g}{named}."
+        return f"Highest mean: {number(first, top['mean'])} at {place(top[self.x.column])}{named}."
 
     def _peak(self, metric: str) -> str:
         rows = self._simulation[self._simulation["metric"] == metric]
@@ -114,6 +136,6 @@ class CurveCaption:
             return f"{label(metric)} has no clear interior peak"
         before, top, after = rows.loc[:peak, "mean"].min(), rows.loc[peak], rows.loc[peak:, "mean"].min()
         return (
-            f"{label(metric)} rises from {number(metric, before)} to {number(metric, top['mean'])} at {top[self.x.column]:.3g} "
-            f"and falls to {number(metric, after)}"
+            f"{label(metric)} rises from {number(metric, before)} to {number(metric, top['mean'])}"
+            f" at {place(top[self.x.column])} and falls to {number(metric, after)}"
         )

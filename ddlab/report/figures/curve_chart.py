@@ -9,11 +9,11 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ddlab.report.charts import Axis, Band, Bars, Chart, Dots, Line, Mark, Note, Panel, Rule, Series, positions, values
+from ddlab.report.charts import Axis, Band, Bars, Chart, Dots, Line, Mark, Note, Panel, Reference, Rule, Series, positions, values
 from ddlab.report.charts.apart import LINE_HEIGHT, apart
 from ddlab.report.charts.chart import Dash
 from ddlab.report.charts.colors import CATEGORIES, GREY, TEST, TRAIN, darker, group_series, is_ordered
-from ddlab.report.charts.limits import limits, shares
+from ddlab.report.charts.limits import can_show, limits, shares
 from ddlab.report.columns import NOISY_ERROR, label, number
 from ddlab.report.figures.curve_parts import PanelPart
 from ddlab.report.figures.peaks import clear_peak, interpolation_threshold, is_highest
@@ -59,7 +59,8 @@ class CurveChart:
     def chart(self) -> Chart:
         """Return the chart."""
         panels = [self._panel(panel, is_first=k == 0) for k, panel in enumerate(self.panels)]
-        legend = [*self._legend_of_curves(), *self._legend_of_theory(), *self._rules]
+        levels = {level.series.label: level for panel in self.panels for level in self._levels(panel)}
+        legend = [*self._legend_of_curves(), *self._legend_of_theory(), *self._rules, *levels.values()]
         size = (3.5, 1.6 + PANEL * len(panels))
         return Chart(self.x, panels, legend, self.title, self.group if len(self._curves) > 1 else "", size)
 
@@ -83,7 +84,7 @@ class CurveChart:
         The curves must end at one place, on the axis of the first panel, each near enough to its name.
         """
         panel = self.panels[0]
-        ends = [self._end(panel.metrics[0], curve) for curve in self._curves]
+        ends = [self._end(panel, curve) for curve in self._curves]
         known = [end for end in ends if end is not None]
         alike = len(known) == len(ends) > 1 and len({end[self.x[0].column] for end in known}) == 1
         if not self.group or not is_ordered([series.value for series in self._curves]) or not alike:
@@ -93,11 +94,11 @@ class CurveChart:
         moved = np.abs(apart(np.ones(len(known)), heights, gap) - heights)
         return bool(heights.min() > 0 and moved.max() <= gap)
 
-    def _end(self, metric: str, curve: Series) -> pd.Series | None:
-        """Return the last row of a curve that has a value; None where none has."""
-        rows = self._rows(metric, curve)
-        finite = rows[np.isfinite(rows["mean"])]
-        return finite.iloc[-1] if len(finite) else None
+    def _end(self, panel: PanelPart, curve: Series) -> pd.Series | None:
+        """Return the last row of the first metric of a panel whose mean its axis can show; None where a curve has none."""
+        rows = self._rows(panel.metrics[0], curve)
+        there = rows[can_show(panel.y_scale, rows["mean"])]
+        return there.iloc[-1] if len(there) else None
 
     def _series(self, panel: PanelPart, metric: str, curve: Series) -> Series:
         """Return the series of a metric of a curve: coloured by curve where there are several, else by metric."""
@@ -132,11 +133,11 @@ class CurveChart:
         return self.frame[chosen]
 
     def _panel(self, panel: PanelPart, is_first: bool) -> Panel:
-        marks: list[Mark] = list(self._rules)
+        marks: list[Mark] = [*self._rules, *self._levels(panel)]
         for place, metric in enumerate(panel.metrics):
             for curve in self._curves:
                 marks += self._marks(panel, metric, curve, place)
-        marks += self._end_labels(panel.metrics[0]) if is_first and self._is_labelled else self._peaks(panel)
+        marks += self._end_labels(panel) if is_first and self._is_labelled else self._peaks(panel)
         return Panel(self._y_axis(panel), marks)
 
     def _marks(self, panel: PanelPart, metric: str, curve: Series, place: int) -> Iterator[Mark]:
@@ -153,9 +154,9 @@ class CurveChart:
         else:
             yield Line(x, values(rows["mean"]), series, DASHES[min(place, 2)], "circle" if place == 0 else "")
 
-    def _end_labels(self, metric: str) -> Iterator[Note]:
+    def _end_labels(self, panel: PanelPart) -> Iterator[Note]:
         for curve in self._curves:
-            if (last := self._end(metric, curve)) is not None:
+            if (last := self._end(panel, curve)) is not None:
                 yield Note(self._at(last), float(last["mean"]), curve.label, curve)
 
     def _peaks(self, panel: PanelPart) -> Iterator[Note]:
@@ -188,12 +189,19 @@ class CurveChart:
                 rules.append(Rule(self._at(rows.loc[reached]), Series("train error 0", GREY)))
         return rules
 
+    def _levels(self, panel: PanelPart) -> list[Reference]:
+        return [
+            Reference(float(value), Series(name, GREY), DASHES[min(place, 2)])
+            for place, (name, value) in enumerate(panel.levels.items())
+        ]
+
     def _ends(self, panel: PanelPart) -> tuple[float, float]:
         """Return the ends of the vertical axis of a panel."""
         first, *others = panel.metrics
         simulation = self.frame[self.frame["kind"] == "simulation"]
         main = simulation.loc[simulation["metric"] == first, ["mean", "low", "high"]]
-        low, high = limits(panel.y_scale, main, simulation.loc[simulation["metric"].isin(others), "mean"])
+        must = [*main.to_numpy().flat, *panel.levels.values()]
+        low, high = limits(panel.y_scale, must, simulation.loc[simulation["metric"].isin(others), "mean"])
         return (low if panel.y_min is None else panel.y_min), high
 
     def _y_axis(self, panel: PanelPart) -> Axis:

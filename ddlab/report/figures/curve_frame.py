@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ddlab.errors import ConfigError
 from ddlab.report.columns import quantity, text
 from ddlab.report.figures.curve_parts import CurvePart
 from ddlab.report.frames import ALONG_CURVES
@@ -53,6 +54,8 @@ class CurveRows:
         there is one: its value), kind; mean, sem, sd (0: one seed), median, low and high (ends of the band), seeds, theory.
         """
         rows = rows_of_metric(self._rows, metric, self._by, self.curve.best_over, self.results.seeds)
+        if rows.empty:
+            raise ConfigError(f"metric={metric}: was not measured (all nan)")
         if not set(self._axes) <= set(rows):  # rows of ensembles
             rows = rows.merge(self._settings[[*self._by, *self._axes[1:]]], on=self._by)
         if self.curve.theory is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ddlab.errors import ConfigError
-from ddlab.report.options import check_options, option, shown
+from ddlab.report.options import check_options, is_number, option, shown
 
 SCALES = ("linear", "log")
 
@@ -19,6 +19,7 @@ class PanelPart:
     metrics: Sequence[str] = option("columns of the curves; the axis fits the first")
     y_scale: str = option("of the vertical axis", "log", choices=SCALES)
     y_min: float | None = option("least value shown", None)
+    levels: Mapping[str, Any] = option("horizontal lines: name -> value", dict)
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,14 @@ def check_parts(entry: str, kind: type, parts: Sequence[Any]) -> None:
         if not isinstance(part, Mapping):
             raise ConfigError(f"{entry}={shown(part)}: must be a list of mappings")
         check_options(entry, f"an entry of {entry.rpartition('.')[2]}", kind, part)
+
+
+def check_levels(entry: str, panel: PanelPart) -> None:
+    """Raise `ConfigError` where a level of a panel is no number that its axis can show."""
+    for name, value in panel.levels.items():
+        if not isinstance(name, str) or not is_number(value) or (panel.y_scale == "log" and value <= 0):
+            above = " above 0, on a log scale" if panel.y_scale == "log" else ""
+            raise ConfigError(f"{entry}.levels.{shown(name)}={shown(value)}: must be a name, and a number{above}")
 
 
 def check_metrics(entry: str, metrics: Sequence[Any]) -> None:

@@ -25,6 +25,12 @@ def interpolates_at_first(rows: pd.DataFrame) -> bool:
     return len(rows) > 0 and rows["median"].iloc[0] == 0 and rows["median"].iloc[-1] != 0
 
 
+def stays_zero(rows: pd.DataFrame) -> bool:
+    """Return whether the median train error along a curve is zero from where it first is on."""
+    is_zero = (rows["median"] == 0).to_numpy()
+    return bool(is_zero.any() and is_zero[is_zero.argmax() :].all())
+
+
 def clear_peak(rows: pd.DataFrame) -> int | None:
     """Return the index of the highest mean to which the curve has risen, and from which it falls, clearly; else None.
 
