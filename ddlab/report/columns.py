@@ -102,6 +102,14 @@ def quantity(metric: str, results: Results, trials: pd.DataFrame) -> str:
     return declared.pop() if len(declared) == 1 else label(name)
 
 
+def named(metric: str, quantity: str) -> str:
+    """Return a metric in words with its unit: the quantity that it is, of a loss with the examples that it is measured on."""
+    if metric.endswith("_error"):
+        return label(metric)
+    split, _, kind = metric.partition("_")
+    return f"{split} {quantity}" if kind == "loss" else quantity
+
+
 def _with_unit(about: Mapping[str, Any]) -> str:
     return f"{about['label']} ({about['unit']})" if about["unit"] else str(about["label"])
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from ddlab.config.catalog import PLACES
 from ddlab.errors import ConfigError, suggest
-from ddlab.report.columns import NoSuchColumn, written
+from ddlab.report.columns import NoSuchColumn, label, text, written
 from ddlab.report.options import shown
 from ddlab.store.results import DIVERGED, PENDING, Results
 
@@ -64,6 +65,16 @@ def matching(trials: pd.DataFrame, where: Mapping[str, Any]) -> pd.DataFrame:
             raise ConfigError(f"where.{key}={value}: the column holds numbers")
         trials = trials[trials[key].isna() if value is None or value != value else trials[key] == value]
     return trials
+
+
+def in_words(where: Mapping[str, Any]) -> str:
+    """Return a selection of trials in words: "label noise 0.2"; of the parts that a sweep names itself their names alone."""
+    return ", ".join(text(value) if _is_part(key, value) else f"{label(key)} {text(value)}" for key, value in where.items())
+
+
+def _is_part(key: str, value: Any) -> bool:
+    """Whether a column tells parts of a sweep apart: a config group of the sweep's own, such as effective_model_complexity."""
+    return isinstance(value, str) and "." not in key and key not in (*PLACES, *OF_RUN)
 
 
 def _holds_numbers(column: pd.Series) -> bool:

@@ -107,7 +107,7 @@ def test_grokking_shows_a_group_of_the_trials_without_a_value(results, value, na
 
 def test_the_caption_of_one_seed_says_so(results):
     recipe = make_recipe("f", {"recipe": "grokking", "where": {"trial_id": "t20"}})
-    assert recipe.caption(recipe.frame(results)).startswith("Median over 1 seed (trial_id = t20), band")
+    assert recipe.caption(recipe.frame(results)).startswith("Median over 1 seed (trial id t20), band")
 
 
 def test_steps_of_0_are_on_an_axis_that_is_linear_up_to_the_least_step(results):

@@ -166,7 +166,7 @@ def test_trials_that_differ_in_more_than_seeds_are_not_averaged(results):
     results.trials["optimizer.weight_decay"] = [0.0, 0.1] * 4
     one = {"where": {"model.width": 2}}
     apart = {"grokking": {"group": "model.width"}, "progress": {"panels": [{"metrics": ["test_loss"]}], **one}, "spectrum": one}
-    for recipe in RECIPES:
+    for recipe in set(RECIPES) - {"claims"}:  # which have selections of their own
         options = {"x": "model.width"} if "x" in RECIPES[recipe].__dataclass_fields__ else apart.get(recipe, {})
         with pytest.raises(ConfigError, match=r"where\.optimizer\.weight_decay=VALUE \(0, 0\.1\)"):
             make_recipe("f", {"recipe": recipe, **options}).frame(results)
@@ -184,7 +184,7 @@ def test_a_value_that_is_missing_is_advised_selected_and_named_as_null(results):
     recipe = make_recipe("f", figure_specs({"f": options}, read_overrides(words))["f"])
     frame = recipe.frame(results)
     assert set(frame["seed"]) == {0}
-    assert "(model.hidden = null, model.width = 2)" in recipe.caption(frame)
+    assert "(model.hidden null, width 2)" in recipe.caption(frame)
 
 
 def test_true_is_no_number(results):

@@ -28,6 +28,7 @@ DRAWN = (
     "bias_variance",
     "nanda2023_progress_measures",
     "nakkiran2020_complexity",
+    "nakkiran2020_regularised",
 )
 REDRAW = """
 import sys

@@ -9,14 +9,15 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis as DrawnAxis
-from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.axis import XAxis
+from matplotlib.ticker import FixedFormatter, FixedLocator, FuncFormatter, MaxNLocator, NullFormatter, NullLocator
 
 from ddlab.report.charts.chart import Axis
 
 # Over more decades than this, ticks of a log axis are powers of ten.
 MOST_DECADES = 6
 
-# More tick labels than this stand at an angle.
+# More tick labels than this of a horizontal axis stand at an angle.
 MOST_LEVEL = 5
 
 
@@ -39,7 +40,7 @@ def label_ticks(drawn: DrawnAxis, axis: Axis) -> None:
     if axis.ticks:
         drawn.set_major_locator(FixedLocator(axis.ticks))
         drawn.set_minor_locator(NullLocator())
-        drawn.set_tick_params(labelrotation=45 if len(axis.ticks) > MOST_LEVEL else 0)
+        drawn.set_tick_params(labelrotation=45 if len(axis.ticks) > MOST_LEVEL and isinstance(drawn, XAxis) else 0)
         if axis.names:
             drawn.set_major_formatter(FixedFormatter(axis.names))
             for name in drawn.get_ticklabels():
@@ -53,8 +54,11 @@ def label_ticks(drawn: DrawnAxis, axis: Axis) -> None:
         drawn.set_minor_formatter(FuncFormatter(partial(_some_digits, text, decades)))
     elif axis.scale == "symlog":
         drawn.set_minor_formatter(NullFormatter())
-    elif not axis.percent:
-        return
+    else:
+        if isinstance(drawn, XAxis):
+            drawn.set_major_locator(MaxNLocator(MOST_LEVEL, steps=[1, 2, 2.5, 5, 10]))  # of long numbers there is room for few
+        if not axis.percent:
+            return
     drawn.set_major_formatter(FuncFormatter(text))
 
 

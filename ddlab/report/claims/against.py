@@ -10,10 +10,10 @@ from typing import Any, Self
 import pandas as pd
 
 from ddlab.errors import ConfigError
-from ddlab.report.claims.base import Selection, words
+from ddlab.report.claims.base import Selection
 from ddlab.report.claims.timed import Timed
 from ddlab.report.options import check_options, option
-from ddlab.report.selection import check_selection
+from ddlab.report.selection import check_selection, in_words
 from ddlab.store.results import Results
 
 # The column that tells the two apart: 0, and 1 for what is taken off.
@@ -54,7 +54,7 @@ class Against(Timed):
         what = "that" if self.other.what == self.what else f"{of}{self.other.what}"
         at_last = " at the last step" if self.stop_by and not self.other.stop_by else ""
         chosen = self.less.get("where")
-        return f"{what}{at_last}{f' at {words(chosen)}' if chosen else ''}"
+        return f"{what}{at_last}{f' at {in_words(chosen)}' if chosen else ''}"
 
     def rows(self, results: Results) -> pd.DataFrame:
         own, other = self.side(results), self.other.side(results)

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 
 from ddlab.errors import ConfigError
-from ddlab.report.columns import NoSuchColumn, label, require, text
+from ddlab.report.columns import NoSuchColumn, require
 from ddlab.report.intervals import Interval, interval_of
 from ddlab.report.options import is_number, option, shown
 from ddlab.report.sample import CENSORED, Sample, make_sample
-from ddlab.report.selection import check_selection, matching, with_ratios
+from ddlab.report.selection import check_selection, in_words, matching, with_ratios
 from ddlab.store.results import DIVERGED, PENDING, Results
 
 PASS, FAIL, NOT_ENOUGH = "pass", "fail", "not enough data"
@@ -91,7 +91,7 @@ class Claim(abc.ABC):
     @property
     def says(self) -> str:
         """What is measured, in words."""
-        return self._says() + (f" ({words(self.where)})" if self.where else "")
+        return self._says() + (f" ({in_words(self.where)})" if self.where else "")
 
     @abc.abstractmethod
     def _says(self) -> str: ...
@@ -198,8 +198,3 @@ def _require_all(results: Results, selection: Selection) -> None:
     )
     if missing := len(trials) - last["trial_id"].nunique():
         raise NotEnoughData(f"the last eval point of {missing:,} trials is missing or damaged")
-
-
-def words(selection: Selection) -> str:
-    """Return a selection of trials in words."""
-    return ", ".join(f"{label(key)} {text(value)}" for key, value in selection.items())

@@ -11,11 +11,11 @@ import pandas as pd
 
 from ddlab.errors import ConfigError
 from ddlab.report.claims.against import SIDE, Against
-from ddlab.report.claims.base import Selection, words
+from ddlab.report.claims.base import Selection
 from ddlab.report.claims.timed import Stoppable, Timed
 from ddlab.report.options import option, shown
 from ddlab.report.sample import Sample
-from ddlab.report.selection import check_selection
+from ddlab.report.selection import check_selection, in_words
 from ddlab.store.results import Results
 
 
@@ -91,7 +91,7 @@ class Ordering(_OfGroups):
     """The least ratio of medians of one group to the group before it; at least 1: they are in this order."""
 
     def _says(self) -> str:
-        return f"least ratio of median {self.what} from one to the next: {'; '.join(map(words, self.order))}"
+        return f"least ratio of median {self.what} from one to the next: {'; '.join(map(in_words, self.order))}"
 
     def _of_medians(self, medians: np.ndarray) -> np.ndarray:
         return (medians[:, 1:] / medians[:, :-1]).min(axis=1)
@@ -102,7 +102,7 @@ class Ratio(_OfGroups):
     """The median of the last group over that of the first."""
 
     def _says(self) -> str:
-        return f"median {self.what} at {words(self.order[-1])} over that at {words(self.order[0])}"
+        return f"median {self.what} at {in_words(self.order[-1])} over that at {in_words(self.order[0])}"
 
     def _of_medians(self, medians: np.ndarray) -> np.ndarray:
         return medians[:, -1] / medians[:, 0]

@@ -10,6 +10,7 @@ from ddlab.config.components import TARGET, component_class
 from ddlab.errors import ConfigError, inside
 from ddlab.report.figures.base import Recipe
 from ddlab.report.figures.bias_variance import BiasVariance
+from ddlab.report.figures.claims import Claims
 from ddlab.report.figures.curve import DOUBLE_DESCENT, Curve
 from ddlab.report.figures.effective_complexity import EffectiveModelComplexity
 from ddlab.report.figures.grokking import Grokking
@@ -21,6 +22,7 @@ from ddlab.report.options import check_options, choose, option, shown
 
 RECIPES: dict[str, type[Recipe]] = {
     "bias_variance": BiasVariance,
+    "claims": Claims,
     "curve": Curve,
     "double_descent": Curve,
     "effective_model_complexity": EffectiveModelComplexity,

@@ -12,9 +12,8 @@ import pandas as pd
 from ddlab.errors import ConfigError
 from ddlab.report.charts import Chart
 from ddlab.report.charts.mathematics import fault
-from ddlab.report.columns import written
 from ddlab.report.options import option, shown
-from ddlab.report.selection import check_selection
+from ddlab.report.selection import check_selection, in_words
 from ddlab.store.results import Results
 
 
@@ -51,6 +50,5 @@ class Recipe(abc.ABC):
 
     @property
     def selection(self) -> str:
-        """The trials shown, in words: ' (data.label_noise = 0.2)'; empty where all are."""
-        chosen = ", ".join(f"{key} = {written(value)}" for key, value in self.where.items())
-        return f" ({chosen})" if chosen else ""
+        """The trials shown, in words: ' (label noise 0.2)'; empty where all are."""
+        return f" ({in_words(self.where)})" if self.where else ""
