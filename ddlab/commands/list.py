@@ -25,7 +25,8 @@ def run(arguments: Sequence[str]) -> int:
         if not isinstance(head, dict):
             print(f"ddlab: {path}: not a sweep (not a YAML mapping), left out", file=sys.stderr)
             continue
-        print(name + (f"  ({head['trials']} trials, {head.get('minutes', '?')} min)" if head.get("trials") else ""))
+        more = " and a second round" if head.get("refine") else ""
+        print(name + (f"  ({head['trials']} trials{more}, {head.get('minutes', '?')} min)" if head.get("trials") else ""))
         for key in [key for key in ("title", "paper", "shows") if head.get(key) and (key != "title" or not head.get("shows"))]:
             print(textwrap.fill(str(head.get(key, "")), 96, initial_indent=f"    {key}: ", subsequent_indent=" " * 11))
     print("\nmin: wall minutes on 2 CPU cores. Next: ddlab plan NAME")

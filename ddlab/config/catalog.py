@@ -89,7 +89,9 @@ def find_results(name: str) -> Path:
             return path
     missing = f"no stored results for '{name}' (looked in {' and '.join(map(str, candidates))})"
     if file:
-        raise ConfigError(f"{missing}; ddlab sweep {name} makes them")
+        reference = Path("results", "reference", file.stem)
+        there = f". Reference results: ddlab report {reference}" if (reference / "sweep.yaml").is_file() else ""
+        raise ConfigError(f"{missing}; ddlab sweep {name} makes them{there}")
     raise ConfigError(f"{missing}. {suggest(name, stored_sweeps())}".rstrip())
 
 

@@ -34,8 +34,14 @@ LABELS = {
     "data.signal": "signal",
     "data.noise_variance": "noise variance",
     NOISY_ERROR: "test error (noisy labels)",
+    "clean_train_error": "train error (right labels)",
+    "memorised": "wrong labels memorised",
+    "unlearned": "wrong labels answered rightly",
     "ensemble_risk": "risk of the ensemble",
 }
+
+# Columns that are shares, beside errors.
+SHARES = ("memorised", "unlearned")
 
 # A sum of powers of a and b, such as a3+ab2+b, which is shown with exponents.
 POLYNOMIAL = re.compile(r"[ab2-9]+(\+[ab2-9]+)+")
@@ -59,6 +65,11 @@ def label_among(metric: str, trials: pd.DataFrame) -> str:
     return f"{label(metric)}{' (clean labels)' if has_noise else ''}"
 
 
+def is_share(metric: str) -> bool:
+    """Return whether a metric is a share of one, shown in percent: an error, or one of wrong labels."""
+    return metric.endswith("_error") or metric in SHARES
+
+
 def text(value: Any) -> str:
     """Return a value of a column as text."""
     if value is None or value != value:
@@ -77,8 +88,8 @@ def written(value: Any) -> str:
 
 
 def number(metric: str, value: float) -> str:
-    """Return a value of a metric as text: three digits, errors in percent."""
-    return f"{100 * value:.1f} %" if metric.endswith("_error") else digits(value)
+    """Return a value of a metric as text: three digits, errors and other shares in percent."""
+    return f"{100 * value:.1f} %" if is_share(metric) else digits(value)
 
 
 def digits(value: float) -> str:

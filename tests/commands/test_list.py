@@ -17,9 +17,10 @@ def test_list_names_every_sweep(capsys, workplace):
 
 def test_list_leaves_out_what_is_no_sweep(workplace, capsys):
     Path("sweeps").mkdir()
-    for name, text in (("broken", "a: [1"), ("empty", ""), ("good", "paper: P\nshows: S")):
+    good = "paper: P\nshows: S\ntrials: 3\nrefine: {x: data.num_train}"
+    for name, text in (("broken", "a: [1"), ("empty", ""), ("good", good)):
         Path(f"sweeps/{name}.yaml").write_text(text)
     assert main(["list"]) == 0
     printed = capsys.readouterr()
-    assert "good" in printed.out
+    assert "good  (3 trials and a second round, ? min)" in printed.out
     assert "broken.yaml: not a sweep" in printed.err

@@ -128,3 +128,13 @@ def test_status_compares_the_estimate_with_where_the_time_went(tiny, capsys, mon
     assert about["trial_steps"] == 6 * 4000
     parts = about["step_seconds"] + about["eval_seconds"] + about["host_seconds"]
     assert parts == pytest.approx(about["run_seconds"])
+
+
+@pytest.mark.parametrize("command", ["status", "report", "verify"])
+def test_a_sweep_that_was_not_run_says_where_its_reference_results_are(command, stored, workplace, capsys):
+    """As in a fresh clone."""
+    assert main([command, "quickstart"]) == 2
+    assert "Reference results" not in capsys.readouterr().err
+    shutil.copytree(stored, Path("results/reference/quickstart"))
+    assert main([command, "quickstart"]) == 2
+    assert "makes them. Reference results: ddlab report results/reference/quickstart\n" in capsys.readouterr().err

@@ -122,7 +122,7 @@ def test_a_curve_without_a_value_in_one_panel_is_named_and_the_rest_is_drawn(res
     drawn = [sum(any(y is not None for y in line.y) for line in marks(panel, Line)) for panel in chart.panels]
     assert drawn == [2, 1]
     named = "signal 1" if group else "weak"
-    assert made.caption(frame).endswith(f"Not shown: memorised has no value above 0 at {named}.")
+    assert made.caption(frame).endswith(f"Not shown: wrong labels memorised at {named} (no value above 0).")
     assert render(chart)["png"]
     turned = recipe(panels=panels[::-1], **chosen)
     assert not marks(turned.chart(turned.frame(results)).panels[0], Note)
@@ -154,6 +154,21 @@ def test_curves_are_named_in_the_legend_where_their_ends_crowd(results):
     made = recipe(group="data.signal")
     chart = made.chart(made.frame(Results(pd.concat(parts), results.curves, SWEEP)))
     assert (marks(chart.panels[0], Note), legend(chart)[:6]) == ([], ["0", "1", "2", "3", "4", "5"])
+
+
+def test_of_a_heavy_tail_the_median_is_drawn(results):
+    wild = results.trials["trial_id"].str.endswith("-1")
+    copies = [results.trials, results.trials[wild].assign(seed=2, trial_id=results.trials["trial_id"] + "/2")]
+    curves = [results.curves, results.curves.assign(trial_id=results.curves["trial_id"] + "/2", excess_risk=1e6)]
+    many = Results(pd.concat(copies), pd.concat(curves), SWEEP)
+    made = recipe(middle="median", where={"data.signal": 1.0})
+    frame = made.frame(many)
+    assert (frame["mean"] > 1e5).all()
+    (line,) = marks(made.chart(frame).panels[0], Line)
+    np.testing.assert_allclose(line.y, 1.2 * np.array([theory.ridgeless_exact(p, N, 1.0, S2) for p in WIDTHS]))
+    assert "median of 3 seeds; band" in made.caption(frame)
+    several = recipe(middle="median", group="data.signal")
+    assert "Highest median: " in several.caption(several.frame(many))
 
 
 def test_more_curves_than_can_be_told_apart_are_refused():

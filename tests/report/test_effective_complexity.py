@@ -114,7 +114,9 @@ def test_a_line_for_each_group_and_its_curve_at_the_middle_width():
     assert chart.colors == "label noise"
     fits = [line for line in marks(chart.panels[1], Line) if line.series.label in lines]
     assert len(fits) == 2
-    assert [note.text for note in marks(chart.panels[1], Note)] == ["0", "0.2"]
+    for panel in chart.panels:
+        assert [note.text for note in marks(panel, Note)] == ["0", "0.2"]
+    assert [note.y for note in marks(chart.panels[0], Note)] == pytest.approx([45, 30])
     assert "Below, at width 4: means" in caption
     with pytest.raises(ConfigError, match="would be averaged as if they were seeds"):
         figure_of(results)

@@ -56,6 +56,42 @@ def test_the_colours_of_a_heat_map_span_what_the_metric_is_at_the_end(results, m
     assert (cells.y, cells.x["step"], len(cells.z)) == ((2, 4, 8, 16), (1, 10, 100), 4)
 
 
+@pytest.mark.parametrize(
+    ("widest", "words"),
+    [
+        (5.0, "it peaks, 9, at width 8."),
+        (12.0, "it is highest, 12, at width 16."),
+    ],
+)
+def test_the_caption_of_a_heat_map_says_what_is_highest(results, widest, words):
+    of_widest = results.curves["trial_id"].str.startswith("t3")
+    results.curves.loc[of_widest, "test_loss"] = widest
+    recipe = make_recipe("f", {"recipe": "heatmap", "metric": "test_loss"})
+    assert recipe.caption(recipe.frame(results)).endswith(words)
+
+
+def test_the_caption_of_a_heat_map_says_where_a_peak_is_not_the_highest_value(results):
+    results.curves.loc[results.curves["trial_id"].str.startswith("t0"), "test_loss"] = 20.0
+    recipe = make_recipe("f", {"recipe": "heatmap", "metric": "test_loss"})
+    caption = recipe.caption(recipe.frame(results))
+    assert caption.endswith("it is highest after its first minimum, 9, at width 8.")
+
+
+def test_shares_are_in_percent_and_a_loss_alone_has_its_unit(results):
+    results.curves["memorised"] = 0.5
+    panels = [{"metrics": ["memorised"], "y_scale": "linear"}, {"metrics": ["test_loss"]}]
+    chart = chart_of(results, recipe="curve", x="model.width", panels=panels)
+    assert [panel.y.label for panel in chart.panels] == ["wrong labels memorised", "test cross-entropy (nats)"]
+    assert [panel.y.percent for panel in chart.panels] == [True, False]
+
+
+def test_one_group_has_the_colours_of_its_metrics_and_no_name_at_its_end(results):
+    results.trials["data.label_noise"] = 0.2
+    chart = chart_of(results, recipe="double_descent", x="model.width", group="data.label_noise")
+    assert (chart.colors, legend(chart)[:2]) == ("", ["test", "train"])
+    assert [note.text for note in marks(chart.panels[1], Note)] == ["9"]
+
+
 def test_a_heat_map_names_the_line_along_which_the_training_set_is_learnt(results):
     chart = chart_of(results, recipe="heatmap", metric="test_loss")
     (line,), (note,) = marks(chart.panels[0], Line), marks(chart.panels[0], Note)

@@ -34,19 +34,19 @@ def test_the_double_descent_frame_is_mean_and_deviation_over_seeds(results):
     [([10, 4, 3, 6, 2], 3), ([1, 5, 0.1, 4.5, 1], 1), ([3, 2, 1], None), ([1, 2, 3], None), ([5, 1, 2], None), ([2.0], None)],
 )
 def test_a_peak_is_the_highest_point_that_the_curve_rises_to_and_falls_from(means, peak):
-    assert clear_peak(pd.DataFrame({"mean": [float(mean) for mean in means], "sd": 0.0})) == peak
+    assert clear_peak(pd.DataFrame({"middle": [float(mean) for mean in means], "sd": 0.0})) == peak
 
 
 def test_a_bump_within_the_spread_of_the_seeds_is_no_peak():
-    rows = pd.DataFrame({"mean": [0.70, 0.60, 0.62, 0.55], "sd": 0.015})
+    rows = pd.DataFrame({"middle": [0.70, 0.60, 0.62, 0.55], "sd": 0.015})
     assert clear_peak(rows) is None
     assert clear_peak(rows.assign(sd=0.005)) == 2
 
 
 def test_a_peak_is_marked_where_nothing_later_is_higher():
-    rows = pd.DataFrame({"mean": [9.0, 1.0, 5.0, 2.0]})
+    rows = pd.DataFrame({"middle": [9.0, 1.0, 5.0, 2.0]})
     assert is_highest(rows, 2)
-    assert not is_highest(pd.DataFrame({"mean": [9.0, 1.0, 5.0, 6.0]}), 2)
+    assert not is_highest(pd.DataFrame({"middle": [9.0, 1.0, 5.0, 6.0]}), 2)
 
 
 @pytest.mark.parametrize(

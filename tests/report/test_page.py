@@ -16,6 +16,7 @@ from ddlab.errors import ConfigError
 from ddlab.report.derived import read_results
 from ddlab.report.figures import RECIPES, make_recipe
 from ddlab.report.page import make_report
+from ddlab.report.selection import in_words
 from ddlab.store.provenance import add_provenance
 from ddlab.store.results import load
 from ddlab.store.store import Store
@@ -94,6 +95,11 @@ def test_a_figure_of_trials_that_were_never_planned_is_named_and_left_out(tmp_pa
     assert f"<p>Not part of this run: {line}</p>" in (directory / "report" / "index.html").read_text()
     assert make_report(directory, ["figures.double_descent.title=T"]) == 1
     assert f"ddlab: not drawn: {line}\n" in capsys.readouterr().err
+
+
+def test_a_selection_is_in_words_and_a_part_of_the_sweep_its_name_alone():
+    where = {"quickstart": "double_descent", "data.label_noise": 0.2, "optimizer": "sgd", "trial_id": "t", "model.depth": None}
+    assert in_words(where) == "double descent, label noise 0.2, optimizer sgd, trial id t, model.depth null"
 
 
 @pytest.mark.parametrize(

@@ -201,7 +201,9 @@ def _draw_head(figure: Figure, chart: Chart) -> None:
         return
     names = [mark.series.label for mark in listed]
     handles = [_sample(mark) for mark in listed]
-    figure.legend(handles, names, loc="outside upper center", ncols=_num_columns(names, chart.size[0]), title=head or None)
+    columns = _num_columns(names, chart.size[0])
+    legend = figure.legend(handles, names, loc="outside upper center", ncols=columns, title=head or None)
+    legend.get_title().set_multialignment("center")
 
 
 def _num_columns(names: Sequence[str], width: float) -> int:

@@ -37,7 +37,7 @@ DOUBLE_DESCENT: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Curve(Recipe):
-    """Metrics against `x`: mean over seeds and a band, in one panel or several; where a closed form is known, its line.
+    """Metrics against `x`: mean or median over seeds and a band, in one panel or several; where a closed form is known, its line.
 
     The band is the middle 80 % of the seeds; of fewer than five, all from the lowest to the highest. Where the train error is
     shown, the interpolation threshold is marked where its median over seeds first is zero, as measured; along the number of
@@ -55,6 +55,7 @@ class Curve(Recipe):
     )
     best_over: str | None = option("a column of the trials; of its values the one of least mean is taken at each x", None)
     theory: str | None = option("name of a closed form, drawn over the simulation", None)
+    middle: str = option("of the seeds: mean or median, as of a heavy tail", "mean", choices=("mean", "median"))
     stop_by: str | None = option("a metric of each trial: shown is where that was least, not its last step", None)
     threshold: float | None = option("where on x the interpolation threshold is; null: it is not known beforehand", None)
     x_scale: str = option("of the horizontal axis", "log", choices=SCALES)
@@ -108,22 +109,22 @@ class Curve(Recipe):
 
     def frame(self, results: Results) -> pd.DataFrame:
         """Return the rows of `CurveRows.frame` of all curves and metrics, with the label of each metric."""
-        curves = [CurveRows(results, curve, self.x, self.x_scale, self.group) for curve in self.all_curves]
+        curves = [CurveRows(results, curve, self.x, self.x_scale, self.group, self.middle) for curve in self.all_curves]
         frame = pd.concat([curve.frame(metric) for curve in curves for metric in self.metrics], ignore_index=True)
         shown = matching(with_ratios(results.trials), self.where)
         frame["label"] = frame["metric"].map({metric: label_among(metric, shown) for metric in self.metrics})
         if (number := frame["curve"].nunique()) > MOST_CURVES:
             raise ConfigError(f"group={self.group}: has {number} values; at most {MOST_CURVES} can be told apart")
         for panel in self.all_panels:
-            means = frame.loc[(frame["metric"] == panel.metrics[0]) & (frame["kind"] == "simulation"), "mean"]
+            means = frame.loc[(frame["metric"] == panel.metrics[0]) & (frame["kind"] == "simulation"), "middle"]
             if not can_show(panel.y_scale, means).any():
                 positive = " above 0, for its log scale" if panel.y_scale == "log" else ""
-                raise ConfigError(f"metric={panel.metrics[0]}: has no finite mean{positive}")
+                raise ConfigError(f"metric={panel.metrics[0]}: has no finite {self.middle}{positive}")
         return frame
 
     def chart(self, frame: pd.DataFrame) -> Chart:
         group = (self.group_label or label(self.group)) if self.group else ""
-        return CurveChart(frame, self._axes(frame), self.all_panels, group, self.threshold, self.title).chart()
+        return CurveChart(frame, self._axes(frame), self.all_panels, group, self.threshold, self.middle, self.title).chart()
 
     def _axes(self, frame: pd.DataFrame) -> list[Axis]:
         """Return `x`, and what else it may be read as."""
@@ -137,7 +138,9 @@ class Curve(Recipe):
     def caption(self, frame: pd.DataFrame) -> str:
         theories = dict.fromkeys(curve.theory for curve in self.all_curves if curve.theory)
         group = (self.group_label or label(self.group)) if self.group else ""
-        caption = CurveCaption(frame, self._axis, self.all_panels, group, self.threshold, list(theories), self._stops)
+        caption = CurveCaption(
+            frame, self._axis, self.all_panels, group, self.threshold, self.middle, list(theories), self._stops
+        )
         return caption.text(self.selection)
 
     @property

@@ -28,6 +28,7 @@ class CurveCaption:
         panels: from top to bottom.
         group: what the groups are; empty: there are none.
         threshold: where on x the interpolation threshold is, if that is known.
+        middle: "mean" or "median" over seeds: what is drawn.
         theories: names of those that are shown.
         stops: where the trials of curves are taken, but at their last step: the name of a curve, or "", -> in words.
     """
@@ -37,6 +38,7 @@ class CurveCaption:
     panels: Sequence[PanelPart]
     group: str
     threshold: float | None
+    middle: str
     theories: Sequence[str]
     stops: Mapping[str, str]
 
@@ -60,14 +62,16 @@ class CurveCaption:
 
     @property
     def _seeds(self) -> str:
-        low, high = int(self._simulation["seeds"].min()), int(self._simulation["seeds"].max())
+        seeds = self._simulation["seeds"]
+        low, high = int(seeds[seeds > 0].min()), int(seeds.max())
         if high <= 1:
             return "one seed"
         seeds = f"{high:,} seeds" if low == high else f"{low:,} to {high:,} seeds"
         if low >= FEWEST_SEEDS:
-            return f"mean of {seeds} with its standard error; band: the middle 80 % of the seeds"
+            error = " with its standard error" if self.middle == "mean" else ""
+            return f"{self.middle} of {seeds}{error}; band: the middle 80 % of the seeds"
         beyond = f", of {FEWEST_SEEDS} or more the middle 80 %" if high >= FEWEST_SEEDS else ""
-        return f"mean of {seeds}; band: from the lowest seed to the highest{beyond}"
+        return f"{self.middle} of {seeds}; band: from the lowest seed to the highest{beyond}"
 
     @property
     def _stopped(self) -> str:
@@ -98,10 +102,10 @@ class CurveCaption:
         scales = {metric: panel.y_scale for panel in self.panels for metric in panel.metrics}
         for metric, scale in scales.items():
             rows = self._simulation[self._simulation["metric"] == metric]
-            there = set(rows.loc[can_show(scale, rows["mean"]), "curve"])
+            there = set(rows.loc[can_show(scale, rows["middle"]), "curve"])
             if missing := [f"{self.group} {curve}".strip() for curve in every if curve not in there]:
                 positive = " above 0" if scale == "log" else ""
-                found.append(f"{label(metric)} has no value{positive} at {', '.join(missing)}")
+                found.append(f"{label(metric)} at {', '.join(missing)} (no value{positive})")
         return f"Not shown: {'; '.join(found)}." if found and len(every) > 1 else ""
 
     @property
@@ -125,17 +129,17 @@ class CurveCaption:
     def _highest(self) -> str:
         first = self.panels[0].metrics[0]
         rows = self._simulation[self._simulation["metric"] == first]
-        top = rows.loc[rows["mean"].idxmax()]
+        top = rows.loc[rows["middle"].idxmax()]
         named = f" ({self.group + ' ' if self.group else ''}{top['curve']})" if top["curve"] else ""
-        return f"Highest mean: {number(first, top['mean'])} at {place(top[self.x.column])}{named}."
+        return f"Highest {self.middle}: {number(first, top['middle'])} at {place(top[self.x.column])}{named}."
 
     def _peak(self, metric: str) -> str:
         rows = self._simulation[self._simulation["metric"] == metric]
         peak = clear_peak(rows)
         if peak is None:
             return f"{label(metric)} has no clear interior peak"
-        before, top, after = rows.loc[:peak, "mean"].min(), rows.loc[peak], rows.loc[peak:, "mean"].min()
+        before, top, after = rows.loc[:peak, "middle"].min(), rows.loc[peak], rows.loc[peak:, "middle"].min()
         return (
-            f"{label(metric)} rises from {number(metric, before)} to {number(metric, top['mean'])}"
+            f"{label(metric)} rises from {number(metric, before)} to {number(metric, top['middle'])}"
             f" at {place(top[self.x.column])} and falls to {number(metric, after)}"
         )

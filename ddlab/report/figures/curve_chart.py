@@ -14,7 +14,7 @@ from ddlab.report.charts.apart import LINE_HEIGHT, apart
 from ddlab.report.charts.chart import Dash
 from ddlab.report.charts.colors import CATEGORIES, GREY, TEST, TRAIN, darker, group_series, is_ordered
 from ddlab.report.charts.limits import can_show, limits, shares
-from ddlab.report.columns import NOISY_ERROR, label, number
+from ddlab.report.columns import NOISY_ERROR, is_share, label, named, number
 from ddlab.report.figures.curve_parts import PanelPart
 from ddlab.report.figures.peaks import clear_peak, interpolation_threshold, is_highest
 from ddlab.report.intervals import FEWEST_SEEDS
@@ -46,6 +46,7 @@ class CurveChart:
         panels: from top to bottom.
         group: what the groups are; empty: there are none.
         threshold: where on the first of `x` the interpolation threshold is, if that is known.
+        middle: "mean" or "median" over seeds: what is drawn.
         title: of the figure.
     """
 
@@ -54,6 +55,7 @@ class CurveChart:
     panels: Sequence[PanelPart]
     group: str
     threshold: float | None
+    middle: str
     title: str
 
     def chart(self) -> Chart:
@@ -90,14 +92,14 @@ class CurveChart:
         if not self.group or not is_ordered([series.value for series in self._curves]) or not alike:
             return False
         low, high = self._ends(panel)
-        heights, gap = shares(panel.y_scale, low, high, [end["mean"] for end in known]), LINE_HEIGHT / PANEL
+        heights, gap = shares(panel.y_scale, low, high, [end["middle"] for end in known]), LINE_HEIGHT / PANEL
         moved = np.abs(apart(np.ones(len(known)), heights, gap) - heights)
         return bool(heights.min() > 0 and moved.max() <= gap)
 
     def _end(self, panel: PanelPart, curve: Series) -> pd.Series | None:
         """Return the last row of the first metric of a panel whose mean its axis can show; None where a curve has none."""
         rows = self._rows(panel.metrics[0], curve)
-        there = rows[can_show(panel.y_scale, rows["mean"])]
+        there = rows[can_show(panel.y_scale, rows["middle"])]
         return there.iloc[-1] if len(there) else None
 
     def _series(self, panel: PanelPart, metric: str, curve: Series) -> Series:
@@ -145,19 +147,19 @@ class CurveChart:
         series, x = self._series(panel, metric, curve), positions(rows, self._columns)
         if (rows["seeds"] > 1).any():
             yield Band(x, values(rows["low"]), values(rows["high"]), series)
-        if (rows["seeds"] >= FEWEST_SEEDS).all():
+        if self.middle == "mean" and (rows["seeds"] >= FEWEST_SEEDS).all():
             yield Bars(x, values(rows["mean"] - rows["sem"]), values(rows["mean"] + rows["sem"]), series)
         if len(theory):
-            yield Dots(x, values(rows["mean"]), series)
+            yield Dots(x, values(rows["middle"]), series)
             dark = Series(series.label, darker(series.color), series.value)
-            yield Line(positions(theory, self._columns), values(theory["mean"]), dark, width=1.0)
+            yield Line(positions(theory, self._columns), values(theory["middle"]), dark, width=1.0)
         else:
-            yield Line(x, values(rows["mean"]), series, DASHES[min(place, 2)], "circle" if place == 0 else "")
+            yield Line(x, values(rows["middle"]), series, DASHES[min(place, 2)], "circle" if place == 0 else "")
 
     def _end_labels(self, panel: PanelPart) -> Iterator[Note]:
         for curve in self._curves:
             if (last := self._end(panel, curve)) is not None:
-                yield Note(self._at(last), float(last["mean"]), curve.label, curve)
+                yield Note(self._at(last), float(last["middle"]), curve.label, curve)
 
     def _peaks(self, panel: PanelPart) -> Iterator[Note]:
         """Yield a note at the peak of a lone curve, where it has a clear one and no theory says what it is."""
@@ -167,7 +169,7 @@ class CurveChart:
         rows = self._rows(metric, curve)
         peak = clear_peak(rows)
         if peak is not None and is_highest(rows, peak):
-            height, series = float(rows.loc[peak, "mean"]), self._series(panel, metric, curve)
+            height, series = float(rows.loc[peak, "middle"]), self._series(panel, metric, curve)
             yield Note(self._at(rows.loc[peak]), height, number(metric, height), series, "above")
 
     def _at(self, row: pd.Series) -> dict[str, float]:
@@ -199,16 +201,18 @@ class CurveChart:
         """Return the ends of the vertical axis of a panel."""
         first, *others = panel.metrics
         simulation = self.frame[self.frame["kind"] == "simulation"]
-        main = simulation.loc[simulation["metric"] == first, ["mean", "low", "high"]]
+        main = simulation.loc[simulation["metric"] == first, ["middle", "low", "high"]]
         must = [*main.to_numpy().flat, *panel.levels.values()]
-        low, high = limits(panel.y_scale, must, simulation.loc[simulation["metric"].isin(others), "mean"])
+        low, high = limits(panel.y_scale, must, simulation.loc[simulation["metric"].isin(others), "middle"])
         return (low if panel.y_min is None else panel.y_min), high
 
     def _y_axis(self, panel: PanelPart) -> Axis:
         low, high = self._ends(panel)
         quantities = self._quantities(panel)
-        text = self._label(panel.metrics[0]) if len(panel.metrics) == 1 else " / ".join(quantities)
-        is_percent = all(metric.endswith("_error") for metric in panel.metrics)
+        first = panel.metrics[0]
+        alone = self._label(first) if is_share(first) else named(first, quantities[0])
+        text = alone if len(panel.metrics) == 1 else " / ".join(quantities)
+        is_percent = all(is_share(metric) for metric in panel.metrics)
         return Axis(text, "", panel.y_scale, low, high, is_percent)
 
     def _legend_of_curves(self) -> Iterator[Line | Dots]:
@@ -226,5 +230,5 @@ class CurveChart:
             return
         median = median_deviation(self.frame)
         name = f"theory (median deviation {100 * median:.1f} %)" if np.isfinite(median) else "theory"
-        yield Dots({}, (), Series("mean of seeds" if self.frame["seeds"].max() > 1 else "one seed", GREY))
+        yield Dots({}, (), Series(f"{self.middle} of seeds" if self.frame["seeds"].max() > 1 else "one seed", GREY))
         yield Line({}, (), Series(name, GREY), width=1.0)

@@ -39,6 +39,7 @@ class CurveRows:
         x: a column of the trials, or one of `ALONG_CURVES`.
         x_scale: "linear" or "log".
         group: a column of the trials; None: there is one curve.
+        middle: "mean" or "median" over seeds: what is drawn.
     """
 
     results: Results
@@ -46,12 +47,14 @@ class CurveRows:
     x: str
     x_scale: str
     group: str | None
+    middle: str
 
     def frame(self, metric: str) -> pd.DataFrame:
         """Return the curves of a metric: rows of kind "simulation", and of kind "theory" where there is one.
 
         Columns: x and what else it may be read as; metric, quantity (what it is, with its unit), curve (a name), group (where
-        there is one: its value), kind; mean, sem, sd (0: one seed), median, low and high (ends of the band), seeds, theory.
+        there is one: its value), kind; middle (what is drawn), mean, sem, sd (0: one seed), median, low and high (ends of the
+        band), seeds, theory.
         """
         rows = rows_of_metric(self._rows, metric, self._by, self.curve.best_over, self.results.seeds)
         if rows.empty:
@@ -107,7 +110,7 @@ class CurveRows:
         few = values.count() < FEWEST_SEEDS
         low, high = values.quantile(BAND[0]).where(~few, values.min()), values.quantile(BAND[1]).where(~few, values.max())
         statistics = {"mean": values.mean(), "sem": values.sem(), "sd": values.std().fillna(0.0), "median": values.median()}
-        columns = {**statistics, "low": low, "high": high, "seeds": values.count()}
+        columns = {"middle": statistics[self.middle], **statistics, "low": low, "high": high, "seeds": values.count()}
         if self.curve.theory is not None:
             columns["theory"] = at["theory"].mean()
         others = at[self._axes[1:]].first()
@@ -118,7 +121,8 @@ class CurveRows:
             return pd.DataFrame()
         fine = self._between(rows.drop_duplicates(self.x).sort_values(self.x))
         others = with_ratios(fine.assign(params_per_sample=fine["num_params"] / fine["num_train"]))[self._axes[1:]]
-        return others.assign(**{self.x: fine[self.x]}, mean=predicted(self.curve.theory, metric, fine), kind="theory")
+        line = predicted(self.curve.theory, metric, fine)
+        return others.assign(**{self.x: fine[self.x]}, middle=line, mean=line, kind="theory")
 
     def _between(self, settings: pd.DataFrame) -> pd.DataFrame:
         """Return the settings with many more between them, every numeric column a linear function of `x` between two settings."""

@@ -106,7 +106,8 @@ class EffectiveModelComplexity(Recipe):
         low, high = float(frame[N].min()) / FACTOR, float(frame[N].max()) * FACTOR
         sizes = [line for line in self._sizes(known) if any(y is not None and low <= y <= high for y in line.y)]
         of_level = self._level_line(frame)
-        top = Panel(Axis("EMC (examples)", scale="log", low=low, high=high), [*sizes, *self._complexities(known)])
+        names = self._names(known) if self._is_labelled(known) else []
+        top = Panel(Axis("EMC (examples)", scale="log", low=low, high=high), [*sizes, *self._complexities(known), *names])
         is_error = self.metric.endswith("_error") and self.falls_to is None
         metric = Axis(label(self.metric), low=0.0 if (frame["low"] >= 0).all() else None, percent=is_error)
         n = Axis("training examples n", N, "log", low, high)
@@ -161,6 +162,12 @@ class EffectiveModelComplexity(Recipe):
                 marker, _ = BEYOND[str(end)]
                 yield Dots(positions(there, [self.x]), values(there["bound"]), series, marker, hollow=True)
 
+    def _names(self, known: pd.DataFrame) -> Iterator[Note]:
+        """Yield the name of each line at its end; of a lone line none."""
+        for series in self._lines(known) if self.group else ():
+            last = self._rows(known, series).iloc[-1]
+            yield Note({self.x: float(last[self.x])}, float(last["bound"]), series.label, series)
+
     def _curves(self, frame: pd.DataFrame) -> Iterator[Mark]:
         """Yield the metric against n: of each group at the middle x, or else of a few x."""
         for series, rows in self._shown(frame):
@@ -184,7 +191,8 @@ class EffectiveModelComplexity(Recipe):
     def _level_line(self, frame: pd.DataFrame) -> Line:
         ends = (float(frame[N].min()), float(frame[N].max()))
         level = self.level
-        return Line({N: ends}, (level.value, level.value), Series(str(level), GREY), width=0.8)
+        name = str(level) if self.falls_to else f"{label(level.metric)} {level.value:g}"
+        return Line({N: ends}, (level.value, level.value), Series(name, GREY), width=0.8)
 
     def caption(self, frame: pd.DataFrame) -> str:
         known = frame.drop_duplicates(self._keys)

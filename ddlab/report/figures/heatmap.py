@@ -11,7 +11,7 @@ from ddlab.errors import ConfigError
 from ddlab.report.charts import Axis, Chart, HeatMap, Line, Mark, Note, Panel, Series, values
 from ddlab.report.charts.chart import Values
 from ddlab.report.charts.colors import WHITE
-from ddlab.report.columns import label, number, quantity, require
+from ddlab.report.columns import is_share, label, named, number, place, quantity, require
 from ddlab.report.figures.base import Recipe
 from ddlab.report.figures.peaks import clear_peak
 from ddlab.report.frames import metric_table
@@ -68,13 +68,11 @@ class Heatmap(Recipe):
         return Chart([Axis(label("step"), "step", "log")], [Panel(y, marks)], title=self.title, size=(3.5, 2.8))
 
     def _colors(self, frame: pd.DataFrame) -> Axis:
-        split, _, kind = self.metric.partition("_")
-        is_error = self.metric.endswith("_error")
-        quantity = str(frame["quantity"].iloc[0])
-        name = label(self.metric) if is_error else f"{split} {quantity}" if kind == "loss" else quantity
+        is_percent = is_share(self.metric)
+        name = named(self.metric, str(frame["quantity"].iloc[0]))
         low, high = float(frame[self.metric].min()), float(self._last(frame)[self.metric].max())
-        scale = "linear" if is_error or low <= 0 else "log"
-        return Axis(name, scale=scale, low=low, high=high if high > low else None, percent=is_error)
+        scale = "linear" if is_percent or low <= 0 else "log"
+        return Axis(name, scale=scale, low=low, high=high if high > low else None, percent=is_percent)
 
     def _last(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Return the rows of the last step of each y."""
@@ -97,14 +95,13 @@ class Heatmap(Recipe):
 
     def caption(self, frame: pd.DataFrame) -> str:
         last = self._last(frame).reset_index(drop=True)
-        peak = clear_peak(last.assign(mean=last[self.metric]))
+        peak = clear_peak(last.assign(middle=last[self.metric]))
         top = last.loc[last[self.metric].idxmax() if peak is None else peak]
-        at_end = f"{'is highest' if peak is None else 'peaks'} at {label(self.y)} {top[self.y]:g}"
+        is_most = top[self.metric] == last[self.metric].max()
+        what = "is highest" if peak is None else "peaks" if is_most else "is highest after its first minimum"
+        at_end = f"{what}, {number(self.metric, top[self.metric])}, at {label(self.y)} {place(top[self.y])}"
         line = f"; white line: train error {100 * LEARNT:g} %" if self._learnt(frame) else ""
-        return (
-            f"Mean {label(self.metric)} over seeds{self.selection}{line}. At the end of training it {at_end}:"
-            f" {number(self.metric, top[self.metric])}."
-        )
+        return f"Mean {label(self.metric)} over seeds{self.selection}{line}. At the end of training it {at_end}."
 
 
 def _crossing(rows: pd.DataFrame) -> float:

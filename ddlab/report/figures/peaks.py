@@ -32,23 +32,23 @@ def stays_zero(rows: pd.DataFrame) -> bool:
 
 
 def clear_peak(rows: pd.DataFrame) -> int | None:
-    """Return the index of the highest mean to which the curve has risen, and from which it falls, clearly; else None.
+    """Return the index of the highest value to which the curve has risen, and from which it falls, clearly; else None.
 
     Clearly: by more than twice the peak's standard deviation over seeds.
 
     Args:
-        rows: along a curve, with their `mean` and `sd`.
+        rows: along a curve, with their `middle`, a mean or median over seeds, and `sd`.
     """
-    rows = rows[np.isfinite(rows["mean"])]
-    clear = rows["mean"] - rows["mean"].cummin() > 2 * rows["sd"]
+    rows = rows[np.isfinite(rows["middle"])]
+    clear = rows["middle"] - rows["middle"].cummin() > 2 * rows["sd"]
     if not clear.any():
         return None
-    peak = int(rows["mean"].where(clear).idxmax())
+    peak = int(rows["middle"].where(clear).idxmax())
     top = rows.loc[peak]
-    return peak if top["mean"] - rows.loc[peak:, "mean"].min() > 2 * top["sd"] else None
+    return peak if top["middle"] - rows.loc[peak:, "middle"].min() > 2 * top["sd"] else None
 
 
 def is_highest(rows: pd.DataFrame, peak: int) -> bool:
     """Return whether a peak is the highest point from the least one before it on."""
-    start = rows.loc[:peak, "mean"].idxmin()
-    return bool(rows.loc[peak, "mean"] >= rows.loc[start:, "mean"].max())
+    start = rows.loc[:peak, "middle"].idxmin()
+    return bool(rows.loc[peak, "middle"] >= rows.loc[start:, "middle"].max())
