@@ -17,7 +17,7 @@ from ddlab.report.charts.chart import Marker
 from ddlab.report.charts.colors import CATEGORIES, GREY, TEST
 from ddlab.report.charts.limits import FACTOR, ROOM, shown_on
 from ddlab.report.claims import FAIL, NOT_ENOUGH, PASS, Claim, make_claim
-from ddlab.report.columns import digits, named, quantity
+from ddlab.report.columns import digits, named, quantity, text
 from ddlab.report.figures.base import Recipe
 from ddlab.report.figures.curve_parts import SCALES
 from ddlab.report.options import option, shown
@@ -96,7 +96,7 @@ class Claims(Recipe):
     def _words(self, name: str) -> str:
         """Return the name of a claim in words, without the letters that its heading's pattern begins with."""
         begin, *rest = WILD.split(self.groups.get(self._group(name), ""), maxsplit=1)
-        return name.removeprefix(begin if rest else "").replace("_", " ")
+        return text(name.removeprefix(begin if rest else ""))
 
     def _row(self, results: Results, name: str, claim: Claim) -> dict[str, Any]:
         found = claim.verdict(name, results)
@@ -156,19 +156,15 @@ class Claims(Recipe):
             yield Dots({NUMBER: values([row[NUMBER]])}, (place,), series, marker, hollow=bool(row["beyond"]))
 
     def caption(self, frame: pd.DataFrame) -> str:
-        found = frame.dropna(subset=NUMBER)
         kinds = filter(None, dict.fromkeys(kind.partition(";")[0] for kind in frame["interval"]))
-        seeds = f"; bars: {' or '.join(kinds)}" if found["low"].notna().any() else ""
-        passed = int((frame["status"] == PASS).sum())
-        others = [
-            f"{status}: {', '.join(rows['claim'].str.replace('_', ' '))}"
-            for status, rows in frame[frame["status"] != PASS].groupby("status")
-        ]
-        ends = ""
-        if len(found):
-            first, last = (found.loc[at, ["claim", NUMBER]] for at in (found[NUMBER].idxmin(), found[NUMBER].idxmax()))
-            ends = " Measured: from {} ({}) to {} ({}).".format(
-                *(text for row in (first, last) for text in (digits(row[NUMBER]), row["claim"].replace("_", " ")))
-            )
-        verdicts = "; ".join([f"{passed} of {len(frame)} pass", *others])
-        return f"What the claims measure, dots{seeds}; shaded: their bounds. {verdicts}.{ends}"
+        bars = f"; bars: {' or '.join(kinds)}" if frame["low"].notna().any() else ""
+        found = [f"{(frame['status'] == PASS).sum()} of {len(frame)} pass"]
+        for status, rows in frame[frame["status"] != PASS].groupby("status"):
+            found.append(f"{status}: {', '.join(rows['claim'].map(text))}")
+        return f"What the claims measure, dots{bars}; shaded: their bounds. {'; '.join(found)}.{self._range(frame)}"
+
+    def _range(self, frame: pd.DataFrame) -> str:
+        """Return the least and the greatest number in words; empty where there is none."""
+        measured = frame.dropna(subset=NUMBER).sort_values(NUMBER, kind="stable")
+        ends = [f"{digits(row[NUMBER])} ({text(row['claim'])})" for _, row in measured.iterrows()]
+        return f" Measured: from {ends[0]} to {ends[-1]}." if ends else ""
