@@ -100,3 +100,9 @@ def test_a_mistake_is_one_line_that_names_it(claimed, options, words):
 def test_a_sweep_without_claims_has_no_such_figure(results):
     with pytest.raises(ConfigError, match="the sweep has no claims"):
         figure_of(results)
+
+
+def test_a_log_axis_needs_something_above_0(claimed):
+    below = {**AT, "where": {"model.width": 2}, "between": [None, 0], "seeds": 9}
+    with pytest.raises(ConfigError, match="x_scale=log: no claim has a number or a bound above 0"):
+        figure_of(replace(claimed, sweep={**claimed.sweep, "claims": {"below": below}}), x_scale="log")

@@ -71,7 +71,7 @@ class Claims(Recipe):
         measured and beyond (of `Verdict`), low, high and interval (over seeds), least and greatest (of its bound), status and
         reason.
         """
-        every = results.sweep.get("claims", {})
+        every = {str(name): options for name, options in results.sweep.get("claims", {}).items()}
         claims = {name: make_claim(name, every[name]) for name in self._chosen(list(every))}
         order = sorted(claims, key=lambda name: ["", *self.groups].index(self._group(name)))
         frame = pd.DataFrame([self._row(results, name, claims[name]) for name in order])
@@ -138,6 +138,8 @@ class Claims(Recipe):
         """Return the ends of the horizontal axis, on which is every number and every bound."""
         columns = frame[[NUMBER, "low", "high", "least", "greatest"]]
         numbers = shown_on(self.x_scale, [*columns.to_numpy().flat, *([] if self.reference is None else [self.reference])])
+        if not len(numbers):
+            raise ConfigError("x_scale=log: no claim has a number or a bound above 0")
         low, high = float(numbers.min()), float(numbers.max())
         if self.x_scale == "log":
             return low / FACTOR, high * FACTOR
