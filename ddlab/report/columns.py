@@ -38,6 +38,7 @@ LABELS = {
     "memorised": "wrong labels memorised",
     "unlearned": "wrong labels answered rightly",
     "ensemble_risk": "risk of the ensemble",
+    "member_risk": "risk of its members",
 }
 
 # Columns that are shares, beside errors.

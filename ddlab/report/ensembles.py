@@ -8,7 +8,7 @@ without bias: risk = bias^2 + variance over data + over features + of both toget
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from ddlab.errors import ConfigError
 
 FEATURES = "init_seed"
 COMPONENTS = ("bias_squared", "variance_data", "variance_features", "variance_both")
+
+# Columns of the rows of ensembles: at how many test examples they were measured, and whether these are all there are.
+EXAMPLES, WHOLE = "examples", "whole"
 
 LOSS, CROSS_ENTROPY, MSE = "train.loss._target_", "ddlab.losses.CrossEntropy", "ddlab.losses.MSE"
 
@@ -33,6 +36,8 @@ class Grid:
         targets: [D, M] real, or one-hot.
         loss: class that the trials were trained with.
         num_classes: K; None where targets are real.
+        examples: at how many test examples they are.
+        whole: they are all test examples, as far as is known.
     """
 
     setting: Mapping[str, Any]
@@ -41,6 +46,14 @@ class Grid:
     targets: np.ndarray
     loss: str
     num_classes: int | None
+    examples: int
+    whole: bool
+
+    @property
+    def members(self) -> Iterator[Grid]:
+        """F grids of one network at each data seed."""
+        for f in range(self.predictions.shape[1]):
+            yield replace(self, predictions=self.predictions[:, f : f + 1])
 
     @property
     def residuals(self) -> np.ndarray:
@@ -64,6 +77,11 @@ class Grid:
         return (scores.argmax(axis=-1) != self._one_hot.argmax(axis=-1)).mean(axis=1)
 
     @property
+    def mean_loss(self) -> np.ndarray:
+        """[D] the loss that trials were trained with, of the mean outputs or probabilities."""
+        return self.cross_entropy if self.loss == CROSS_ENTROPY else self.risk
+
+    @property
     def cross_entropy(self) -> np.ndarray:
         """[D] the mean of -log p of the right class, of the mean probabilities p."""
         return -np.where(self._one_hot > 0, self._log_probabilities, 0).sum(axis=-1).mean(axis=1)
@@ -85,42 +103,75 @@ class Grid:
         return values.reshape(*values.shape[:-1], -1, self.num_classes)
 
 
-def _error(grid: Grid) -> np.ndarray:
-    _require_classes("ensemble_error", grid)
-    return grid.error
+Metric = Callable[[Grid], np.ndarray]
 
 
-def _loss(grid: Grid) -> np.ndarray:
-    _require_classes("ensemble_loss", grid)
-    if grid.loss not in (CROSS_ENTROPY, MSE):
-        raise ConfigError(f"metric=ensemble_loss: is known for the losses cross_entropy and mse, not for {grid.loss}")
-    return grid.cross_entropy if grid.loss == CROSS_ENTROPY else grid.risk
+def _of_members(metric: Metric) -> Metric:
+    """Return the mean over the members of a metric of each alone."""
+    return lambda grid: np.mean([metric(member) for member in grid.members], axis=0)
 
 
-def _require_classes(metric: str, grid: Grid) -> None:
-    if grid.num_classes is None:
-        raise ConfigError(f"metric={metric}: is of data with one class an example; of other data there is ensemble_risk")
-
-
-# Metrics of an ensemble: of all networks that were trained on the same data. A grid of them -> [D].
-ENSEMBLE_METRICS: Mapping[str, Callable[[Grid], np.ndarray]] = {
+# Metrics of several networks, whose number matters: a grid of them -> [D].
+OF_SEVERAL: Mapping[str, Metric] = {
     "ensemble_risk": lambda grid: grid.risk,
-    "ensemble_loss": _loss,
-    "ensemble_error": _error,
+    "ensemble_loss": lambda grid: grid.mean_loss,
+    "ensemble_error": lambda grid: grid.error,
     "variance_over_features": lambda grid: grid.variance,
 }
 
+# Of one of them on average, at the same test examples.
+MEMBER_METRICS: Mapping[str, Metric] = {
+    f"member_{name}": _of_members(OF_SEVERAL[f"ensemble_{name}"]) for name in ("risk", "loss", "error")
+}
+
+# Metrics of an ensemble: of all networks that were trained on the same data.
+ENSEMBLE_METRICS: Mapping[str, Metric] = {**OF_SEVERAL, **MEMBER_METRICS}
+
+
+def _check(metric: str, grid: Grid) -> None:
+    """Raise `ConfigError` where a grid has no such metric."""
+    of, _, quantity = metric.partition("_")
+    if quantity in ("loss", "error") and grid.num_classes is None:
+        raise ConfigError(f"metric={metric}: is of data with one class an example; of other data there is {of}_risk")
+    if quantity == "loss" and grid.loss not in (CROSS_ENTROPY, MSE):
+        raise ConfigError(f"metric={metric}: is known for the losses cross_entropy and mse, not for {grid.loss}")
+    if metric in OF_SEVERAL and grid.predictions.shape[1] < 2:
+        raise ConfigError(f"metric={metric}: needs two networks or more of each draw of the data: equal data.seed, other seeds")
+
+
+def require_whole(rows: pd.DataFrame, metric: str, other: str) -> None:
+    """Raise `ConfigError` where an ensemble's metric is held against one of all test examples, and it is of fewer.
+
+    Args:
+        rows: of `ensemble_rows`.
+        metric: the ensemble's.
+        other: a column of the curves, or an ensemble's metric as well.
+    """
+    is_of_all = other not in ENSEMBLE_METRICS and ("test_" in other or other == "excess_risk")
+    if is_of_all and not rows[WHOLE].all():
+        raise ConfigError(
+            f"{metric} is of {rows[EXAMPLES].min():,} test examples, whose predictions are stored, and {other} of all; instead of"
+            f" {other} take one of the same examples: {', '.join(MEMBER_METRICS)}"
+        )
+
 
 def ensemble_rows(rows: pd.DataFrame, metric: str, by: Sequence[str], seeds: Sequence[str]) -> pd.DataFrame:
-    """Return one row for each setting and data seed, with a metric of the ensemble over feature seeds.
+    """Return one row for each setting and data seed, with a metric of the ensemble over feature seeds, `EXAMPLES` and `WHOLE`.
 
     Args:
         rows: of trials, with predictions.
         metric: one of `ENSEMBLE_METRICS`.
         by: columns of the settings.
         seeds: columns of the seeds.
+
+    Raises:
+        ConfigError: trials have no such metric, or make no grid.
     """
-    found = [grid.of_data.assign(**grid.setting, **{metric: ENSEMBLE_METRICS[metric](grid)}) for grid in _grids(rows, by, seeds)]
+    found = []
+    for grid in _grids(rows, by, seeds):
+        _check(metric, grid)
+        about = {EXAMPLES: grid.examples, WHOLE: grid.whole, metric: ENSEMBLE_METRICS[metric](grid)}
+        found.append(grid.of_data.assign(**grid.setting, **about))
     return pd.concat(found, ignore_index=True)
 
 
@@ -188,13 +239,18 @@ def _grids(rows: pd.DataFrame, by: Sequence[str], seeds: Sequence[str]) -> Itera
             )
         if not (targets == targets[:, :1]).all():
             raise ConfigError("trials of the same data seed have different test points: pin data.target_seed, too")
+        num_classes, examples = _num_classes(ordered, targets), targets.shape[-1] // int(ordered["num_outputs"].iloc[0])
+        # The test loss of real targets has the noise of new ones in it.
+        whole = num_classes is not None and "data.num_test" in ordered and bool((ordered["data.num_test"] == examples).all())
         yield Grid(
             dict(zip(by, values, strict=True)),
             data_seeds.reset_index(drop=True),
             predictions,
             targets[:, 0],
             str(ordered[LOSS].iloc[0]) if LOSS in ordered else MSE,
-            _num_classes(ordered, targets),
+            num_classes,
+            examples,
+            whole,
         )
 
 

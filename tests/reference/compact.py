@@ -25,7 +25,7 @@ from ddlab.store.store import Store
 ALONG_STEPS = {"grokking", "steps_to_grok", "heatmap", "progress", "spectrum", "plateau", "step", "time", "stop_by", *LEVELS}
 KEYS, LOSSES = ["trial_id", "step"], ["train_loss", "test_loss", "train_error", "test_error"]
 PREDICTIONS, POINTS = ["predictions", "prediction_targets", "variance_noise"], 15
-OF_CLASSES = {"ensemble_error", "ensemble_loss"}
+OF_CLASSES = {"ensemble_error", "ensemble_loss", "member_error", "member_loss"}
 
 
 def words_of(spec: Any) -> Iterator[str]:

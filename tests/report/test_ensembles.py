@@ -27,7 +27,8 @@ def trials(num_data=4, num_features=5, *, x=(1.0,), data=0.5, features=1.5, both
             for f in range(num_features):
                 rest = random.normal(size=NUM_POINTS) * both**0.5
                 predictions = targets + bias + of_data[d] + of_features[f] + rest
-                rows.append({"x": at, "data.seed": d, "init_seed": f, "predictions": predictions, "prediction_targets": targets})
+                outputs = {"num_outputs": 1, "predictions": predictions, "prediction_targets": targets}
+                rows.append({"x": at, "data.seed": d, "init_seed": f, **outputs})
     return pd.DataFrame(rows).sample(frac=1, random_state=0)
 
 
@@ -56,6 +57,9 @@ def test_an_ensemble_has_a_row_for_each_data_seed():
     assert found["ensemble_risk"][2] == pytest.approx(np.mean(residuals.mean(axis=0) ** 2))
     assert found["variance_over_features"][2] == pytest.approx(residuals.var(axis=0, ddof=1).mean())
     assert found["variance_over_features"].mean() == pytest.approx(3.5, rel=0.05)
+    alone = ensemble_rows(rows, "member_risk", ["x"], SEEDS)
+    assert alone["member_risk"][2] == pytest.approx(np.square(residuals).mean())
+    assert alone["examples"].tolist() == [NUM_POINTS] * 4
 
 
 def test_what_cannot_be_decomposed_says_why():
@@ -110,6 +114,29 @@ def test_networks_of_classes_are_averaged_by_their_probabilities():
         assert (outputs.mean(axis=0).argmax(axis=-1) != mean.argmax(axis=-1)).any()  # it matters what is averaged
 
 
+def test_the_members_of_an_ensemble_are_measured_alone_at_the_same_examples():
+    for loss in ("CrossEntropy", "MSE"):
+        rows = classifiers(f"ddlab.losses.{loss}")
+        errors, losses = (ensemble_rows(rows, metric, [], SEEDS) for metric in ("member_error", "member_loss"))
+        for seed in (0, 1):
+            outputs, labels = of_data(rows, seed)
+            probabilities = np.exp(outputs) / np.exp(outputs).sum(axis=-1, keepdims=True)
+            right = probabilities[:, np.arange(len(labels)), labels]
+            expected = -np.log(right).mean() if loss == "CrossEntropy" else np.square(outputs - np.eye(K)[labels]).mean()
+            assert losses["member_loss"][seed] == pytest.approx(expected, rel=1e-12)
+            assert errors["member_error"][seed] == pytest.approx(
+                np.mean([(one.argmax(axis=-1) != labels).mean() for one in outputs])
+            )
+
+
+@pytest.mark.parametrize("metric", ["ensemble_risk", "ensemble_loss", "ensemble_error", "variance_over_features"])
+def test_one_network_is_no_ensemble(metric):
+    rows = classifiers("ddlab.losses.MSE", num_features=1)
+    with pytest.raises(ConfigError, match=f"metric={metric}: needs two networks or more of each draw of the data"):
+        ensemble_rows(rows, metric, [], SEEDS)
+    assert np.isfinite(ensemble_rows(rows, "member_loss", [], SEEDS)["member_loss"]).all()
+
+
 def test_of_squared_loss_the_outputs_are_averaged():
     rows = classifiers("ddlab.losses.MSE")
     errors, losses = (ensemble_rows(rows, metric, [], SEEDS) for metric in ("ensemble_error", "ensemble_loss"))
@@ -121,13 +148,13 @@ def test_of_squared_loss_the_outputs_are_averaged():
 
 
 def test_logarithms_of_probabilities_do_not_underflow():
-    rows = classifiers("ddlab.losses.CrossEntropy", num_features=1)
+    rows = classifiers("ddlab.losses.CrossEntropy", num_features=2)
     rows["predictions"] = [1000 * (1 - targets) for targets in rows["prediction_targets"]]
     assert ensemble_rows(rows, "ensemble_loss", [], SEEDS)["ensemble_loss"].tolist() == pytest.approx([1000 + np.log(2)] * 2)
 
 
 def test_what_is_no_ensemble_of_classes_says_why():
-    for metric in ("ensemble_error", "ensemble_loss"):
+    for metric in ("ensemble_error", "ensemble_loss", "member_error", "member_loss"):
         with pytest.raises(ConfigError, match=f"metric={metric}: is of data with one class an example"):
             ensemble_rows(trials(), metric, ["x"], SEEDS)
     with pytest.raises(ConfigError, match=r"cross_entropy and mse, not for ddlab\.losses\.Hinge"):

@@ -12,6 +12,7 @@ import pandas as pd
 from ddlab.errors import ConfigError
 from ddlab.report.claims.base import Selection
 from ddlab.report.claims.timed import Timed
+from ddlab.report.ensembles import ENSEMBLE_METRICS, require_whole
 from ddlab.report.options import check_options, option
 from ddlab.report.selection import check_selection, in_words
 from ddlab.store.results import Results
@@ -58,6 +59,9 @@ class Against(Timed):
 
     def rows(self, results: Results) -> pd.DataFrame:
         own, other = self.side(results), self.other.side(results)
+        for rows, metric, against in ((own, self.metric, self.other.metric), (other, self.other.metric, self.metric)):
+            if metric in ENSEMBLE_METRICS:
+                require_whole(rows, metric, against)
         sides = [own, other.assign(**{self.metric: other[self.other.metric]})]
         # An ensemble has no seed of its members: what only one of the two has tells none of its rows apart.
         return pd.concat([rows.assign(**{SIDE: k}) for k, rows in enumerate(sides)], join="inner", ignore_index=True)

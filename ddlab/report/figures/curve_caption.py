@@ -11,6 +11,7 @@ import pandas as pd
 from ddlab.report.charts import Axis
 from ddlab.report.charts.limits import can_show
 from ddlab.report.columns import label, number, place
+from ddlab.report.ensembles import EXAMPLES
 from ddlab.report.figures.curve_chart import median_deviation
 from ddlab.report.figures.curve_parts import PanelPart
 from ddlab.report.figures.peaks import clear_peak, interpolates_at_first, interpolation_threshold, stays_zero
@@ -49,7 +50,7 @@ class CurveCaption:
             selection: which trials are shown, in words.
         """
         shown = f"{self._metrics} against {self.x.label}{selection}: {self._seeds}."
-        about = (self._stopped, self._theory, self._known_threshold, self._levels, self._findings, self._without)
+        about = (self._ensembles, self._stopped, self._theory, self._known_threshold, self._levels, self._findings, self._without)
         return " ".join(filter(None, [shown, *about]))
 
     @property
@@ -72,6 +73,16 @@ class CurveCaption:
             return f"{self.middle} of {seeds}{error}; band: the middle 80 % of the seeds"
         beyond = f", of {FEWEST_SEEDS} or more the middle 80 %" if high >= FEWEST_SEEDS else ""
         return f"{self.middle} of {seeds}; band: from the lowest seed to the highest{beyond}"
+
+    @property
+    def _ensembles(self) -> str:
+        """At how many test examples ensembles are measured: others are at all of them."""
+        if EXAMPLES not in self.frame:
+            return ""
+        rows = self._simulation.dropna(subset=EXAMPLES)
+        low, high = int(rows[EXAMPLES].min()), int(rows[EXAMPLES].max())
+        examples = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        return f"{' and '.join(rows['label'].unique())}: at {examples} test examples, whose predictions are stored."
 
     @property
     def _stopped(self) -> str:

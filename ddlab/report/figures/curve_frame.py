@@ -11,6 +11,7 @@ import pandas as pd
 
 from ddlab.errors import ConfigError
 from ddlab.report.columns import quantity, text
+from ddlab.report.ensembles import EXAMPLES
 from ddlab.report.figures.curve_parts import CurvePart
 from ddlab.report.frames import ALONG_CURVES
 from ddlab.report.intervals import FEWEST_SEEDS
@@ -54,7 +55,7 @@ class CurveRows:
 
         Columns: x and what else it may be read as; metric, quantity (what it is, with its unit), curve (a name), group (where
         there is one: its value), kind; middle (what is drawn), mean, sem, sd (0: one seed), median, low and high (ends of the
-        band), seeds, theory.
+        band), seeds, theory; of ensembles examples: at how many of the test set.
         """
         rows = rows_of_metric(self._rows, metric, self._by, self.curve.best_over, self.results.seeds)
         if rows.empty:
@@ -113,6 +114,8 @@ class CurveRows:
         columns = {"middle": statistics[self.middle], **statistics, "low": low, "high": high, "seeds": values.count()}
         if self.curve.theory is not None:
             columns["theory"] = at["theory"].mean()
+        if EXAMPLES in rows:
+            columns[EXAMPLES] = at[EXAMPLES].min()
         others = at[self._axes[1:]].first()
         return pd.concat([others, pd.DataFrame(columns)], axis=1).reset_index().assign(kind="simulation")
 
