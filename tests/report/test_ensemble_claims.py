@@ -93,3 +93,13 @@ def test_a_panel_of_an_ensemble_says_on_how_many_examples():
     assert "ensemble loss: at 15 test examples, whose predictions are stored." in caption
     alone = make_recipe("f", {"recipe": "curve", "x": "model.width", "metric": "test_loss"})
     assert "test examples" not in alone.caption(alone.frame(stored))
+
+
+def test_the_peak_of_an_ensemble_is_measured_in_units_of_the_threshold_of_its_members():
+    over = {"metric": "train_error", "at_most": 0.1}
+    found = verdict(results(), kind="location_ratio", x="model.width", over=over, where={})
+    # The mean train error is 0.04 above the given one: it crosses 0.14 / 0.2 of the way from 4 to 8.
+    assert found.measured == pytest.approx(4 / (4 * 2**0.7))
+    # Each draw of the data crosses at 4 * 2^(0.5 + 0.1 d): the interval over these five lies within the least and the greatest.
+    assert 2**-0.9 <= found.interval.low < found.measured < found.interval.high <= 2**-0.5
+    assert found.interval.kind == "95 %"

@@ -59,7 +59,8 @@ class LocationRatio(PeakLocation):
         if not np.isfinite(crossing_at(x, excess, HELD, holds_up_to(excess, HELD))):
             where = "every" if excess.mean() < 0 else "no"
             raise NotEnoughData(f"{wanted} at {where} {label(self.x)} from {x[0]:g} to {x[-1]:g}")
-        return pd.concat([peaks.assign(**{PLACE: peaks[self.x]}), crossed.assign(**{PLACE: -crossed[self.x]})], ignore_index=True)
+        sides = [peaks.assign(**{PLACE: peaks[self.x]}), crossed.assign(**{PLACE: -crossed[self.x]})]
+        return pd.concat(sides, join="inner", ignore_index=True)  # an ensemble has no seed of its members
 
     @property
     def point(self) -> str:
