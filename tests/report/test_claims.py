@@ -130,6 +130,21 @@ def test_where_neither_curve_has_a_peak_nothing_is_lower():
     assert found.outcome == "fail: there is none"
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"kind": "difference", **LESS_AT_16},
+        {"kind": "ratio", **AT_1_AND_16},
+        {"kind": "prominence", **CURVE},
+        {"kind": "height_difference", **CURVE, "where": {"decay": 1}, "less": {"where": {"decay": 0}}},
+    ],
+)
+def test_of_infinite_values_there_is_no_number_nor_a_warning(options):
+    infinite = dict.fromkeys((1, 2, 16), math.inf)
+    results = decayed(infinite, infinite) if options["kind"] == "height_difference" else results_of(infinite)
+    assert verdict(results, **options, between=[-1, 1]).outcome == "fail: there is none"
+
+
 def test_a_seed_whose_metric_was_not_measured_does_not_count():
     results = results_of(PEAK)
     unknown = results.trials.loc[results.trials["seed"] > 0, "trial_id"]

@@ -130,6 +130,7 @@ class Claim(abc.ABC):
             return f"at most {greatest:g}"
         return f"at least {least:g}" if greatest is None else f"{least:g} to {greatest:g}"
 
+    @np.errstate(divide="ignore", invalid="ignore")  # a number that there is not, such as inf - inf, is nan
     def verdict(self, name: str, results: Results) -> Verdict:
         """Hold the claim against stored metrics."""
         try:

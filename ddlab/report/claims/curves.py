@@ -96,8 +96,7 @@ class _OfCurve(Timed):
         return self.x
 
     def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self._of_means(Curves(sample.points, self.middle(sample, weights)))
+        return self._of_means(Curves(sample.points, self.middle(sample, weights)))
 
     @abc.abstractmethod
     def _of_means(self, curves: Curves) -> np.ndarray:

@@ -78,8 +78,7 @@ class _OfGroups(Timed):
         return "group"
 
     def numbers(self, sample: Sample, weights: np.ndarray) -> np.ndarray:
-        with np.errstate(divide="ignore", invalid="ignore"):
-            return self._of_medians(sample.medians(weights))
+        return self._of_medians(sample.medians(weights))
 
     @abc.abstractmethod
     def _of_medians(self, medians: np.ndarray) -> np.ndarray:
