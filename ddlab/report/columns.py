@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ddlab.errors import ConfigError, StoreError, suggest
+from ddlab.report.ensembles import ENSEMBLE_METRICS
 from ddlab.report.options import shown
 from ddlab.store.results import Results
 
@@ -128,6 +129,8 @@ def _with_unit(about: Mapping[str, Any]) -> str:
 
 def require(frame: pd.DataFrame, column: str, option: str, numeric: bool = True) -> None:
     """Raise `ConfigError` where a column that an option names does not exist (`NoSuchColumn`), or holds no numbers."""
+    if column not in frame and column in ENSEMBLE_METRICS:
+        raise NoSuchColumn(f"{option}={column}: takes stored metrics only, none of an ensemble")
     if column not in frame:
         raise NoSuchColumn(f"{option}={column}: no such column. {suggest(column, map(str, frame.columns))}".rstrip())
     if numeric and not pd.api.types.is_numeric_dtype(frame[column]):

@@ -50,15 +50,17 @@ class Crossing:
         return {"": self.at, "<": self.bracket[0], ">": self.bracket[1]}[self.beyond]
 
 
-def level_rows(results: Results, where: Mapping[str, Any], level: Level, by: Sequence[str]) -> tuple[pd.DataFrame, Level]:
+def level_rows(
+    results: Results, where: Mapping[str, Any], level: Level, by: Sequence[str], option: str = "metric"
+) -> tuple[pd.DataFrame, Level]:
     """Return the rows of `metric_rows` at each `by`, and the level that their metric is held against.
 
-    With `falls_to` the metric is a share of the trial's own at its first eval point.
+    With `falls_to` the metric is a share of the trial's own at its first eval point; `option` names what asks for it.
 
     Raises:
         ConfigError: as of `metric_rows`; or the first of `by` is not greater than 0, and has no logarithm.
     """
-    require(results.curves, level.metric, "metric")
+    require(results.curves, level.metric, option)
     rows = metric_rows(results, where, level.metric, by)
     if (rows[by[0]] <= 0).any():
         raise ConfigError(f"x={by[0]}: must be greater than 0, as it has a log scale")

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ddlab.report.claims import NOT_ENOUGH, PASS, make_claim
+from ddlab.report.claims import FAIL, NOT_ENOUGH, PASS, make_claim
 from ddlab.report.figures import make_recipe
 from ddlab.store.results import Results
 from tests.support import SEEDS
@@ -103,3 +103,19 @@ def test_the_peak_of_an_ensemble_is_measured_in_units_of_the_threshold_of_its_me
     # Each draw of the data crosses at 4 * 2^(0.5 + 0.1 d): the interval over these five lies within the least and the greatest.
     assert 2**-0.9 <= found.interval.low < found.measured < found.interval.high <= 2**-0.5
     assert found.interval.kind == "95 %"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"kind": "first_crossing", "at_most": 0.5}, "metric=ensemble_loss"),
+        ({"kind": "value", "metric": "test_loss", "stop_by": "ensemble_loss"}, "stop_by=ensemble_loss"),
+        (
+            {"kind": "location_ratio", "x": "model.width", "where": {}, "over": {"metric": "ensemble_loss", "at_most": 0.1}},
+            "over.metric=ensemble_loss",
+        ),
+    ],
+)
+def test_only_what_each_trial_stores_has_steps_and_levels(options, words):
+    found = verdict(results(), **options)
+    assert found.outcome == f"{FAIL}: {words}: takes stored metrics only, none of an ensemble"

@@ -50,7 +50,7 @@ class LocationRatio(PeakLocation):
         """Return the rows of the metric, and those of the level, whose metric is its excess: at most 0 where the level holds."""
         peaks = super().rows(results)
         wanted = level_of("over", self.over, FINAL_KINDS)
-        crossed, level = level_rows(results, self.where, wanted, [self.x])
+        crossed, level = level_rows(results, self.where, wanted, [self.x], "over.metric")
         sign = 1 if level.kind == "at_most" else -1
         crossed = crossed.assign(**{self.metric: sign * (crossed[level.metric] - level.value)}).dropna(subset=self.metric)
         if set(peaks[self.x]) != set(crossed[self.x]):
