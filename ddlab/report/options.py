@@ -26,7 +26,7 @@ TYPES: dict[Any, tuple[Any, str]] = {
     int: (int, "a whole number"),
     float: ((int, float), "a number"),
     Sequence: ((list, tuple), "a list"),
-    Mapping: (Mapping, "a mapping, column: value"),
+    Mapping: (Mapping, "a mapping"),
 }
 
 
@@ -78,7 +78,7 @@ def check_options(entry: str, name: str, kind: type, options: Mapping[str, Any])
         if key not in declarations:
             known = suggest(shown(key), declarations, most=24)
             raise ConfigError(f"{entry}.{shown(key)}: no such option of {name}. {known}")
-        _check_type(f"{entry}.{key}", types[key], value)
+        _check_type(f"{entry}.{key}", types[key], value, declarations[key].doc)
         declarations[key].check(f"{entry}.{key}", shown(value) if isinstance(value, str) else value)
     fields = dataclasses.fields(kind)
     needed = [field.name for field in fields if field.default is field.default_factory is dataclasses.MISSING]
@@ -86,8 +86,8 @@ def check_options(entry: str, name: str, kind: type, options: Mapping[str, Any])
         raise ConfigError(f"{entry}: {name} needs {', '.join(needed)}; there is no {missing[0]}")
 
 
-def _check_type(key: str, hint: Any, value: Any) -> None:
-    """Raise `ConfigError` for a value that is not of the type that an option is annotated with."""
+def _check_type(key: str, hint: Any, value: Any, doc: str) -> None:
+    """Raise `ConfigError` for a value that is not of the type that an option is annotated with; of a mapping it says of what."""
     members = [member for member in get_args(hint) if member is not NoneType]
     optional = NoneType in get_args(hint)
     base = members[0] if optional and len(members) == 1 else hint
@@ -99,7 +99,8 @@ def _check_type(key: str, hint: Any, value: Any) -> None:
         return
     of_type = isinstance(value, allowed) and isinstance(value, bool) == (allowed is bool)
     if not of_type or (isinstance(value, int | float) and not is_number(value) and allowed is not bool):
-        raise ConfigError(f"{key}={shown(value)}: must be {words}{' or null' if optional else ''}")
+        holds = f" ({doc})" if base is Mapping else ""
+        raise ConfigError(f"{key}={shown(value)}: must be {words}{holds}{' or null' if optional else ''}")
 
 
 def is_number(value: Any) -> bool:
@@ -113,6 +114,9 @@ class _Short(reprlib.Repr):
     def __init__(self) -> None:
         super().__init__()
         self.maxlevel, self.maxlist, self.maxdict = 3, 4, 4
+
+    def repr_NoneType(self, *_: Any) -> str:
+        return "null"
 
     def repr_int(self, x: int, *_: int) -> str:
         return repr(x) if abs(x) <= sys.float_info.max else "a number too large"

@@ -10,16 +10,19 @@ from ddlab.report.claims import make_claim
 OF_CURVE = {"kind": "peak_location", "metric": "m", "x": "a", "between": [0, 1], "source": "s"}
 LEADS = {"kind": "leads", "metric": "m", "at_most": 1, "between": [0, 1], "source": "s"}
 MISTAKES = {
-    "no kind": ({}, "kind=None"),
+    "no kind": ({}, "kind=null: no such kind"),
     "unknown kind": ({"kind": "peak_locatoin"}, "did you mean 'peak_location'"),
     "unknown option": ({"kind": "value", "metrik": "x"}, "did you mean 'metric'"),
     "missing option": ({"kind": "peak_location", "metric": "m", "between": [0, 1], "source": "s"}, "there is no x"),
-    "no bounds": ({"kind": "value", "metric": "m", "between": [None, None], "source": "s"}, "between"),
+    "no bounds": ({"kind": "value", "metric": "m", "between": [None, None], "source": "s"}, "between=[null, null]: must be"),
     "one bound": ({"kind": "value", "metric": "m", "between": 3, "source": "s"}, "between=3"),
     "text bound": ({"kind": "value", "metric": "m", "between": ["a", 1], "source": "s"}, "between"),
     "bounds the wrong way": ({"kind": "value", "metric": "m", "between": [2, 1], "source": "s"}, "between=[2, 1]"),
     "no seeds": ({"kind": "value", "metric": "m", "between": [0, 1], "source": "s", "seeds": 0}, "seeds=0"),
-    "where": ({"kind": "value", "metric": "m", "between": [0, 1], "source": "s", "where": "x"}, "where=x"),
+    "where": (
+        {"kind": "value", "metric": "m", "between": [0, 1], "source": "s", "where": "x"},
+        "where=x: must be a mapping (trials taken,",
+    ),
     "order": ({"kind": "ratio", "metric": "m", "between": [0, 1], "source": "s", "order": [{}]}, "two or more"),
     "trend": ({"kind": "monotone", "metric": "m", "x": "a", "between": [0, 1], "source": "s", "trend": "up"}, "trend=up"),
     "theory": (
@@ -39,8 +42,8 @@ MISTAKES = {
     "no mapping": ("peak", "must be a mapping"),
     "kind is no name": ({"kind": ["value"]}, "no such kind"),
     "x is no name": ({**OF_CURVE, "x": 5}, "x=5: must be text"),
-    "bounds are null": ({**OF_CURVE, "between": None}, "between=None: must be a list"),
-    "x is null": ({**OF_CURVE, "x": None}, "x=None: must be text"),
+    "bounds are null": ({**OF_CURVE, "between": None}, "between=null: must be a list"),
+    "x is null": ({**OF_CURVE, "x": None}, "x=null: must be text"),
     "best over what": ({**OF_CURVE, "best_over": ["a"]}, "must be text or null"),
     "seeds are no number": ({**OF_CURVE, "seeds": True}, "seeds=True: must be a whole number"),
     "several values": ({**OF_CURVE, "where": {"model.width": [5, 10]}}, "where.model.width=[5, 10]: must be one value"),
@@ -73,6 +76,10 @@ MISTAKES = {
     "less of nothing": (
         {"kind": "difference", "metric": "m", "between": [0, 1], "source": "s", "less": {}},
         "less: must have another where, metric or stop_by",
+    ),
+    "less of null": (
+        {"kind": "difference", "metric": "m", "between": [0, 1], "source": "s", "less": None},
+        "less=null: must be a mapping (what is taken off: its where, metric, stop_by,",
     ),
     "less by a word": (
         {"kind": "difference", "metric": "m", "between": [0, 1], "source": "s", "less": {"metrik": "n"}},

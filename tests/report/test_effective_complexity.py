@@ -59,7 +59,8 @@ def test_the_complexity_of_each_width_is_where_its_mean_error_crosses_the_level(
     assert line.y == pytest.approx((15, 30))
     (bars,) = marks(top, Bars)
     assert bars.low == tuple(known["emc_low"])
-    assert "It is 0.75 to 0.75 times the number of parameters." in caption
+    assert "It is 0.75 times the number of parameters." in caption
+    assert "It is 0.5 to 0.75 times the number of parameters." in figure_of(results_of({2: 15.0, 4: 20.0}))[2]
     assert [note.text for note in marks(below, Note)] == ["2", "4"]
     assert (below.x.column, chart.x[0].column) == ("num_train", "model.width")
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from ddlab.errors import ConfigError
 from ddlab.report.intervals import Interval
 from ddlab.report.isotonic import Crossing
 from ddlab.report.refinement import make_refinement
@@ -60,6 +61,11 @@ def test_new_values_may_have_to_be_multiples():
 def test_without_options_or_points_there_is_no_refinement():
     assert make_refinement({}) is None
     assert make_refinement(OPTIONS | {"points": 0}) is None
+
+
+def test_an_option_that_is_null_is_shown_as_it_is_written():
+    with pytest.raises(ConfigError, match=r"^refine\.x=null: must be text$"):
+        make_refinement(OPTIONS | {"x": None})
 
 
 def test_a_crossing_that_is_not_in_the_interval_of_the_seeds_that_cross_lies_between_the_points_beside_it():

@@ -198,7 +198,8 @@ class EffectiveModelComplexity(Recipe):
         known = frame.drop_duplicates(self._keys)
         found = known[known["emc"].notna()]
         ratio = found["emc"] / found["num_params"]
-        of_params = f" It is {ratio.min():.2g} to {ratio.max():.2g} times the number of parameters." if len(found) else ""
+        ends = list(dict.fromkeys(f"{end:.2g}" for end in (ratio.min(), ratio.max())))
+        of_params = f" It is {' to '.join(ends)} times the number of parameters." if len(found) else ""
         beyond = [f"{name} in {number}" for end, (_, name) in BEYOND.items() if (number := (known["beyond"] == end).sum())]
         censored = f" It is {' and '.join(beyond)} of {len(known)} settings." if beyond else ""
         below = f", at {label(self.x)} {text(self._middle(frame))}" if self.group else ""
