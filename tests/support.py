@@ -62,6 +62,7 @@ SETTINGS = PackSettings(
     checkpoint_seconds=5.0,
     compile_cache_mib=0,
     keep_checkpoints=False,
+    keep_weights=False,
     profile=False,
 )
 

@@ -6,7 +6,10 @@ import shlex
 import sys
 import warnings
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
+
+import pandas as pd
 
 from ddlab.commands.hydra import run_application
 from ddlab.commands.launch import (
@@ -28,6 +31,7 @@ from ddlab.errors import StoreError
 from ddlab.files import DamagedPart
 from ddlab.job import signals
 from ddlab.plan.table import check_same_trials, extended_plan, stored_plan
+from ddlab.store.kept import no_longer_wanted
 from ddlab.store.lease import Lease, claim
 from ddlab.store.provenance import add_provenance, this_run
 from ddlab.store.results import load_trials
@@ -86,15 +90,26 @@ def _run_round(planned: Planned, pending: Sequence[int], store: Store, launch: L
         print(f"ddlab: {planned.why}", file=sys.stderr)
     config = planned.sweep.config
     submitted = submitted_jobs(store)
+    plan = store.read_plan(columns=["trial_id", "pack", "level", "parents"])
     try:
-        if in_this_process(config):
-            run_packs(pending, store, planned.settings)
-        else:
-            with as_command():
-                launch_packs(launch, pending, jobs_of(pending, store, config))
+        for packs in _by_level(pending, plan, in_this_process(config)):
+            if in_this_process(config):
+                run_packs(packs, store, planned.settings)
+            else:
+                with as_command():
+                    launch_packs(launch, packs, jobs_of(packs, store, config))
+            if not planned.settings.keep_weights:
+                store.clear_kept(no_longer_wanted(plan, set(plan["pack"]) - store.finished_packs()))
     except KeyboardInterrupt:
         tell_what_goes_on(store, pending, submitted_jobs(store) - submitted)
         raise
+
+
+def _by_level(packs: Sequence[int], plan: pd.DataFrame, in_turn: bool) -> list[list[int]]:
+    """Return packs as they may be launched together, lower levels first: those of a level; all, where they run in turn."""
+    level_of = dict(zip(plan["pack"], plan["level"], strict=True))
+    ordered = sorted(packs, key=lambda pack: (level_of[pack], pack))
+    return [ordered] if in_turn else [list(group) for _, group in groupby(ordered, level_of.__getitem__)]
 
 
 def _left(store: Store, pending: Sequence[int]) -> list[int]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -16,7 +17,8 @@ from omegaconf import DictConfig
 
 from ddlab.compose.axes import axis_values, parse_axis
 from ddlab.compose.parts import make_part
-from ddlab.compose.words import compose_words
+from ddlab.compose.stages import Stage, read_stages
+from ddlab.compose.words import Composed, compose_words
 from ddlab.plan.shapes import Part
 
 
@@ -55,25 +57,33 @@ def compose_sweep(composer: Composer, overrides: Sequence[str]) -> Sweep:
     sweeps = {
         override.key_or_group: axis_values(override, composer.groups) for override in parsed if override.is_sweep_override()
     }
-    scalars = [str(override.input_line) for override in parsed if not override.is_sweep_override()]
-    scalars += [_added(override, sweeps[override.key_or_group][0]) for override in parsed if _adds_axis(override)]
-    pinned = {override.key_or_group for override in parsed if not override.is_sweep_override()}
-    first: list[DictConfig] = []
+    pinned = {override.key_or_group: str(override.input_line) for override in parsed if not override.is_sweep_override()}
+    added = {
+        override.key_or_group: _added(override, sweeps[override.key_or_group][0]) for override in parsed if _adds_axis(override)
+    }
 
-    def expand(choices: dict[str, str]) -> list[Part]:
-        chosen = [*scalars, *(f"{group}={choice}" for group, choice in choices.items())]
-        config, words = compose_words(composer.compose, chosen)
-        first.append(config)
-        shipped = config.axes or {}
+    @cache
+    def composed(*words: str) -> Composed:
+        return compose_words(composer.compose, words)
+
+    def chosen(stage: Stage) -> list[str]:
+        return [*(word for key, word in {**pinned, **added}.items() if key not in stage.overrides), *stage.words]
+
+    def expand(stage: Stage, choices: dict[str, str]) -> list[Part]:
+        config, words = composed(*chosen(stage), *(f"{group}={choice}" for group, choice in choices.items()))
+        shipped = {**(config.axes or {}), **stage.axes}
         axes = {key: parse_axis(key, value, composer.groups) for key, value in shipped.items() if key not in pinned} | sweeps
+        axes = {key: values for key, values in axes.items() if key not in stage.overrides}
         for group, values in axes.items():
             if group in {*composer.groups, *words} and group not in choices:
                 options = dict.fromkeys(map(str, values))
-                return [part for option in options for part in expand({**choices, group: option})]
-        return [make_part(config, words, composer.groups, axes, frozenset(shipped) | frozenset(sweeps))]
+                return [part for option in options for part in expand(stage, {**choices, group: option})]
+        part = make_part(config, words, composer.groups, axes, frozenset(shipped) | frozenset(sweeps))
+        return [part.in_stage(stage.name, stage.rounds, stage.first) if stage.name else part]
 
-    parts = expand({})
-    return Sweep(tuple(parts), first[0])
+    config, _ = composed(*chosen(Stage()))
+    parts = [part for stage in read_stages(config.stages) for part in expand(stage, {})]
+    return Sweep(tuple(parts), config)
 
 
 def _last_of_each_key(parsed: Sequence[Override]) -> list[Override]:

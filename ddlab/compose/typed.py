@@ -14,7 +14,7 @@ from ddlab.compose.schema import writable
 from ddlab.config import catalog
 from ddlab.config.components import TARGET, component_class, public_name
 from ddlab.config.declare import Leaf, declared
-from ddlab.config.schema import MOST_DEVICES_A_MACHINE, Config, PackSettings, Science, Train
+from ddlab.config.schema import MOST_DEVICES_A_MACHINE, SECTIONS, Config, PackSettings, Science
 from ddlab.config.trial import Leaves, flatten
 from ddlab.errors import ConfigError, one_line, suggest
 
@@ -38,7 +38,8 @@ def typed(config: DictConfig) -> DictConfig:
         if not isinstance(node, DictConfig) or TARGET not in node:
             raise ConfigError(f"{key}: must be a component, a mapping with _target_ (is the group choice missing?)")
         OmegaConf.update(science, key, _typed_component(key, node), merge=False)
-    science.train = _typed_fields("train", Train, config.train)
+    for key, cls in SECTIONS.items():
+        science[key] = _typed_fields(key, cls, config[key])
     OmegaConf.set_struct(science, True)
     return science
 
@@ -48,7 +49,7 @@ def check_names(config: DictConfig) -> None:
 
     Hydra lets `~` and `+` do that.
     """
-    for owner, cls in (("", Config), ("train", Train), ("pack", PackSettings)):
+    for owner, cls in {"": Config, **SECTIONS, "pack": PackSettings}.items():
         node = config[owner] if owner else config
         prefix = f"{owner}." if owner else ""
         known = [field.name for field in dataclasses.fields(cls)]
@@ -58,7 +59,7 @@ def check_names(config: DictConfig) -> None:
         for name in map(str, node):
             if name not in known and prefix + name != "hydra":
                 raise ConfigError(f"unknown key '{prefix}{name}'. {suggest(name, known)}".rstrip())
-    for name in ("measures", "axes", "refine", "figures", "claims"):
+    for name in ("measures", "axes", "stages", "refine", "figures", "claims"):
         if not isinstance(config[name], DictConfig | None):
             raise ConfigError(f"{name}={config[name]}: must be a mapping")
 

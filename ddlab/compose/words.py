@@ -16,12 +16,12 @@ from ddlab.compose.files import read_option
 from ddlab.compose.typed import check_names
 from ddlab.config.components import TARGET, component_class
 from ddlab.config.declare import declared
-from ddlab.config.schema import Train
+from ddlab.config.schema import SECTIONS
 
 Compose = Callable[[list[str]], DictConfig]
 
 # Where components stand in a config, and how many names lead from there into a component inside one: measures have names.
-DEPTHS = {"data": 2, "model": 2, "optimizer": 2, "train": 2, "measures": 3}
+DEPTHS = {"data": 2, "model": 2, "optimizer": 2, "train": 2, "start": 2, "measures": 3}
 
 
 # The option of a group that says nothing: no component.
@@ -69,7 +69,8 @@ def is_inner(word: str) -> bool:
 def _replaced(config: DictConfig) -> dict[str, str]:
     """Replace the words of a config; return where they stood."""
     words: dict[str, str] = {}
-    _replace_fields("train", config.train, Train, words)
+    for section, cls in SECTIONS.items():
+        _replace_fields(section, config[section], cls, words)
     for place in DEPTHS:
         _replace_within(place, config[place], words)
     return words

@@ -16,6 +16,9 @@ PLACES = {
     "measures": "measures",
     "loss": "train.loss",
     "augment": "train.augment",
+    "values": "start.values",
+    "mask": "start.mask",
+    "score": "start.mask.score",
     "schedule": "optimizer.schedule",
 }
 

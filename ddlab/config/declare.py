@@ -46,6 +46,7 @@ class Leaf:
         targets: a field of the data that changes its targets alone: trials that differ in nothing else have the same inputs.
         group: the field holds a component, and a word in its place is an option of this config group.
         named: the field holds components by name.
+        trial: the field names another trial: by its id, and in a sweep's file by its stage.
     """
 
     doc: str
@@ -61,6 +62,7 @@ class Leaf:
     targets: bool = False
     group: str | None = None
     named: bool = False
+    trial: bool = False
 
     def is_off(self, value: Any) -> bool:
         """Whether the field does nothing at this value."""
@@ -126,6 +128,11 @@ def leaf(
     declared = Leaf(doc, mark, low, high, above, below, choices, off, records, seed, targets, group)
     given = {} if off is ALWAYS else {"default": off, "kw_only": True}
     return dataclasses.field(metadata={"leaf": declared}, **given)
+
+
+def trial_leaf(doc: str) -> Any:
+    """Declare a field that names another trial: by its id, and in a sweep's file by its stage."""
+    return dataclasses.field(metadata={"leaf": Leaf(doc, Mark.HOST, trial=True)})
 
 
 def named_leaf(doc: str) -> Any:

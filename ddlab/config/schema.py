@@ -7,6 +7,7 @@ from typing import Any
 
 from ddlab.config.declare import Mark, leaf, seed_leaf
 
+FRESH_OR_KEPT = ("fresh", "kept")
 DTYPES = ("bfloat16", "float32", "float64")
 
 
@@ -49,6 +50,22 @@ class Train:
         return min(self.num_evals, self.steps + 1)
 
 
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """Where a trial begins: the values of its parameters, and which of its weights live. Shipped, all of it is off."""
+
+    values: Any = leaf("the parameters at its start (a component); null: as they are drawn", Mark.HOST, group="values", off=None)
+    mask: Any = leaf("which weights live, the others stay 0 (a component); null: all", Mark.HOST, group="mask", off=None)
+    draw: int = leaf("which of the draws of init_seed its drawn parameters are", Mark.HOST, low=0, off=0)
+    signs: bool = leaf(
+        "drawn weights keep their signs alone: each is as large as the layer's root mean square", Mark.HOST, off=False
+    )
+    optimizer: str = leaf(
+        "fresh, or kept: the optimizer's state where the values are from", Mark.HOST, choices=FRESH_OR_KEPT, off="fresh"
+    )
+    go_on: bool = leaf("its clock (batches, schedule, eval points) goes on from the step of its values", off=False)
+
+
 # CPU devices that any machine may have: more than its cores are of use for trying out what runs on several.
 MOST_DEVICES_A_MACHINE = 8
 
@@ -64,6 +81,7 @@ class PackSettings:
     checkpoint_seconds: float = leaf("least seconds between two commits (metrics and checkpoint) to the store", low=0)
     compile_cache_mib: float = leaf("compiled programs kept in the user's cache directory; 0: none", low=0, high=2**30)
     keep_checkpoints: bool = leaf("keep the last checkpoint of a finished pack")
+    keep_weights: bool = leaf("keep the weights from which trials start also when all of these are done")
     profile: bool = leaf("write a JAX profile of a moment of the pack (set by profile=true)")
 
     @property
@@ -80,10 +98,15 @@ class Science:
     model: Any = leaf("network (a component)")
     optimizer: Any = leaf("optimizer (a component)")
     train: Train = leaf("training loop")
+    start: Start = leaf("where it begins")
     measures: dict[str, Any] = leaf("named measures (components); null turns one off")
     seed: int = seed_leaf("seed of a trial; init_seed and batch_seed follow it unless set")
     init_seed: int = seed_leaf("seed of the initial weights, or of random features")
     batch_seed: int = seed_leaf("seed of the order of the examples")
+
+
+# The parts of a config that are always the same class.
+SECTIONS: dict[str, type] = {"train": Train, "start": Start}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,6 +119,7 @@ class Config(Science):
     trials: int = leaf("trials of the sweep as shipped", low=0)
     minutes: float = leaf("wall minutes on 2 CPU cores", low=0)
     axes: dict[str, Any] = leaf("sweep axes: config key -> values in Hydra's sweep grammar")
+    stages: dict[str, Any] = leaf("named sets of overrides; trials of one stage may start from those of another")
     refine: dict[str, Any] = leaf("an axis that gets more values around a level once the trials of the axes are done")
     figures: dict[str, Any] = leaf("figure recipes drawn by `ddlab report`")
     claims: dict[str, Any] = leaf("claims of the paper, checked by `ddlab verify`")

@@ -15,7 +15,7 @@ from typing import Any
 
 from ddlab.config.components import TARGET, component_class, make
 from ddlab.config.declare import ALWAYS, Leaf, Mark, declared
-from ddlab.config.schema import Science, Train
+from ddlab.config.schema import SECTIONS, Science, Train
 from ddlab.errors import inside
 
 Leaves = Mapping[str, Any]
@@ -74,7 +74,7 @@ def parse(leaves: Leaves) -> Science:
     """Return a trial's config with its components made."""
     nodes = {"measures": {}, **nested(leaves.items())}
     made = {name: make(name, node) if isinstance(node, Mapping) else node for name, node in nodes.items()}
-    return Science(**{**made, "train": Train(**made["train"])})
+    return Science(**{**made, **{name: cls(**made.get(name, {})) for name, cls in SECTIONS.items()}})
 
 
 def build(leaves: Leaves, name: str) -> Any:
@@ -103,11 +103,26 @@ STATIC = Leaf("")
 @cache
 def _declarations(targets: tuple[tuple[str, str], ...]) -> dict[str, Leaf]:
     """Return the declarations of all keys of a config with these components."""
-    owners = {"train": Train} | {
+    owners = SECTIONS | {
         key.removesuffix(f".{TARGET}"): component_class(key.removesuffix(f".{TARGET}"), target) for key, target in targets
     }
-    of_owners = {f"{owner}.{name}": leaf for owner, cls in owners.items() for name, leaf in declared(cls).items()}
-    return {**declared(Science), **of_owners}
+    found = declared(Science) | {f"{owner}.{name}": leaf for owner, cls in owners.items() for name, leaf in declared(cls).items()}
+    on_host = [owner for owner in owners if owner in found and found[owner].mark is Mark.HOST]
+    return found | {f"{owner}.{TARGET}": Leaf("", Mark.HOST) for owner in on_host}
+
+
+def named_trials(leaves: Leaves) -> dict[str, str]:
+    """Return the leaves that name other trials, and what they name."""
+    return {key: leaves[key] for key, declaration in declarations(leaves).items() if declaration.trial}
+
+
+# The step of a trial's values, at which it begins where its clock goes on.
+CLOCK = "start.values.step"
+
+
+def clock_of(leaves: Leaves) -> int:
+    """Return the step at which a trial begins: 0, or where its clock goes on, that of its values."""
+    return int(leaves[CLOCK]) if leaves["start.go_on"] else 0
 
 
 def marked(leaves: Leaves, *marks: Mark) -> tuple[str, ...]:

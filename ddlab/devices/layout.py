@@ -62,13 +62,19 @@ class Layout:
     num_trials: int
 
     @staticmethod
-    def of(num_trials: int, tile: int) -> Layout:
+    def of(num_trials: int, tile: int, room: int = 0) -> Layout:
         """Return a layout over all local devices with tiles of about `tile` trials.
 
         Of the sizes from three to five quarters of `tile`, the one that leaves the fewest slots spare.
+
+        Args:
+            num_trials: of the pack.
+            tile: slots of a tile, about.
+            room: trials that there is room for, if more: packs with the same room have the same program.
         """
-        devices = tuple(jax.local_devices()[:num_trials])
-        of_device = math.ceil(num_trials / len(devices))
+        room = max(room, num_trials)
+        devices = tuple(jax.local_devices()[:room])
+        of_device = math.ceil(room / len(devices))
         wanted = min(tile, of_device)
         sizes = range(math.ceil(0.75 * wanted), min(wanted + wanted // 4, of_device) + 1)
         counts = {size: math.ceil(of_device / size) for size in sizes}

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ddlab.config.schema import PackSettings
+from ddlab.job.parents import Parents
 from ddlab.job.progress import Progress
 from ddlab.job.recorder import Recorder
 from ddlab.job.signals import Signals
+from ddlab.store.kept import Wanted
 from ddlab.store.store import Store
 
 # The environment variable in which a command leaves its process's number to those that it launches.
@@ -25,6 +28,8 @@ class Job(NamedTuple):
         waited: seconds spent waiting for its program.
         signals: that have come.
         progress: shown to the user.
+        parents: the trials that its own may start from.
+        wanted: step -> what is kept of its trials there, for others to start from.
     """
 
     store: Store
@@ -34,3 +39,5 @@ class Job(NamedTuple):
     waited: float
     signals: Signals
     progress: Progress
+    parents: Parents
+    wanted: Mapping[int, Wanted]

@@ -1,4 +1,4 @@
-"""What becomes of each trial of a pack: completed, stopped early, or diverged."""
+"""What becomes of each trial of a pack: completed, stopped early, diverged, or orphaned."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ import numpy as np
 from ddlab.config.trial import Leaves, build, section
 from ddlab.data import Dataset
 from ddlab.errors import ConfigError, suggest
-from ddlab.store.results import COMPLETED, DIVERGED, STOPPED
+from ddlab.store.results import COMPLETED, DIVERGED, ORPHANED, STOPPED
+
+# The last step of a trial that has no row.
+BEFORE = -1
 
 
 class Outcomes:
@@ -24,11 +27,12 @@ class Outcomes:
     that begins at another's weights begins at a tiny loss.
     """
 
-    def __init__(self, trials: Sequence[Leaves], untrained_losses: Sequence[float]):
+    def __init__(self, trials: Sequence[Leaves], untrained_losses: Sequence[float], orphans: np.ndarray | None = None):
         """
         Args:
             trials: leaves of each trial, [T]; all stop by the same metric.
             untrained_losses: of each trial, [T], as `ddlab.losses.Loss.untrained`.
+            orphans: [T] bool, those that were to start from one which has diverged: they never begin; None: there are none.
         """
         num_trials = len(trials)
         self._stop_metric = trials[0]["train.stop_metric"]
@@ -39,7 +43,9 @@ class Outcomes:
         self._held = np.zeros(num_trials, int)
         self.alive = np.ones(num_trials, bool)
         self.status = np.full(num_trials, COMPLETED, dtype=object)
-        self.last_step = np.zeros(num_trials, int)
+        self.last_step = np.full(num_trials, BEFORE, int)
+        if orphans is not None:
+            self._leave(orphans, ORPHANED)
 
     def update(self, step: int, metrics: Mapping[str, np.ndarray]) -> np.ndarray:
         """Take the metrics [T] of one eval point; return which trials [T] record a row for it."""

@@ -16,6 +16,7 @@ from ddlab.data import TRAIN
 from ddlab.errors import ConfigError, inside
 from ddlab.losses import Loss, Outputs, error
 from ddlab.measures import AlongPath, Measure, Snapshot, Spectrum
+from ddlab.measures.base import Params
 from ddlab.measures.examples import Examples, mean, mean_gradient, measured_mean
 from ddlab.measures.points import due_steps
 
@@ -83,6 +84,15 @@ class Subject:
         snapshot = self._snapshot(measures)
         return [_measured(measure, measure, snapshot) for measure in measures]
 
+    def scores(self, score: Any) -> Params:
+        """Return what a score of the parameters gives, as they are."""
+        snapshot = self._snapshot([score])
+        with inside(score):
+            found = score(snapshot)
+            if not jax.tree.structure(found) == jax.tree.structure(self.params):
+                raise TypeError("must return a number for each parameter, as a pytree like snapshot.params")
+        return found
+
     def finals(self, measures: Sequence[AlongPath]) -> list[Any]:
         """Return what measures along the path take of the final model."""
         snapshot = self._snapshot(measures)
@@ -108,7 +118,7 @@ class Subject:
             found.append(_floating(metrics))
         return found
 
-    def _snapshot(self, measures: Sequence[Measure]) -> Snapshot:
+    def _snapshot(self, measures: Sequence[Any]) -> Snapshot:
         gradient = None
         if any(measure.needs_gradient for measure in measures):
             gradient = mean_gradient(self.network, self.loss.objective, self.params, self.splits[TRAIN], self.chunk)

@@ -16,6 +16,12 @@ def eval_steps(train: Train) -> np.ndarray:
     return np.unique(np.rint(steps).astype(int))
 
 
+def recorded_steps(train: Train, clock: int) -> np.ndarray:
+    """Return the steps at which a trial that begins at a step is measured: that one, and the eval steps behind it."""
+    steps = eval_steps(train)
+    return np.array([clock, *steps[steps > clock]])
+
+
 def due_steps(train: Train, every: int) -> np.ndarray:
     """Return the ascending eval steps at which a measure with this `every` is due: every so many, and the last."""
     steps = eval_steps(train)

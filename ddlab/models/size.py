@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from ddlab.data import Spec
 from ddlab.errors import ConfigError
 from ddlab.models.base import apply_network, make_network
 from ddlab.models.init import LAYERS, Axis, Init
+from ddlab.parameters import named
 from ddlab.plan.shapes import Size
 
 
@@ -33,16 +34,51 @@ class _Blank(Init):
         return nnx.Param(jnp.zeros([axis.size for axis in axes], self._dtype), axes=tuple(axis.name for axis in axes))
 
 
+class Parameter(NamedTuple):
+    """A trainable parameter of a network.
+
+    Attributes:
+        axes: the names of its axes; none: it does not name them.
+        shape: its live entries along each.
+    """
+
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+
+    @property
+    def is_weight(self) -> bool:
+        """Whether it has an input and an output axis, besides one of layers."""
+        return len(self.shape) - self.is_stacked > 1
+
+    @property
+    def is_stacked(self) -> bool:
+        """Whether its first axis is one of layers, of which each has its own."""
+        return self.axes[:1] == (LAYERS,)
+
+
+def parameters(model: Any, spec: Spec) -> dict[str, Parameter]:
+    """Return the trainable parameters of a trial's network by name."""
+    return parameters_of(nnx.eval_shape(lambda: make_network(model, spec, _Blank())))
+
+
+def parameters_of(network: nnx.Module) -> dict[str, Parameter]:
+    """Return the trainable parameters of a network by name; of their arrays the shapes are looked at alone."""
+    params = nnx.state(network, nnx.Param)
+    leaves = jax.tree.leaves(params, is_leaf=lambda node: isinstance(node, nnx.Variable))
+    return {
+        name: Parameter(tuple(getattr(param, "axes", ())), shape.shape)
+        for (name, shape), param in zip(named(params).items(), leaves, strict=True)
+    }
+
+
 def count(model: Any, spec: Spec) -> tuple[int, int]:
     """Return P, the number of trainable parameters, and the number of units (outputs of all weight matrices)."""
     return _count(nnx.eval_shape(lambda: make_network(model, spec, _Blank())))
 
 
 def _count(network: nnx.Module) -> tuple[int, int]:
-    units, params = 0, jax.tree.leaves(nnx.state(network, nnx.Param), is_leaf=lambda node: isinstance(node, nnx.Variable))
-    for param in params:
-        layers, shape = (param.shape[0], param.shape[1:]) if getattr(param, "axes", ())[:1] == (LAYERS,) else (1, param.shape)
-        units += layers * shape[-1] if len(shape) > 1 else 0
+    params = parameters_of(network).values()
+    units = sum(param.shape[-1] * (param.shape[0] if param.is_stacked else 1) for param in params if param.is_weight)
     return sum(math.prod(param.shape) for param in params), units
 
 

@@ -13,8 +13,9 @@ import math
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Any
 
 from ddlab.config.schema import PackSettings
 from ddlab.plan.cost import Cost, Load, load_of
@@ -45,15 +46,27 @@ class Pack:
     Attributes:
         trials: of it, the cheap ones first.
         cost: of them, padded as they are.
+        room: trials that its program has room for: packs of several levels that are alike share one program.
     """
 
     trials: tuple[Trial, ...]
     cost: Cost
+    room: int = 0
 
     @cached_property
     def load(self) -> Load:
         """How much it holds."""
         return load_of([trial.groups for trial in self.trials], [trial.shape.size.examples for trial in self.trials])
+
+    @property
+    def level(self) -> int:
+        """Of its trials."""
+        return self.trials[0].level
+
+    @cached_property
+    def sizes(self) -> tuple[float, ...]:
+        """What its trials are padded to."""
+        return tuple(map(max, zip(*(trial.shape.sizes for trial in self.trials), strict=True)))
 
     @property
     def flops(self) -> float:
@@ -112,21 +125,31 @@ class _Joined:
 
 def pack_trials(trials: Sequence[Trial], packing: Packing) -> list[Pack]:
     """Pack trials so that the estimated seconds are least, within the memory budget and `max_trials`."""
-    by_signature: dict[str, dict[tuple[float, ...], _Bucket]] = defaultdict(lambda: defaultdict(_Bucket))
+    by_signature: dict[tuple[int, str], dict[tuple[float, ...], _Bucket]] = defaultdict(lambda: defaultdict(_Bucket))
     for trial in trials:
-        by_signature[trial.shape.signature][trial.shape.sizes].trials.append(trial)
+        by_signature[trial.level, trial.shape.signature][trial.shape.sizes].trials.append(trial)
     packs = []
-    for by_sizes in by_signature.values():
-        buckets = sorted(by_sizes.values(), key=lambda bucket: bucket.dearness)
+    for level_and_signature in sorted(by_signature, key=lambda key: key[0]):
+        buckets = sorted(by_signature[level_and_signature].values(), key=lambda bucket: bucket.dearness)
         for first, last, cost in _cut(buckets, packing):
             run = Pack(tuple(trial for bucket in buckets[first : last + 1] for trial in bucket.trials), cost)
             packs += [Pack(tuple(chunk), cost) for chunk in _chunks(run.trials, _most(cost, run.load, packing))]
-    return packs
+    return _with_room(packs)
+
+
+def _with_room(packs: Sequence[Pack]) -> list[Pack]:
+    """Return packs with as much room as the largest of those which differ in their trials and levels alone."""
+    most: dict[tuple[Any, ...], int] = defaultdict(int)
+    alike = [(pack.trials[0].shape.signature, pack.sizes) for pack in packs]
+    for key, pack in zip(alike, packs, strict=True):
+        most[key] = max(most[key], len(pack.trials))
+    lineage = any(pack.trials[0].level for pack in packs)
+    return [replace(pack, room=most[key] if lineage else len(pack.trials)) for key, pack in zip(alike, packs, strict=True)]
 
 
 def pack_of(trials: Sequence[Trial], packing: Packing) -> Pack:
     """Return the pack of some trials that one program can run."""
-    return Pack(tuple(trials), packing.join([trial.shape for trial in trials]))
+    return Pack(tuple(trials), packing.join([trial.shape for trial in trials]), len(trials))
 
 
 def over_budget(packs: Sequence[Pack], packing: Packing) -> str | None:

@@ -13,11 +13,17 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 from ddlab.config.declare import Mark
-from ddlab.config.trial import Leaves, marked
+from ddlab.config.trial import Leaves, clock_of, marked
 from ddlab.plan.cost import Cost
 
 # The number of features of a model that is linear in its parameters.
 WIDTH = "model.width"
+
+# The axis of the rounds of a stage, which is no key of the config; and what names the trials of the round before.
+ROUND, PREVIOUS = "round", "previous"
+
+# What tells the stages of a sweep apart, as choices of a config group do.
+STAGE = "stage"
 
 # The leaf of a model that asks for a number of parameters instead of a width.
 NUM_PARAMS = "model.num_params"
@@ -35,6 +41,7 @@ class Part:
             share.
         axes: dotted key -> the checked values it takes.
         aliases: dotted key -> the axis whose value it always has, as by `data.seed: ${seed}`, and value of the axis -> its own.
+        first: the stage that its first round follows; empty: it has no rounds of its own.
         at: given where the config has other interpolations: values of some keys -> all leaves, interpolations resolved anew.
     """
 
@@ -44,11 +51,33 @@ class Part:
     fixed: Leaves
     axes: Mapping[str, Sequence[Any]]
     aliases: Mapping[str, tuple[str, Mapping[Any, Any]]] = field(default_factory=dict)
+    first: str = ""
     at: Callable[[Mapping[str, Any]], Leaves] | None = None
 
     def followed(self, point: Mapping[str, Any]) -> dict[str, Any]:
         """Return values of axes with those of their aliases."""
         return {**point, **{alias: values[point[axis]] for alias, (axis, values) in self.aliases.items() if axis in point}}
+
+    def at_point(self, point: Mapping[str, Any]) -> Leaves:
+        """Return the leaves at values of the axes, nothing settled."""
+        own = self.followed({key: value for key, value in point.items() if key in self.base})
+        return self.at(own) if self.at else {**self.base, **own}
+
+    @property
+    def stage(self) -> str:
+        """Its stage; empty where the sweep has none."""
+        return self.structural.get(STAGE, "")
+
+    @property
+    def chosen(self) -> dict[str, str]:
+        """Its choices among the options of axes that are config groups."""
+        return {group: option for group, option in self.structural.items() if group != STAGE}
+
+    def in_stage(self, name: str, rounds: Sequence[int], first: str) -> Part:
+        """Return the part as one of a stage."""
+        axes = {ROUND: tuple(rounds), **self.axes} if rounds else self.axes
+        named = {STAGE: name}
+        return replace(self, choices={**self.choices, **named}, structural={**self.structural, **named}, axes=axes, first=first)
 
     def at_values(self, point: Mapping[str, Any], key: str, values: Sequence[int]) -> Part:
         """Return the part with one value of some of its axes, and other values, between those it has, of an axis of numbers."""
@@ -144,6 +173,15 @@ class Shape:
     @cached_property
     def signature(self) -> str:
         """Equal for trials that one compiled program can run."""
-        varying = (*marked(self.leaves, Mark.TRACED, Mark.HOST), *self.padded)
-        shared = {key: value for key, value in self.leaves.items() if key not in varying or value is None}  # null is no number
-        return json.dumps([shared, self.size.num_inputs, self.size.num_outputs], sort_keys=True)
+        host, varying = marked(self.leaves, Mark.HOST), (*marked(self.leaves, Mark.TRACED), *self.padded)
+        shared = {
+            key: value
+            for key, value in self.leaves.items()
+            if key not in host and (key not in varying or value is None)  # null is no number
+        }
+        return json.dumps([shared, self.clock, self.size.num_inputs, self.size.num_outputs], sort_keys=True)
+
+    @property
+    def clock(self) -> int:
+        """The step at which its trials begin."""
+        return clock_of(self.leaves)

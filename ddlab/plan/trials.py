@@ -14,9 +14,10 @@ from typing import Any
 
 from ddlab.config.declare import Mark
 from ddlab.config.identity import Naming, Piece
-from ddlab.config.trial import Leaves, check_component, components, declarations, seeds
+from ddlab.config.trial import CLOCK, Leaves, check_component, components, declarations, seeds
 from ddlab.errors import ConfigError
-from ddlab.plan.shapes import Part, Settled, Shape
+from ddlab.plan.lineage import Lineage, Parent, check_same_network, named
+from ddlab.plan.shapes import ROUND, Part, Settled, Shape
 
 # Most trials of a sweep: their configs, over 1 KB each, are kept in memory.
 MOST_TRIALS = 1_000_000
@@ -31,6 +32,8 @@ class Trial:
         weights_id: likewise.
         config: all leaves as canonical JSON.
         shape: what it shares with the trials that differ from it in leaves that may vary within a pack.
+        parents: the trials that it starts from.
+        level: 0 where there are none, else one more than the highest level among them.
         groups: for each sharing of its cost (`ddlab.plan.cost`) a number that is equal for trials that share.
         varied: its values of the axes along which the trials of its shape differ.
     """
@@ -39,6 +42,8 @@ class Trial:
     weights_id: str
     config: str
     shape: Shape
+    parents: tuple[Parent, ...]
+    level: int
     groups: tuple[int, ...]
     varied: Mapping[str, Any]
 
@@ -79,18 +84,24 @@ def make_trials(parts: Sequence[Part], settle: Callable[[Leaves], Settled]) -> l
     """
     num_trials(parts)
     trials: dict[str, Trial] = {}
+    lineage = Lineage()
     for part in parts:
-        for trial in _part_trials(part, settle):
+        for trial in _part_trials(part, settle, lineage):
             trials.setdefault(trial.id, trial)
+            lineage.add(trial)
     return list(trials.values())
 
 
-def _part_trials(part: Part, settle: Callable[[Leaves], Settled]) -> Iterator[Trial]:
+def _part_trials(part: Part, settle: Callable[[Leaves], Settled], lineage: Lineage) -> Iterator[Trial]:
     declared = declarations(part.base)
     follow = {axis: [alias for alias, (source, _) in part.aliases.items() if source == axis] for axis in part.axes}
     enters = (Mark.TRACED, Mark.HOST)
+    decides = {ROUND, CLOCK} if part.base["start.go_on"] else {ROUND}
     plain = {
-        key: part.at is None and None not in values and all(declared[name].mark in enters for name in (key, *follow[key]))
+        key: part.at is None
+        and None not in values
+        and key not in decides
+        and all(declared[name].mark in enters for name in (key, *follow[key]))
         for key, values in part.axes.items()
     }
     varying = {key: values for key, values in part.axes.items() if plain[key]}
@@ -103,12 +114,13 @@ def _part_trials(part: Part, settle: Callable[[Leaves], Settled]) -> Iterator[Tr
     pieces = [{key: names.piece(key, value) for key, value in own.items()} for own in own_leaves]
     for values in itertools.product(*shaping.values()):
         shaped = dict(zip(shaping, values, strict=True))
-        point = part.followed({**first, **shaped})
-        leaves, size, cost, padded = settle(part.at(point) if part.at else {**part.base, **point})
+        parents = [lineage.parents(part, {**shaped, **varied}) for varied in within]
+        asked = part.at_point({**first, **shaped})
+        leaves, size, cost, padded = settle({**asked, **named(parents[0], asked)})
         for name, own in owned:
             check_component({**leaves, **own}, name)
         shape = Shape(part, MappingProxyType(shaped), MappingProxyType(dict(leaves)), size, cost, padded)
-        yield from _shape_trials(shape, within, pieces)
+        yield from _shape_trials(shape, within, pieces, parents)
 
 
 def _owned(base: Leaves, points: Iterable[Leaves]) -> list[tuple[str, Leaves]]:
@@ -122,10 +134,22 @@ def _owned(base: Leaves, points: Iterable[Leaves]) -> list[tuple[str, Leaves]]:
     return [(name, own) for (name, _), own in found.items() if own]
 
 
-def _shape_trials(shape: Shape, within: Sequence[Mapping[str, Any]], pieces: Sequence[Mapping[str, Piece]]) -> Iterator[Trial]:
-    """Yield the trials of a shape, one for each point of the axes that vary within it, whose leaves are written as pieces."""
-    names = Naming(shape.leaves, own=pieces[0])
-    for varied, own in zip(within, pieces, strict=True):
-        weights_id, trial_id = names.identity(own)
-        groups = tuple(hash(names.text(keys, own)) for keys in shape.cost.sharing)
-        yield Trial(trial_id, weights_id, names.config(own), shape, groups, varied)
+def _shape_trials(
+    shape: Shape, within: Sequence[Mapping[str, Any]], pieces: Sequence[Mapping[str, Piece]], parents: Sequence[Sequence[Parent]]
+) -> Iterator[Trial]:
+    """Yield the trials of a shape, one for each point of the axes that vary within it.
+
+    Args:
+        shape: of them.
+        within: the points.
+        pieces: their leaves that vary, as they are written.
+        parents: which each starts from.
+    """
+    naming = Naming(shape.leaves, own=(*pieces[0], *named(parents[0], shape.leaves)))
+    for varied, piece, family in zip(within, pieces, parents, strict=True):
+        check_same_network(shape, family)
+        own = {**piece, **{key: naming.piece(key, value) for key, value in named(family, shape.leaves).items()}}
+        weights_id, trial_id = naming.identity(own)
+        groups = tuple(hash(naming.text(keys, own)) for keys in shape.cost.sharing)
+        level = 1 + max((parent.trial.level for parent in family), default=-1)
+        yield Trial(trial_id, weights_id, naming.config(own), shape, tuple(family), level, groups, varied)

@@ -51,8 +51,16 @@ class Method(Protocol):
     def metrics(self, leaves: Leaves, spec: Spec) -> Metrics:
         """Return the shapes of the metrics of a trial, without computing anything: [1], or [1, n]."""
 
-    def prepare(self, trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float, portion: Any) -> Prepared:
-        """Make a pack ready to run, within so many bytes; portion: what a device is given at once, None: what suits it."""
+    def prepare(self, trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float, room: int, portion: Any) -> Prepared:
+        """Make a pack ready to run.
+
+        Args:
+            trial_ids: of it.
+            trials: leaves of each.
+            memory: bytes that it may take.
+            room: trials that its program has room for.
+            portion: what a device is given at once; None: what suits it.
+        """
 
     def run(self, job: Job, prepared: Any) -> None:
         """Run a pack that was prepared, from what is stored of it to its outcome."""

@@ -10,6 +10,7 @@ import time
 from collections.abc import Hashable
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,8 +27,11 @@ from ddlab.job.recorder import Recorder
 from ddlab.job.signals import Signals, listen
 from ddlab.run.ahead import Ahead
 from ddlab.run.methods import Prepared, method_of
+from ddlab.run.sources import Sources
+from ddlab.store.kept import Wanted, wanted
 from ddlab.store.lease import Held, Lease
 from ddlab.store.store import Store
+from ddlab.training.keep import retrain
 
 LESS_MEMORY = (
     "less is taken by a smaller pack.memory_gib (fewer trials together), model.width, data.num_train or train.batch_size"
@@ -70,7 +74,9 @@ def _run(store: Store, index: int, settings: PackSettings, signals: Signals, lea
     use_compile_cache(settings.compile_cache_mib)
     rows = _planned(store, index)
     with Progress(_outline(store, rows)) as progress:
-        job = Job(store, index, Recorder(store, index, lease, settings), settings, 0.0, signals, progress)
+        recorder, parents = Recorder(store, index, lease, settings), Sources(store, partial(_retrain, store, settings.memory))
+        wanted_of = wanted(store.read_plan(columns=["parents"])["parents"], rows["trial_id"], {})
+        job = Job(store, index, recorder, settings, 0.0, signals, progress, parents, wanted_of)
         portion = _attempt(job, rows, None, following)
         while portion is not None:
             portion = _attempt(job, rows, portion, following)
@@ -107,7 +113,17 @@ def _attempt(job: Job, rows: pd.DataFrame, portion: Divisible | None, following:
 def _prepare(rows: pd.DataFrame, memory: float, portion: Divisible | None = None) -> Prepared:
     """Make a pack ready to run; rows: of the plan, one for each trial."""
     trials = [load_leaves(config) for config in rows["config"]]
-    return method_of(trials[0]).prepare(np.array(rows["trial_id"], object), trials, memory, portion)
+    return method_of(trials[0]).prepare(np.array(rows["trial_id"], object), trials, memory, int(rows["room"].iloc[0]), portion)
+
+
+def _retrain(store: Store, memory: float, index: int, wanted: dict[int, Wanted]) -> None:
+    """Train a pack again, and keep of it what is wanted."""
+    rows = _planned(store, index)
+    print(f"ddlab: the weights of pack {index} are not kept; it is trained again for those that start from it", file=sys.stderr)
+    prepared: Any = _prepare(rows, memory)
+    with precision(prepared.train), fitting(prepared.portion):
+        parents = Sources(store, partial(_retrain, store, memory))
+        retrain(prepared, parents, wanted, store, index)
 
 
 def _smaller(index: int, error: DoesNotFit) -> Divisible:

@@ -43,18 +43,22 @@ class Prepared:
     solver: CompiledSolver
 
 
-def prepare(trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float, portion: Portion | None = None) -> Prepared:
+def prepare(
+    trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float, room: int = 0, portion: Portion | None = None
+) -> Prepared:
     """Deal the trials of a pack to problems, load the data of the first and compile the program of all.
 
     Args:
         trial_ids: [T].
         trials: leaves of each trial.
         memory: bytes that the pack may take.
+        room: no matter.
         portion: what a device solves at once; None: what suits it.
 
     Raises:
         DoesNotFit: a device has too little memory to compile it.
     """
+    del room
     config = parse(joined(trials))
     train, spec = config.train, Loader().load(trials[:1])[0].spec
     size, row = size_of(config.model, spec), row_bytes(config, spec.num_outputs)

@@ -23,9 +23,13 @@ from ddlab.store.sweep_file import REMEDY
 OWN_COLUMNS = (
     *("trial_id", "weights_id", "step", "seed", "status", "seconds", "last_step", "num_rows", "data_checksum"),
     *("num_params", "num_train", "num_outputs", "params_per_sample", "params_per_sample_output"),
+    *("stage", "round", "level", "lineage_steps", "num_live", "live_per_sample"),
 )
 
 PENDING, COMPLETED, STOPPED, DIVERGED = "pending", "completed", "stopped", "diverged"
+
+# Of a trial that was to start from one which has diverged.
+ORPHANED = "orphaned"
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,7 @@ def _planned_trials(store: Store) -> pd.DataFrame:
 
 
 def _trial_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    known = {key: row[key] for key in ("num_params", "num_train", "num_outputs")}
+    known = {key: row[key] for key in ("num_params", "num_train", "num_outputs", "level")}
     return {
         "trial_id": row["trial_id"],
         "weights_id": row["weights_id"],

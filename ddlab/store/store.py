@@ -6,6 +6,7 @@
     trials/pack=00012.parquet              one row per trial of a finished pack: status, rows, seconds
     curves/pack=00012/part-00003.parquet   one row per (trial, eval point), wide
     checkpoints/pack=00012/                the last checkpoint of an unfinished pack
+    kept/pack=00012/step=00001500/         weights from which trials of other packs start; may be lost
     profile/pack=00012/                    a JAX profile, where profile=true asked for one
     .running, .pack=00012                  who writes now (`ddlab.store.lease`)
 
@@ -90,6 +91,15 @@ class Store:
         """Directory of the checkpoints of a pack."""
         return self.root / "checkpoints" / _name(pack)
 
+    def kept_directory(self, pack: int, step: int) -> Path:
+        """Directory of the weights that are kept of a pack at a step."""
+        return self.root / "kept" / _name(pack) / f"step={step:08d}"
+
+    def clear_kept(self, packs: Iterable[int]) -> None:
+        """Remove the weights that are kept of some packs."""
+        for pack in packs:
+            shutil.rmtree(self.root / "kept" / _name(pack), ignore_errors=True)
+
     def profile_directory(self, pack: int) -> Path:
         """Directory of the JAX profile of a pack."""
         return self.root / "profile" / _name(pack)
@@ -120,7 +130,7 @@ class Store:
         """Return the planned trials, of one pack or of all; empty where nothing is planned.
 
         Columns: trial_id, weights_id, pack, config (canonical JSON), choices (JSON), num_params, num_train, num_outputs, flops,
-            estimated_seconds (of the pack).
+            estimated_seconds, level and room (of the pack), parents (JSON: trial_id and step of each).
 
         Raises:
             PlanLost: it is missing or damaged.

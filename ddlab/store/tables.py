@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ddlab.store.sealed import Damaged, read_table
 
-# Columns of plan.parquet -> their types; `choices` and `config` are JSON.
+# Columns of plan.parquet -> their types; JSON: `choices`, `config`, and `parents` (trial_id, step or null, with its optimizer?).
 PLAN = {
     "trial_id": str,
     "weights_id": str,
@@ -25,6 +25,9 @@ PLAN = {
     "num_outputs": int,
     "flops": float,
     "estimated_seconds": float,
+    "level": int,
+    "parents": str,
+    "room": int,
 }
 
 # Columns of an outcome that are read here.

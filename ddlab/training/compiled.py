@@ -65,6 +65,7 @@ class Compiled:
     Training and evaluation are two executables: a change of what is measured leaves the one that trains as it was.
 
     Attributes:
+        program: what was compiled.
         layout: of all trials.
         shapes: of a state on the host, with exactly the pack's trials.
         inputs: on the host.
@@ -73,6 +74,7 @@ class Compiled:
         build: what they took to make.
     """
 
+    program: Program
     layout: Layout
     shapes: State
     inputs: Inputs
@@ -88,9 +90,15 @@ class Compiled:
         return Placed(self.layout if alive is None else self.layout.with_trials(alive), self)
 
 
-def compile_pack(program: Program, inputs: Inputs, num_trials: int, tile: int) -> Compiled:
-    """Compile a pack's program, its trial axis split over the local devices in tiles of about `tile` trials."""
-    layout = Layout.of(num_trials, tile)
+def compile_pack(program: Program, inputs: Inputs, num_trials: int, tile: int, room: int = 0) -> Compiled:
+    """Compile a pack's program, its trial axis split over the local devices in tiles of about `tile` trials.
+
+    Args:
+        program: of its trials.
+        inputs: on the host.
+        num_trials, tile, room: as in `Layout.of`.
+    """
+    layout = Layout.of(num_trials, tile, room)
     tiles = _Tiles(program, layout.tile, len(layout.slots) // len(layout.devices))
     shapes = jax.eval_shape(program.init, inputs)
     step, trial = layout.describe(shapes)
@@ -104,7 +112,7 @@ def compile_pack(program: Program, inputs: Inputs, num_trials: int, tile: int) -
         return advancing, jax.jit(evaluate).lower(step, trial, *rest)
 
     (advancing, evaluating), built = compile_all(lower)
-    return Compiled(layout, shapes, inputs, advancing, evaluating, built)
+    return Compiled(program, layout, shapes, inputs, advancing, evaluating, built)
 
 
 @dataclass(frozen=True)

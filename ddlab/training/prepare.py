@@ -15,6 +15,7 @@ from ddlab.devices.layout import Layout, Tiles
 from ddlab.devices.local import fitting, precision, working_bytes
 from ddlab.job.outcomes import untrained_losses
 from ddlab.models.size import size_of
+from ddlab.training.begin import is_masked
 from ddlab.training.compiled import Compiled, compile_pack
 from ddlab.training.cost import training_cost
 from ddlab.training.program import make_program
@@ -44,13 +45,16 @@ class Prepared:
     compiled: Compiled
 
 
-def prepare(trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float, portion: Tiles | None = None) -> Prepared:
+def prepare(
+    trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float, room: int = 0, portion: Tiles | None = None
+) -> Prepared:
     """Load the data of a pack and compile its program.
 
     Args:
         trial_ids: [T].
         trials: leaves of each trial.
         memory: bytes that the pack may take; it was cut to fit.
+        room: trials that its program has room for, if more.
         portion: what a device trains at once; None: what suits it.
 
     Raises:
@@ -62,10 +66,10 @@ def prepare(trial_ids: np.ndarray, trials: Sequence[Leaves], memory: float, port
     train, datasets = config.train, Loader().load(trials)
     spec = joined_spec([dataset.spec for dataset in datasets])
     wanted = portion or Tiles(*training_cost(leaves, config, size_of(config.model, spec)).tiling(working_bytes()))
-    tile = Layout.of(len(trials), wanted.trials).tile
+    tile = Layout.of(len(trials), wanted.trials, room).tile
     portion = Tiles(tile, min(wanted.examples, max(spec.sizes.values())))
     with precision(train), fitting(portion):
-        program = make_program(config, spec, wanted.examples)
-        compiled = compile_pack(program, make_inputs(trials, datasets), len(trials), wanted.trials)
+        program = make_program(config, spec, wanted.examples, is_masked(trials))
+        compiled = compile_pack(program, make_inputs(trials, datasets), len(trials), wanted.trials, room)
     checksums = [dataset.checksum for dataset in datasets]
     return Prepared(trial_ids, trials, train, portion, checksums, untrained_losses(trials, datasets), compiled)

@@ -30,6 +30,7 @@ from ddlab.measures.examples import Examples, divided, live_sum, sum_over_chunks
 from ddlab.measures.points import due_steps, eval_steps
 from ddlab.models import Training
 from ddlab.models.init import folded
+from ddlab.starts import Score
 from ddlab.training.batches import Grid, batch_rows
 from ddlab.training.network import Network
 from ddlab.training.pooled import Pool
@@ -44,12 +45,14 @@ class Program:
         train: training settings, those that all trials share.
         network: of every trial.
         measures: of every trial, by name.
+        masked: some weights of some trials do not live.
         chunk: examples that go through the network at once, in training and evaluation.
     """
 
     train: Train
     network: Network
     measures: Mapping[str, Measure]
+    masked: bool
     chunk: int
 
     def init(self, inputs: Inputs) -> State:
@@ -57,13 +60,22 @@ class Program:
 
         def begun(trial: TrialInputs) -> TrialState:
             params, constants, moving = self.network.init(trial.config.model, trial.keys["init"])
+            path = {every: jax.tree.map(partial(_room, points), (params, moving)) for every, points in self._path.items()}
+            masks = jax.tree.map(lambda array: jnp.ones(array.shape, bool), params) if self.masked else None
+            return TrialState(params, masks, constants, moving, None, path)
+
+        trial = jax.vmap(begun)(inputs.trial)
+        return State(jnp.zeros((), jnp.int32), trial._replace(optimizer=self.fresh(trial.params, inputs)))
+
+    def fresh(self, params: Any, inputs: Inputs) -> Any:
+        """Return the state of the optimizer that has made no update, of trials with some parameters."""
+
+        def of_trial(params: Any, trial: TrialInputs) -> Any:
             optimizer = trial.config.optimizer
             with inside(optimizer, "make"):
-                rule_state = optimizer.make(optimizer.learning_rate).init(params)
-            path = {every: jax.tree.map(partial(_room, points), (params, moving)) for every, points in self._path.items()}
-            return TrialState(params, constants, moving, rule_state, path)
+                return optimizer.make(optimizer.learning_rate).init(params)
 
-        return State(jnp.zeros((), jnp.int32), jax.vmap(begun)(inputs.trial))
+        return jax.vmap(of_trial)(params, inputs.trial)
 
     def advance(self, state: State, inputs: Inputs, target: Any) -> State:
         """Return the state at step `target`; trials that have not begun begin."""
@@ -116,7 +128,8 @@ class Program:
         with inside(optimizer, "make"), jax.numpy_dtype_promotion("standard"):
             rule = optimizer.make(optimizer.learning_rate_at(step, self.train.steps))
             updates, rule_state = rule.update(gradient, state.optimizer, state.params, grad_fn=grad_fn)
-        return state._replace(params=optax.apply_updates(state.params, updates), moving=moving, optimizer=rule_state)
+        params = live(optax.apply_updates(state.params, updates), state.masks)
+        return state._replace(params=params, moving=moving, optimizer=rule_state)
 
     def _gradient(self, train: Train, state: TrialState, examples: Examples, key: jax.Array, at: Any) -> tuple[Any, Any]:
         """Return the gradient of the training loss on a batch, as the parameters, and the batch statistics after it.
@@ -140,7 +153,7 @@ class Program:
         chunk = examples.rows if self.network.is_whole(state) else self.chunk
         part = partial(jax.grad(loss, has_aux=True), at)
         gradient, moving = sum_over_chunks(part, examples, chunk, examples.most)
-        return divided(gradient, examples.num), moving
+        return live(divided(gradient, examples.num), state.masks), moving
 
     def evaluate(self, state: State, inputs: Inputs) -> Metrics:
         """Return the metrics, name -> [T] (or [T, n]); nan where a measure is not due at the state's step."""
@@ -154,6 +167,11 @@ class Program:
             found = cond_due(state.step == self.train.steps, partial(self._measured_along, every), state, inputs)
             metrics = joined(metrics, along, found)
         return metrics
+
+    def scores(self, score: Score, state: State, inputs: Inputs) -> Any:
+        """Return the score of each parameter of each trial, a pytree like the parameters; one trial after the other."""
+        pool = Pool.of(inputs.shared, inputs.trial.sizes)
+        return jax.lax.map(lambda trial: self._subject(state.step, pool, *trial).scores(score), (state.trial, inputs.trial))
 
     def _losses(self, state: State, inputs: Inputs) -> Metrics:
         subject = partial(self._subject, state.step, Pool.of(inputs.shared, inputs.trial.sizes))
@@ -201,21 +219,28 @@ class Program:
             pool.labelled(inputs.which, inputs.sizes),
             pool.number("noise_variance", inputs.which),
             inputs.config.train.loss,
-            lambda: self.network.init(inputs.config.model, inputs.keys["init"])[0],
+            lambda: live(self.network.init(inputs.config.model, inputs.keys["init"])[0], trial.masks),
             learning_rate,
             self.chunk,
         )
 
 
-def make_program(config: Science, spec: Spec, chunk: int = MOST_EXAMPLES) -> Program:
+def make_program(config: Science, spec: Spec, chunk: int = MOST_EXAMPLES, masked: bool = False) -> Program:
     """Return the program of a pack.
 
     Args:
         config: that its trials are padded to.
         spec: sizes of their data.
-        chunk: as in `Program`.
+        chunk, masked: as in `Program`.
     """
-    return Program(config.train, Network.of(config, spec), config.measures, chunk)
+    return Program(config.train, Network.of(config, spec), config.measures, masked, chunk)
+
+
+def live(params: Any, masks: Any) -> Any:
+    """Return parameters, or their gradient, of which those that do not live are 0."""
+    if masks is None:
+        return params
+    return jax.tree.map(lambda array, mask: jnp.where(mask, array, jnp.zeros_like(array)), params, masks)
 
 
 def _room(points: int, array: jax.Array) -> jax.Array:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 import jax
 import numpy as np
 
+from ddlab.config.trial import clock_of, parse
 from ddlab.devices.layout import Layout
 from ddlab.errors import StoreError
 from ddlab.files import DamagedPart
@@ -25,8 +26,10 @@ from ddlab.job.profile import Profile
 from ddlab.job.recorder import Ended
 from ddlab.job.timing import Timing
 from ddlab.measures.evaluate import Metrics
-from ddlab.measures.points import eval_steps
+from ddlab.measures.points import recorded_steps
+from ddlab.training.begin import begun, refs
 from ddlab.training.checkpoints import Checkpoint, Checkpoints
+from ddlab.training.keep import keep_of
 from ddlab.training.prepare import Prepared
 from ddlab.training.state import State
 
@@ -57,8 +60,9 @@ class TrainingRun:
         self._job, self._recorder = job, job.recorder
         self._prepared, self._placed = prepared, prepared.compiled.place()
         self._checkpoints = Checkpoints(job.store.checkpoint_directory(job.pack), list(prepared.trial_ids))
-        self._outcomes = Outcomes(prepared.trials, prepared.untrained_losses)
-        self._steps = [int(step) for step in eval_steps(prepared.train)]
+        self._orphans = np.array([not all(map(job.parents.lives, refs(parse(leaves).start))) for leaves in prepared.trials])
+        self._outcomes = self._new_outcomes()
+        self._steps = [int(step) for step in recorded_steps(prepared.train, clock_of(prepared.trials[0]))]
         self._num_evals = 0
         self._timing = Timing()
 
@@ -82,7 +86,9 @@ class TrainingRun:
             state = self._without_ended(state)
             if profile is not None and before is not None:
                 profile.follow()
-            step, dispatched = self._steps[index], time.monotonic()
+            step = self._steps[index]
+            state = self._kept_until(state, index)
+            dispatched = time.monotonic()
             state = self._placed.advance(state, step)
             if before is not None:
                 self._record(before)
@@ -107,6 +113,18 @@ class TrainingRun:
         host = self._placed.to_host(state)
         self._placed = self._prepared.compiled.place(alive)
         return self._placed.to_devices(host)
+
+    def _kept_until(self, state: State, index: int) -> State:
+        """Advance to each step up to an eval point at which weights are kept for others, and keep them."""
+        before = self._steps[index - 1] if index else self._steps[0] - 1
+        for at in [at for at in self._job.wanted if before < at <= self._steps[index]]:
+            state = self._placed.advance(state, at)
+            host = self._placed.to_host(state)
+            keep_of(self._prepared, host, at, self._job.wanted[at], self._job.store, self._job.pack)
+        return state
+
+    def _new_outcomes(self) -> Outcomes:
+        return Outcomes(self._prepared.trials, self._prepared.untrained_losses, self._orphans)
 
     def _measured(self, state: State, dispatched: float) -> Metrics:
         """Wait until the devices have made the steps handed to them, then until they have measured the trials; count the seconds.
@@ -156,14 +174,14 @@ class TrainingRun:
         outcomes = self._replayed(found.num_parts) if found else None
         self._recorder.go_on(found.num_parts if found and outcomes else 0)
         if found is None or outcomes is None:
-            return self._placed.begin()
+            return begun(self._prepared.trials, self._placed, self._job.parents)
         state, self._num_evals, _, self._timing = found
         self._outcomes = outcomes
         return self._placed.to_devices(state)
 
     def _replayed(self, num_parts: int) -> Outcomes | None:
         """Return what became of the trials by the first parts of the curves, one part after the other; None: one is damaged."""
-        outcomes = Outcomes(self._prepared.trials, self._prepared.untrained_losses)
+        outcomes = self._new_outcomes()
         index = MappingProxyType({trial_id: k for k, trial_id in enumerate(self._prepared.trial_ids)})
         try:
             for part in range(num_parts):

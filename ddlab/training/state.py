@@ -25,10 +25,11 @@ STREAMS = {"init": "init_seed", "batches": "batch_seed", "training": "seed"}
 
 
 class TrialState(NamedTuple):
-    """What training changes of each trial.
+    """What training changes of each trial, and what it keeps of it.
 
     Attributes:
         params: pytree of [T, ...], trainable parameters.
+        masks: pytree of [T, ...] bool like them, which of them live, the others stay 0; None: all live.
         constants: pytree of [T, ...], untrained numbers of the networks.
         moving: pytree of [T, ...], batch statistics of the networks.
         optimizer: pytree of [T, ...], optimizer state.
@@ -37,6 +38,7 @@ class TrialState(NamedTuple):
     """
 
     params: Any
+    masks: Any
     constants: Any
     moving: Any
     optimizer: Any
@@ -85,6 +87,11 @@ class Inputs(NamedTuple):
     trial: TrialInputs
 
 
+def drawn(leaves: Leaves, name: str) -> str:
+    """Return the random stream of a trial that stands for one of `STREAMS`: of its initial weights there are several draws."""
+    return f"{name} {leaves['start.draw']}" if name == "init" and leaves["start.draw"] else name
+
+
 def make_inputs(trials: Sequence[Leaves], datasets: Sequence[Dataset]) -> Inputs:
     """Return the arrays of a pack, on the host.
 
@@ -93,7 +100,7 @@ def make_inputs(trials: Sequence[Leaves], datasets: Sequence[Dataset]) -> Inputs
         datasets: data set of each trial; equal arrays among them are kept once.
     """
     dtype = train_settings(trials[0]).storage_dtype
-    keys = {name: np.stack([stream(leaves[seed], name) for leaves in trials]) for name, seed in STREAMS.items()}
+    keys = {name: np.stack([stream(leaves[seed], drawn(leaves, name)) for leaves in trials]) for name, seed in STREAMS.items()}
     shared, which = pooled(datasets, dtype)
     counts = {split: [dataset.splits[split].num for dataset in datasets] for split in datasets[0].splits}
     sizes = {split: np.array(numbers, np.int32) for split, numbers in counts.items() if len(set(numbers)) > 1}

@@ -1,0 +1,149 @@
+"""The stages of a sweep: named sets of overrides, whose trials may start from those of the stages above.
+
+    stages:
+      dense: {}
+      ticket: {rounds: 12, first: dense, start: {mask: {cut: magnitude, of: previous, drop: 0.2}}}
+      reinit: {start: {draw: 1, mask: {copy: ticket}}}
+
+A stage takes over the overrides of the stage that its values come from (else its mask), but for `start`, and the axes of all that
+it starts from; its own win. What it starts from is named by a field of mark `trial` (`ddlab.config.declare`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from ddlab.compose.files import read_option
+from ddlab.compose.hydra import quoted
+from ddlab.config.components import TARGET, component_class
+from ddlab.config.declare import declared
+from ddlab.config.schema import Start
+from ddlab.config.trial import flatten
+from ddlab.errors import ConfigError, suggest
+from ddlab.plan.shapes import PREVIOUS, ROUND
+
+# What a stage says beside overrides.
+OWN_KEYS = ("rounds", "first", ROUND, "axes", "start")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage.
+
+    Attributes:
+        name: of it; empty: of a sweep without stages.
+        overrides: key -> value, those that it has taken over included.
+        axes: key -> values as the file gives them, likewise.
+        rounds: the values of its axis of rounds; none: it has no such axis.
+        first: the stage that its first round follows; empty: it has none of its own.
+    """
+
+    name: str = ""
+    overrides: Mapping[str, Any] = field(default_factory=dict)
+    axes: Mapping[str, Any] = field(default_factory=dict)
+    rounds: tuple[int, ...] = ()
+    first: str = ""
+
+    @property
+    def words(self) -> list[str]:
+        """Its overrides in Hydra's grammar."""
+        return [f"{key}={_grammar(value)}" for key, value in self.overrides.items()]
+
+
+def read_stages(stages: DictConfig | None) -> list[Stage]:
+    """Return the stages of a composed config, in their order; one without a name where there are none.
+
+    Raises:
+        ConfigError: a stage that is none, or that starts from one which is not above it.
+    """
+    found: dict[str, Stage] = {}
+    for name, node in ({} if stages is None else stages).items():
+        content = OmegaConf.to_container(node, resolve=False) if isinstance(node, DictConfig) else node
+        if not isinstance(content, Mapping | None):
+            raise ConfigError(f"stages.{name}={content}: must be a mapping of overrides")
+        found[str(name)] = _stage(str(name), {str(key): value for key, value in (content or {}).items()}, found)
+    return list(found.values()) or [Stage()]
+
+
+def _stage(name: str, node: Mapping[str, Any], above: Mapping[str, Stage]) -> Stage:
+    rounds, first = node.get("rounds"), node.get("first", "")
+    if rounds is not None and (not isinstance(rounds, int) or isinstance(rounds, bool) or rounds < 1):
+        raise ConfigError(f"stages.{name}.rounds={rounds}: must be a whole number, at least 1")
+    if (rounds is None) != (not first):
+        raise ConfigError(f"stages.{name}: rounds and first go together: how many, and the stage that the first of them follows")
+    start = dict(_start(name, node.get("start") or {}))
+    sources = _sources(name, start, first, above)
+    own = flatten({key: value for key, value in node.items() if key not in OWN_KEYS})
+    base = {key: value for key, value in (sources[0].overrides if sources else {}).items() if not key.startswith("start.")}
+    overrides = {**base, **own, **start}
+    axes = {key: value for source in sources for key, value in source.axes.items()} | dict(node.get("axes") or {})
+    taken = next((source.rounds for source in sources if source.rounds and source.name != first), ())
+    pinned = node.get(ROUND)
+    own_rounds = tuple(range(1, rounds + 1)) if rounds else (pinned,) if pinned is not None else taken
+    axes = {key: value for key, value in axes.items() if key not in own}
+    return Stage(name, overrides, axes, own_rounds, first)
+
+
+def _sources(name: str, start: Mapping[str, Any], first: str, above: Mapping[str, Stage]) -> list[Stage]:
+    """Return the stages that one starts from, those of its values first."""
+    named = {f"start.{key}": value for key, value in sorted(_named_stages(start).items(), reverse=True)}
+    if first:
+        named["first"] = first
+    elif PREVIOUS in named.values():
+        key = next(key for key, value in named.items() if value == PREVIOUS)
+        raise ConfigError(f"stages.{name}.{key}={PREVIOUS}: is the trial of the round before; the stage has no rounds")
+    found = []
+    for key, stage in named.items():
+        if stage in above:
+            found.append(above[stage])
+        elif stage != PREVIOUS:
+            raise ConfigError(f"stages.{name}.{key}={stage}: must be a stage above it. {suggest(str(stage), above)}".rstrip())
+    return found
+
+
+def _named_stages(start: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the fields of mark `trial` of a start name: key below `start` -> stage."""
+    named = {}
+    for part in ("values", "mask"):
+        option = start.get(f"start.{part}")
+        if isinstance(option, str) and (node := read_option(f"start.{part}", part, option)):
+            for name, declaration in declared(component_class(f"start.{part}", node[TARGET])).items():
+                value = start.get(f"start.{part}.{name}", node.get(name))
+                if declaration.trial and value:
+                    named[f"{part}.{name}"] = value
+    return named
+
+
+def _start(stage: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the overrides of a start, in which `{cut: magnitude, ...}` is the option `cut` with its first field `magnitude`."""
+    for name, value in node.items():
+        if name not in declared(Start):
+            raise ConfigError(f"stages.{stage}.start: unknown key '{name}'. {suggest(name, declared(Start))}".rstrip())
+        if not isinstance(value, Mapping):
+            is_stage = name == "values" and isinstance(value, str)
+            yield from _component(f"start.{name}", "trial", {"of": value}) if is_stage else [(f"start.{name}", value)]
+        elif value:
+            option, *_ = value
+            yield from _component(f"start.{name}", str(option), value)
+
+
+def _component(key: str, option: str, values: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the overrides of a component: an option of its group, and its fields; the option's name stands for the first."""
+    node = read_option(key, key.rpartition(".")[2], option) or {}
+    yield key, option
+    first, *_ = declared(component_class(key, node[TARGET])) if node else [option]
+    for name, value in values.items():
+        yield f"{key}.{first if name == option else name}", value
+
+
+def _grammar(value: Any) -> str:
+    """Return a value in Hydra's grammar of overrides."""
+    if value is None or isinstance(value, bool):
+        return {None: "null", True: "true", False: "false"}[value]
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return f"[{','.join(map(_grammar, value))}]"
+    return quoted(value) if isinstance(value, str) else str(value)

@@ -1,0 +1,133 @@
+"""Which trials a trial starts from: those of the stages that its start names which agree with it on every axis that both have."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ddlab.config.trial import Leaves, named_trials
+from ddlab.errors import ConfigError
+from ddlab.plan.shapes import PREVIOUS, ROUND, Part, Shape
+
+if TYPE_CHECKING:
+    from ddlab.plan.trials import Trial
+
+Point = Mapping[str, Any]
+
+
+class Parent(NamedTuple):
+    """A trial that another starts from.
+
+    Attributes:
+        key: the leaf that names it.
+        trial: it.
+        step: at which its weights are taken; None: its last.
+        optimizer: the state of its optimizer is taken, too.
+    """
+
+    key: str
+    trial: Trial
+    step: int | None
+    optimizer: bool
+
+    @property
+    def name(self) -> str:
+        """What the leaf says: what weights are at a step their `weights_id` decides; when they are the last, the `trial_id`."""
+        return self.trial.id if self.step is None else self.trial.weights_id
+
+
+def step_key(key: str) -> str:
+    """Return the leaf that says at which step the trial that a leaf names is meant."""
+    return f"{key.rpartition('.')[0]}.step"
+
+
+class Lineage:
+    """The trials of a sweep that were made so far, as those from which others start."""
+
+    def __init__(self) -> None:
+        self._stages: dict[str, list[Trial]] = defaultdict(list)
+        self._known: dict[tuple[str, frozenset[str]], dict[tuple[Any, ...], list[Trial]]] = {}
+
+    def add(self, trial: Trial) -> None:
+        """Take a trial that others may start from."""
+        stage = trial.shape.part.stage
+        self._stages[stage].append(trial)
+        self._known = {key: found for key, found in self._known.items() if key[0] != stage}
+
+    def parents(self, part: Part, point: Point) -> list[Parent]:
+        """Return the trials that one at a point of the axes of a part starts from.
+
+        Raises:
+            ConfigError: none of a stage agrees with it, or several do, or they end before the step that is wanted.
+        """
+        leaves, point = part.at_point(point), {**part.chosen, **point}
+        return [self._parent(part, point, key, stage, leaves) for key, stage in named_trials(leaves).items() if stage]
+
+    def _parent(self, part: Part, point: Point, key: str, stage: str, leaves: Leaves) -> Parent:
+        place = f"stages.{part.stage}.{key}={stage}"
+        if not part.stage:
+            raise ConfigError(f"{key}={stage}: names a stage, and the sweep has none")
+        if stage == PREVIOUS:
+            point = {**point, ROUND: point[ROUND] - 1}
+            if not point[ROUND]:
+                stage = part.first
+                del point[ROUND]
+            else:
+                stage = part.stage
+        trial = self._trial(place, stage, point)
+        wanted, last = leaves.get(step_key(key)), trial.shape.leaves["train.steps"]
+        if wanted is not None and wanted > last:
+            raise ConfigError(
+                f"stages.{part.stage}.{step_key(key)}={wanted}: must be at most {last}, the last step of stage {stage}"
+            )
+        may_stop = trial.shape.leaves["train.stop_metric"] is not None
+        optimizer = leaves["start.optimizer"] == "kept" and key.startswith("start.values.")
+        return Parent(key, trial, wanted if wanted is not None or may_stop else last, optimizer)
+
+    def _trial(self, place: str, stage: str, point: Point) -> Trial:
+        trials = self._stages[stage]
+        if not trials:
+            raise ConfigError(f"{place}: there are no trials of that stage")
+        keys = point.keys() & _point(trials[0]).keys()
+        found = self._by_values(stage, frozenset(keys)).get(tuple(point[key] for key in sorted(keys)), [])
+        if len(found) == 1:
+            return found[0]
+        at = ", ".join(f"{key}={point[key]}" for key in sorted(keys))
+        if not found:
+            raise ConfigError(f"{place}: stage {stage} has no trial with {at}")
+        free = [key for key in _point(found[0]) if len({repr(_point(trial).get(key)) for trial in found}) > 1]
+        raise ConfigError(
+            f"{place}: {len(found)} trials of stage {stage} fit, which differ in {', '.join(free)}; pin or sweep that, too"
+        )
+
+    def _by_values(self, stage: str, keys: frozenset[str]) -> dict[tuple[Any, ...], list[Trial]]:
+        """Return the trials of a stage by their values of some axes."""
+        known = self._known.get((stage, keys))
+        if known is None:
+            known = self._known[stage, keys] = defaultdict(list)
+            for trial in self._stages[stage]:
+                known[tuple(_point(trial)[key] for key in sorted(keys))].append(trial)
+        return known
+
+
+def _point(trial: Trial) -> dict[str, Any]:
+    return {**trial.shape.part.chosen, **trial.point}
+
+
+def named(parents: Sequence[Parent], leaves: Leaves) -> dict[str, Any]:
+    """Return the leaves that name parents, and say at which step they are meant."""
+    names = {parent.key: parent.name for parent in parents}
+    return names | {step: parent.step for parent in parents if (step := step_key(parent.key)) in leaves}
+
+
+def check_same_network(shape: Shape, parents: Sequence[Parent]) -> None:
+    """Raise `ConfigError` where a trial has another network than one that it starts from."""
+    for parent in parents:
+        own, theirs = shape.leaves, parent.trial.shape.leaves
+        keys = [key for key in {**own, **theirs} if key.startswith("model.") and own.get(key) != theirs.get(key)]
+        differing = [key for key in keys if key in shape.padded or key.endswith("_target_")]
+        if differing or shape.size.num_params != parent.trial.shape.size.num_params:
+            key = (differing or keys or ["data"])[0]
+            words = f"{own.get(key)}, and {theirs.get(key)} in stage {parent.trial.shape.part.stage}"
+            raise ConfigError(f"stages.{shape.part.stage}.{parent.key}: starts from another network ({key}: {words})")

@@ -1,0 +1,80 @@
+"""Which weights of a trial live."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ddlab.config import Mark, leaf
+from ddlab.config.declare import trial_leaf
+from ddlab.errors import ConfigError
+from ddlab.starts.base import Arrays, Mask, Ref, Weights
+
+
+@dataclass(frozen=True)
+class Copied(Mask):
+    """The mask of another trial."""
+
+    of: str = trial_leaf("the trial whose mask it is")
+    shuffle: bool = leaf("its weights in another order within each layer: as many live, at random", Mark.HOST, off=False)
+
+    def refs(self) -> list[Ref]:
+        return [Ref(self.of, None)]
+
+    def __call__(self, weights: Weights, scores: Arrays | None, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        del scores
+        masks = {name: live.copy() for name, live in weights.live.items()}
+        if self.shuffle:
+            for layer in weights.by_layer(masks).values():
+                layer[...] = rng.permutation(layer.ravel()).reshape(layer.shape)
+        return masks
+
+
+@dataclass(frozen=True)
+class Cut(Mask):
+    """The weights of the largest scores among those that live in a trial.
+
+    A share of those that live is taken out, of each layer or of all together, rounded to a whole number: exactly as many as said.
+    Equal scores are ordered at random.
+    """
+
+    score: Any = leaf("how much a weight is worth keeping (a component)", Mark.HOST, group="score")
+    of: str = trial_leaf("the trial whose weights are scored; empty: its own as it begins")
+    step: int | None = leaf("at which they are scored; null: its last", Mark.HOST, low=0)
+    drop: float = leaf("share of the weights that live there which are taken out", Mark.HOST, low=0, high=1)
+    scope: str = leaf("the share is taken of each layer, or of all together", Mark.HOST, choices=("layer", "global"))
+    readout: float = leaf(
+        "what the share is multiplied by in the last layer (scope layer); scope global: 0 leaves it as it is",
+        Mark.HOST,
+        low=0,
+        high=1,
+    )
+
+    def check(self) -> None:
+        if self.scope == "global" and self.readout not in (0, 1):
+            raise ConfigError(f"start.mask.readout={self.readout:g}: must be 0 or 1 with start.mask.scope=global")
+
+    def refs(self) -> list[Ref]:
+        return [Ref(self.of, self.step)] if self.of else []
+
+    def __call__(self, weights: Weights, scores: Arrays | None, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        assert scores is not None
+        masks = {name: live.copy() for name, live in weights.live.items()}
+        live, worth = weights.by_layer(masks), weights.by_layer(scores)
+        for layers, drop in self._groups(weights):
+            mask = np.concatenate([live[layer].ravel() for layer in layers])
+            score = np.concatenate([worth[layer].ravel() for layer in layers])
+            at = rng.permutation(np.flatnonzero(mask))
+            gone = at[np.argsort(score[at], kind="stable")][: round(drop * len(at))]
+            mask[gone] = False
+            for layer, kept in zip(layers, np.split(mask, np.cumsum([live[layer].size for layer in layers])[:-1]), strict=True):
+                live[layer][...] = kept.reshape(live[layer].shape)
+        return masks
+
+    def _groups(self, weights: Weights) -> list[tuple[list[str], float]]:
+        """Return the layers that are cut together, and the share that is taken out of them."""
+        if self.scope == "layer":
+            return [([layer], self.drop * (self.readout if layer in weights.readout else 1)) for layer in weights.layers]
+        return [([layer for layer in weights.layers if self.readout or layer not in weights.readout], self.drop)]

@@ -1,0 +1,201 @@
+"""The state at which the trials of a pack begin that start from others, or with a part of their weights.
+
+Their networks are drawn as any other; then, on the host, parameters are replaced by those of the start, and those that do not
+live by 0. So no start is in a compiled program, and trials of any start share one.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+import jax
+import numpy as np
+
+from ddlab.config.schema import Start
+from ddlab.config.trial import Leaves, clock_of, parse
+from ddlab.errors import StoreError, inside
+from ddlab.job.parents import Parents
+from ddlab.models.size import Parameter, parameters
+from ddlab.parameters import named
+from ddlab.starts import Cut, Kept, Mask, Ref, Score, Weights
+from ddlab.starts.base import Arrays
+from ddlab.streams import generator
+from ddlab.training.compiled import Compiled, Placed
+from ddlab.training.state import State, TrialState
+
+# What a trial takes of the values that it starts from.
+OF_VALUES = ("params", "constants", "moving")
+
+
+def refs(start: Start) -> list[Ref]:
+    """Return the trials that one starts from."""
+    return [ref for part in (start.values, start.mask) if part is not None for ref in part.refs()]
+
+
+def is_masked(trials: Sequence[Leaves]) -> bool:
+    """Whether the program of some trials must know which of their weights live."""
+    return any(parse(leaves).start.mask is not None for leaves in trials)
+
+
+def begun(trials: Sequence[Leaves], placed: Placed, parents: Parents) -> State:
+    """Return the state at which trials begin, on the devices.
+
+    Args:
+        trials: leaves of each trial.
+        placed: their program.
+        parents: from which they may start; where these do not live, the state means nothing.
+    """
+    starts = [parse(leaves).start for leaves in trials]
+    if all(start.values is None and start.mask is None and not start.signs for start in starts):
+        return placed.begin()
+    host = placed.to_host(placed.advance(placed.begin(), 0))
+    trial: TrialState = jax.tree.map(np.array, host.trial)
+    spec = placed.compiled.program.network.spec
+    networks = _networks(trials, spec)
+    living = [row for row, start in enumerate(starts) if all(map(parents.lives, refs(start)))]
+    for row in living:
+        _take_values(trial, row, starts[row], networks[row], parents)
+    masks = {row: starts[row].mask for row in living if starts[row].mask is not None}
+    if masks:
+        _take_masks(trial, masks, networks, trials, placed.compiled, parents)
+    fresh = placed.compiled.program.fresh(trial.params, placed.compiled.inputs)
+    trial = trial._replace(optimizer=jax.tree.map(np.array, fresh))
+    for row in living:
+        if starts[row].optimizer == "kept":
+            _put(named(trial.optimizer), row, parents.kept(starts[row].values.refs()[0], True).optimizer)
+    return placed.to_devices(State(np.int32(clock_of(trials[0])), trial))
+
+
+def num_live(trials: Sequence[Leaves], state: State, compiled: Compiled) -> np.ndarray:
+    """Return how many parameters of each trial live, [T], by a state on the host."""
+    networks = _networks(trials, compiled.program.network.spec)
+    masks = named(state.trial.masks)
+
+    def live(row: int, name: str, parameter: Parameter) -> int:
+        return int(_box(masks[name][row], parameter).sum()) if masks else math.prod(parameter.shape)
+
+    return np.array([sum(live(row, name, own) for name, own in network.items()) for row, network in enumerate(networks)])
+
+
+def _networks(trials: Sequence[Leaves], spec: Any) -> list[dict[str, Parameter]]:
+    """Return the parameters of each trial's network, of which equal configs share one."""
+    known: dict[str, dict[str, Parameter]] = {}
+    for leaves in trials:
+        key = _model_config(leaves)
+        if key not in known:
+            known[key] = parameters(parse(leaves).model, spec)
+    return [known[_model_config(leaves)] for leaves in trials]
+
+
+def _model_config(leaves: Leaves) -> str:
+    return repr(sorted((key, value) for key, value in leaves.items() if key.startswith("model.")))
+
+
+# --- values -----------------------------------------------------------------------------------------------------------
+
+
+def _take_values(trial: TrialState, row: int, start: Start, network: Mapping[str, Parameter], parents: Parents) -> None:
+    """Replace what a trial has drawn by the values of its start."""
+    if start.values is not None:
+        with inside(start.values):
+            values = start.values([parents.kept(ref, False) for ref in start.values.refs()])
+        for field in OF_VALUES:
+            _put(named(getattr(trial, field)), row, getattr(values, field))
+    if start.signs:
+        drawn = named(trial.params)
+        for layer in _layers({name: drawn[name][row] for name in _weights(network)}, network).values():
+            layer[...] = np.sign(layer) * np.sqrt(np.mean(np.square(layer, dtype=float)))
+
+
+def _put(into: Mapping[str, np.ndarray], row: int, arrays: Arrays) -> None:
+    """Put arrays of a trial, padded as its pack is, in the row of another, padded as that one's is."""
+    if into.keys() != arrays.keys():
+        raise StoreError(f"a trial starts from another network ({', '.join(sorted(into.keys() ^ arrays.keys()))})")
+    for name, array in arrays.items():
+        target = into[name][row, ...]
+        both = tuple(slice(min(sizes)) for sizes in zip(target.shape, array.shape, strict=True))
+        target[both] = array[both]
+
+
+# --- masks ------------------------------------------------------------------------------------------------------------
+
+
+def _take_masks(
+    trial: TrialState,
+    masks: Mapping[int, Mask],
+    networks: Sequence[Mapping[str, Parameter]],
+    trials: Sequence[Leaves],
+    compiled: Compiled,
+    parents: Parents,
+) -> None:
+    """Mask trials: row -> mask."""
+    of = {row: parents.kept(ref, False) for row, mask in masks.items() for ref in mask.refs()}
+    cuts = {row: mask for row, mask in masks.items() if isinstance(mask, Cut)}
+    scores = _scores(trial, cuts, of, compiled)
+    into, params = named(trial.masks), named(trial.params)
+    for row, mask in masks.items():
+        network, names = networks[row], _weights(networks[row])
+        kept = of[row].masks if row in of else {}
+        live = {name: _box(kept[name], network[name]).copy() if kept else np.ones(network[name].shape, bool) for name in names}
+        weights = Weights(live, *_named_layers(network))
+        worth = {name: _box(scores[row][name], network[name]) for name in names} if row in scores else None
+        with inside(mask):
+            found = mask(weights, worth, generator(trials[row]["seed"], "mask"))
+        for name, array in found.items():
+            _box(into[name][row], network[name])[...] = array
+        for name, mask_of in into.items():
+            params[name][row][~mask_of[row]] = 0
+
+
+def _scores(trial: TrialState, cuts: Mapping[int, Cut], of: Mapping[int, Kept], compiled: Compiled) -> dict[int, Arrays]:
+    """Return the scores of the parameters of the trials that are cut, row -> name -> score."""
+    by_score: dict[str, list[int]] = defaultdict(list)
+    for row, cut in cuts.items():
+        by_score[repr(cut.score)].append(row)
+    found: dict[int, Arrays] = {}
+    for rows in by_score.values():
+        scored: TrialState = jax.tree.map(lambda array, rows=rows: array[rows], trial)
+        for place, row in enumerate(rows):
+            if row in of:
+                for field in OF_VALUES:
+                    _put(named(getattr(scored, field)), place, getattr(of[row], field))
+                if of[row].masks:
+                    _put(named(scored.masks), place, of[row].masks)
+        score: Score = cuts[rows[0]].score
+        inputs = compiled.inputs._replace(trial=jax.tree.map(lambda array, rows=rows: array[rows], compiled.inputs.trial))
+        arrays = named(jax.device_get(jax.jit(partial(compiled.program.scores, score))(State(np.int32(0), scored), inputs)))
+        found |= {row: {name: array[place] for name, array in arrays.items()} for place, row in enumerate(rows)}
+    return found
+
+
+def _weights(network: Mapping[str, Parameter]) -> list[str]:
+    return [name for name, parameter in network.items() if parameter.is_weight]
+
+
+def _box(array: np.ndarray, parameter: Parameter) -> np.ndarray:
+    """Return the live entries of a padded array, a view."""
+    return array[tuple(slice(size) for size in parameter.shape)]
+
+
+def _named_layers(network: Mapping[str, Parameter]) -> tuple[dict[str, tuple[str, int | None]], frozenset[str]]:
+    """Return the layers of the weights of a network, and which are its readout, as `Weights` has them."""
+    layers: dict[str, tuple[str, int | None]] = {}
+    for name in _weights(network):
+        parameter = network[name]
+        layers |= (
+            {f"{name}[{index}]": (name, index) for index in range(parameter.shape[0])}
+            if parameter.is_stacked
+            else {name: (name, None)}
+        )
+    return layers, frozenset(layer for layer, (name, _) in layers.items() if "outputs" in network[name].axes)
+
+
+def _layers(arrays: Mapping[str, np.ndarray], network: Mapping[str, Parameter]) -> dict[str, np.ndarray]:
+    """Return the live entries of the weights of a trial layer by layer, views."""
+    layers, readout = _named_layers(network)
+    boxes = {name: _box(array, network[name]) for name, array in arrays.items()}
+    return Weights(boxes, layers, readout).by_layer(boxes)
