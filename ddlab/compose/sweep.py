@@ -57,17 +57,17 @@ def compose_sweep(composer: Composer, overrides: Sequence[str]) -> Sweep:
     sweeps = {
         override.key_or_group: axis_values(override, composer.groups) for override in parsed if override.is_sweep_override()
     }
-    pinned = {override.key_or_group: str(override.input_line) for override in parsed if not override.is_sweep_override()}
-    added = {
-        override.key_or_group: _added(override, sweeps[override.key_or_group][0]) for override in parsed if _adds_axis(override)
-    }
+    scalars = [(override.key_or_group, str(override.input_line)) for override in parsed if not override.is_sweep_override()]
+    pinned = {key for key, _ in scalars}
+    adding = [override for override in parsed if _adds_axis(override)]
+    scalars += [(override.key_or_group, _added(override, sweeps[override.key_or_group][0])) for override in adding]
 
     @cache
     def composed(*words: str) -> Composed:
         return compose_words(composer.compose, words)
 
     def chosen(stage: Stage) -> list[str]:
-        return [*(word for key, word in {**pinned, **added}.items() if key not in stage.overrides), *stage.words]
+        return [*(word for key, word in scalars if key not in stage.overrides), *stage.words]
 
     def expand(stage: Stage, choices: dict[str, str]) -> list[Part]:
         config, words = composed(*chosen(stage), *(f"{group}={choice}" for group, choice in choices.items()))

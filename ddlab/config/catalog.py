@@ -22,6 +22,9 @@ PLACES = {
     "schedule": "optimizer.schedule",
 }
 
+# Those of them that are no use by themselves: they name other trials.
+OF_STARTS = ("values", "mask")
+
 
 def shipped(kind: str) -> Path:
     """Return the directory of shipped "configs" or "sweeps": inside the package of a wheel, else beside it in a checkout."""
@@ -53,9 +56,11 @@ def config_groups(directories: Iterable[Path]) -> dict[str, list[str]]:
 
 
 def component_options() -> list[str]:
-    """Return every option of a config group that holds a component, such as "model=mlp"."""
+    """Return every option of a config group that holds a component which can be tried by itself, such as "model=mlp"."""
     groups = config_groups(search_path())
-    return [f"{group}={option}" for group in PLACES for option in groups.get(group, ()) if option != "none"]
+    return [
+        f"{group}={option}" for group in PLACES if group not in OF_STARTS for option in groups.get(group, ()) if option != "none"
+    ]
 
 
 def find_sweep(name: str) -> Path:

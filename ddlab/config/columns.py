@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+# How many parameters of a trial live, where some of a pack's may not.
+NUM_LIVE = "num_live"
+
 
 class Column(NamedTuple):
     """A column of `results.curves`.

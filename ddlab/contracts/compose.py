@@ -40,6 +40,7 @@ from ddlab.contracts.subject import (
     MODIFIER,
     OPTIMIZER,
     SCHEDULE,
+    SCORE,
     SOLVER_MEASURE,
     Subject,
 )
@@ -51,6 +52,7 @@ from ddlab.measures import Measure
 from ddlab.models import FeatureModel, Model
 from ddlab.optimizers import Modifier, Optimizer, Schedule, SpectralFilter
 from ddlab.run.settle import settle
+from ddlab.starts import Score
 
 # The base class of each kind of component, and where it stands in the config.
 KINDS: dict[str, tuple[Any, str]] = {
@@ -63,6 +65,7 @@ KINDS: dict[str, tuple[Any, str]] = {
     MODIFIER: (Modifier, "optimizer.modifiers"),
     LOSS: (Loss, "train.loss"),
     AUGMENT: (Augment, "train.augment"),
+    SCORE: (Score, "start.mask.score"),
     MEASURE: (Measure, "measures"),
 }
 BASES = tuple(base for base, _ in KINDS.values())
@@ -85,6 +88,9 @@ TOKENS = ("data=modular", "data.sequence='a b ='", "model=transformer", "model.i
 REAL = "train.loss=mse"
 SETS = (("data=digits",), ("data=modular",), ("data=sphere", REAL), ("data=interval", REAL), ("data=mnist1d",))
 
+# What there must be for a component to have its place.
+BESIDE = {"start.mask.score": ("start.mask=cut",)}
+
 # What a component is tried with, the first choice first: overrides of a trial that is trained, and of one that is solved.
 PARTNERS: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
     MODEL: [((*TRAINED, *data, *SGD), ()) for data in SETS],
@@ -94,6 +100,7 @@ PARTNERS: dict[str, list[tuple[tuple[str, ...], tuple[str, ...]]]] = {
     MODIFIER: [((*TRAINED, *NETWORK, *SGD), ())],
     LOSS: [((*TRAINED, *data, "model=mlp", *SGD), ()) for data in (("data=digits",), ("data=interval",))],
     AUGMENT: [((*TRAINED, "data=mnist1d", "model=mlp", *SGD), ())],
+    SCORE: [((*TRAINED, *NETWORK, *SGD), ())],
     CLOSED_FORM: [((), (*SOLVED, *FEATURES))],
     MEASURE: [((*TRAINED, *words, *SGD), ()) for words in (NOISY, TOKENS)],
     SOLVER_MEASURE: [((), (*SOLVED, *FEATURES, *FLOW))],
@@ -168,11 +175,11 @@ def _option(name: str) -> Target:
         known = catalog.config_groups(catalog.search_path())[group]
         raise ConfigError(f"{name}: no such option with a component. {suggest(option, known)}")
     place = catalog.PLACES[group]
-    choice = f"{place}={option}"
-    node = OmegaConf.select(_composed((choice,)), place)
+    choices = (*BESIDE.get(place, ()), f"{place}={option}")
+    node = OmegaConf.select(_composed(choices), place)
     nodes = [node] if TARGET in node else list(node.values())
     classes = tuple(component_class(place, each[TARGET]) for each in nodes)
-    return Target(name, classes, place, (choice,))
+    return Target(name, classes, place, choices)
 
 
 def _class(name: str) -> Target:
@@ -190,7 +197,7 @@ def _class(name: str) -> Target:
         key = f"{place}.{OWN_NAME}"
         return Target(name, (cls,), key, (f"+{key}.{TARGET}={name}",))
     if "." in place:
-        return Target(name, (cls,), place, (f"{place}={{{TARGET}:{name}}}",))
+        return Target(name, (cls,), place, (*BESIDE.get(place, ()), f"{place}={{{TARGET}:{name}}}"))
     return Target(name, (cls,), place, (f"~{place}", f"+{place}.{TARGET}={name}"))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -20,8 +20,10 @@ from ddlab.data.loader import Loader
 from ddlab.devices.local import precision
 from ddlab.measures.evaluate import along_path
 from ddlab.optimizers import SGD
+from ddlab.parameters import named
 from ddlab.solving.problem import make_problem
 from ddlab.solving.solver import make_solver
+from ddlab.starts import Score
 from ddlab.training.program import make_program
 from ddlab.training.state import NOT_BEGUN, State, TrialState, make_inputs
 
@@ -128,6 +130,11 @@ class Trained:
         metrics = self._evaluated(state)
         terms = [name for name in metrics if name.startswith("train_") and name != "train_error"]
         return float(sum(metrics[name][0] for name in terms))
+
+    def scores(self, score: Score) -> dict[str, np.ndarray]:
+        """Return the score of each parameter before training, name -> [T, ...]."""
+        with precision(self._settings):
+            return named(jax.device_get(_compiled(partial(self._program.scores, score))(self._first, self._inputs)))
 
     @cached_property
     def text(self) -> str:

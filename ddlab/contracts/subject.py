@@ -18,7 +18,7 @@ from ddlab.run.settle import settle
 # what only that knows.
 DATA, MODEL, FEATURE_MODEL, OPTIMIZER = "data set", "model", "feature model", "optimizer"
 CLOSED_FORM, MEASURE, SOLVER_MEASURE = "closed form", "measure", "measure of the solver"
-SCHEDULE, MODIFIER, LOSS, AUGMENT = "schedule", "modifier", "loss", "augmentation"
+SCHEDULE, MODIFIER, LOSS, AUGMENT, SCORE = "schedule", "modifier", "loss", "augmentation", "score"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -89,7 +89,9 @@ class Subject:
         snapshot = self._snapshot([score])
         with inside(score):
             found = score(snapshot)
-            if not jax.tree.structure(found) == jax.tree.structure(self.params):
+            if [path for path, _ in jax.tree.leaves_with_path(found)] != [
+                path for path, _ in jax.tree.leaves_with_path(self.params)
+            ]:
                 raise TypeError("must return a number for each parameter, as a pytree like snapshot.params")
         return found
 

@@ -12,11 +12,15 @@ from ddlab.config.catalog import PLACES
 from ddlab.errors import ConfigError, suggest
 from ddlab.report.columns import NoSuchColumn, label, text, written
 from ddlab.report.options import shown
+from ddlab.store.lineage import LINEAGE
 from ddlab.store.results import DIVERGED, PENDING, Results
 
 # What follows from the config of a trial rather than being chosen.
 SAMPLES_PER_EMC = "samples_per_emc"
-DERIVED = ("num_params", "num_train", "num_outputs", "params_per_sample", "params_per_sample_output", SAMPLES_PER_EMC)
+DERIVED = (
+    *("num_params", "num_train", "num_outputs", "params_per_sample", "params_per_sample_output"),
+    *(SAMPLES_PER_EMC, *LINEAGE),
+)
 
 # What is said of how a trial was run.
 OF_RUN = ("trial_id", "weights_id", "status", "seconds", "last_step", "num_rows", "data_checksum")

@@ -16,6 +16,7 @@ import pyarrow as pa
 from ddlab.config.trial import load_leaves
 from ddlab.errors import StoreError
 from ddlab.files import DamagedPart, first_line
+from ddlab.store.lineage import LINEAGE, with_lineage
 from ddlab.store.store import PlanLost, Store
 from ddlab.store.sweep_file import REMEDY
 
@@ -23,7 +24,7 @@ from ddlab.store.sweep_file import REMEDY
 OWN_COLUMNS = (
     *("trial_id", "weights_id", "step", "seed", "status", "seconds", "last_step", "num_rows", "data_checksum"),
     *("num_params", "num_train", "num_outputs", "params_per_sample", "params_per_sample_output"),
-    *("stage", "round", "level", "lineage_steps", "num_live", "live_per_sample"),
+    *("stage", "round", *LINEAGE),
 )
 
 PENDING, COMPLETED, STOPPED, DIVERGED = "pending", "completed", "stopped", "diverged"
@@ -39,7 +40,8 @@ class Results:
     Attributes:
         trials: one row per planned trial: trial_id and weights_id (`ddlab.config.identity`), config leaves by dotted name,
             config-group choices ("data", "model", ...), num_params, num_train, num_outputs, params_per_sample, status (pending,
-            completed, stopped, diverged), last_step, seconds.
+            completed, stopped, diverged, orphaned), last_step, seconds; of stages also stage, round and those of
+            `ddlab.store.lineage`.
         curves: one row per (trial, eval point): trial_id, step, train_loss, test_loss, train_error, test_error, measures.
             Errors are fractions in 0..1.
         sweep: the content of sweep.yaml.
@@ -72,7 +74,7 @@ def load_results(store: Store, sweep: Mapping[str, Any]) -> Results:
     curves = _joined(tables, store.root / "curves").to_pandas() if tables else empty
     if is_whole:
         _check_rows(store, trials, curves)
-    return Results(trials, _along_path(curves, sweep), sweep)
+    return Results(with_lineage(trials, store.read_plan(), curves), _along_path(curves, sweep), sweep)
 
 
 def _along_path(curves: pd.DataFrame, sweep: Mapping[str, Any]) -> pd.DataFrame:
@@ -117,7 +119,7 @@ def _planned_trials(store: Store) -> pd.DataFrame:
 
 
 def _trial_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    known = {key: row[key] for key in ("num_params", "num_train", "num_outputs", "level")}
+    known = {key: row[key] for key in ("num_params", "num_train", "num_outputs")}
     return {
         "trial_id": row["trial_id"],
         "weights_id": row["weights_id"],

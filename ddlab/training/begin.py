@@ -6,7 +6,6 @@ live by 0. So no start is in a compiled program, and trials of any start share o
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -60,6 +59,9 @@ def begun(trials: Sequence[Leaves], placed: Placed, parents: Parents) -> State:
     for row in living:
         _take_values(trial, row, starts[row], networks[row], parents)
     masks = {row: starts[row].mask for row in living if starts[row].mask is not None}
+    for name, array in named(trial.masks).items():
+        for row, network in enumerate(networks):
+            _only_live(array[row], network[name])
     if masks:
         _take_masks(trial, masks, networks, trials, placed.compiled, parents)
     fresh = placed.compiled.program.fresh(trial.params, placed.compiled.inputs)
@@ -68,17 +70,6 @@ def begun(trials: Sequence[Leaves], placed: Placed, parents: Parents) -> State:
         if starts[row].optimizer == "kept":
             _put(named(trial.optimizer), row, parents.kept(starts[row].values.refs()[0], True).optimizer)
     return placed.to_devices(State(np.int32(clock_of(trials[0])), trial))
-
-
-def num_live(trials: Sequence[Leaves], state: State, compiled: Compiled) -> np.ndarray:
-    """Return how many parameters of each trial live, [T], by a state on the host."""
-    networks = _networks(trials, compiled.program.network.spec)
-    masks = named(state.trial.masks)
-
-    def live(row: int, name: str, parameter: Parameter) -> int:
-        return int(_box(masks[name][row], parameter).sum()) if masks else math.prod(parameter.shape)
-
-    return np.array([sum(live(row, name, own) for name, own in network.items()) for row, network in enumerate(networks)])
 
 
 def _networks(trials: Sequence[Leaves], spec: Any) -> list[dict[str, Parameter]]:
@@ -179,6 +170,13 @@ def _weights(network: Mapping[str, Parameter]) -> list[str]:
 def _box(array: np.ndarray, parameter: Parameter) -> np.ndarray:
     """Return the live entries of a padded array, a view."""
     return array[tuple(slice(size) for size in parameter.shape)]
+
+
+def _only_live(array: np.ndarray, parameter: Parameter) -> None:
+    """Make 0 what is no live entry of a padded array."""
+    live = _box(array, parameter).copy()
+    array[...] = 0
+    _box(array, parameter)[...] = live
 
 
 def _named_layers(network: Mapping[str, Parameter]) -> tuple[dict[str, tuple[str, int | None]], frozenset[str]]:

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+from ddlab.config.columns import NUM_LIVE
 from ddlab.config.schema import Science, Train
 from ddlab.data import TRAIN, Spec
 from ddlab.devices.layout import MOST_EXAMPLES
@@ -158,6 +159,8 @@ class Program:
     def evaluate(self, state: State, inputs: Inputs) -> Metrics:
         """Return the metrics, name -> [T] (or [T, n]); nan where a measure is not due at the state's step."""
         metrics = self._losses(state, inputs)
+        if self.masked:
+            metrics[NUM_LIVE] = jax.vmap(_count)(state.trial.masks)
         for every, measures in by_every(inputs.trial.config.measures).items():
             measured = partial(self._measured, every)
             due = is_due(every, self.train, state.step)
@@ -241,6 +244,11 @@ def live(params: Any, masks: Any) -> Any:
     if masks is None:
         return params
     return jax.tree.map(lambda array, mask: jnp.where(mask, array, jnp.zeros_like(array)), params, masks)
+
+
+def _count(masks: Any) -> jax.Array:
+    """Return how many entries are true, [] int32."""
+    return sum((jnp.sum(mask, dtype=jnp.int32) for mask in jax.tree.leaves(masks)), jnp.zeros((), jnp.int32))
 
 
 def _room(points: int, array: jax.Array) -> jax.Array:

@@ -34,13 +34,16 @@ def test_what_lies_below_a_word_can_be_set(prefix):
     assert leaves_of(f"{prefix}{DECAY}=7", "optimizer.schedule=inverse_sqrt")[DECAY] == 7
 
 
+NOTHING = ("train.augment", "start.values", "start.mask")
+
+
 def test_a_component_that_is_named_by_its_class_has_no_word():
-    """`train.loss` tells trials apart where it has one; `train.augment` has none."""
+    """`train.loss` tells trials apart where it has one; `train.augment` and what a trial starts from have none."""
     register()
     with initialize_config_dir(str(catalog.shipped("configs")), **version_base()):
         words = ["train.loss={_target_:ddlab.losses.MSE}", "optimizer.schedule._target_=ddlab.optimizers.Cosine"]
         assert compose_words(partial(compose, "ddlab"), ["train.loss=mse"]).words["train.loss"] == "mse"
-        assert compose_words(partial(compose, "ddlab"), words).words == {"train.augment": "none"}
+        assert compose_words(partial(compose, "ddlab"), words).words == dict.fromkeys(NOTHING, "none")
 
 
 def test_what_lies_below_another_word_is_refused():

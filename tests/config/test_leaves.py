@@ -19,6 +19,7 @@ GROUPS = {
 
 # What an option is for, where that is not what the base config has.
 BESIDE = dict.fromkeys(("measures=circuit", "measures=pizza"), ("data=modular", "model=transformer"))
+BESIDE |= dict.fromkeys((option for option in GROUPS if option.startswith("score=")), ("start.mask=cut",))
 
 
 @dataclasses.dataclass(frozen=True)

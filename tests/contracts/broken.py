@@ -16,6 +16,7 @@ from ddlab.losses import Loss
 from ddlab.measures import Measure
 from ddlab.models import Columns, FeatureModel, Init, Model, matmul
 from ddlab.optimizers import Modifier, Optimizer, Schedule, SpectralFilter
+from ddlab.starts import Score
 
 
 def cpu_only(numbers):
@@ -363,3 +364,31 @@ class MeasuresTheHost(SoundMeasure):
 
     def __call__(self, snapshot):
         return {"squares": drawn_on_the_host(super().__call__(snapshot)["squares"])}
+
+
+# --- scores -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class SoundScore(Score):
+    """It keeps every rule."""
+
+    def __call__(self, snapshot):
+        return jax.tree.map(lambda weights: self.of(jnp.abs(weights)), snapshot.params)
+
+    def of(self, sizes):
+        return sizes
+
+
+class NoScore(SoundScore):
+    """It has none for a weight that is 0."""
+
+    def of(self, sizes):
+        return jnp.log(sizes)
+
+
+class AgainstTheMean(SoundScore):
+    """Padded weights count for the mean."""
+
+    def of(self, sizes):
+        return sizes / jnp.mean(sizes)

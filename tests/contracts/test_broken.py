@@ -24,6 +24,8 @@ BREAKS = {
     "AsksTheHost": {"training.is_the_same_in_a_pack", "training.follows_its_gradient", "training.resumes", "training.lowers"},
     "FeaturesOfTheirNumber": {"training.is_the_same_in_a_pack", "solving.is_the_same_in_a_problem"},
     "KeepsItsRate": {"optimizers.has_a_state_of_any_learning_rate"},
+    "NoScore": {"scores.is_finite"},
+    "AgainstTheMean": {"scores.is_the_same_in_a_pack"},
     "CountsEntries": {"training.is_the_same_in_a_pack"},
     "ChangesItsState": {"training.begins_finite"},
     "MovesAll": {"training.stays_dead_where_padded"},

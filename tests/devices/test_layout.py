@@ -43,7 +43,7 @@ def test_only_live_trials_run_once_others_have_ended(ended):
 def test_arrays_come_back_from_the_devices_as_they_went():
     layout = Layout.of(7, 2)
     rows = np.random.default_rng(0).normal(size=(7, 3)).astype(np.float32)
-    state = layout.put(State(np.int32(5), TrialState({"w": rows}, (), (), [rows[:, 0]], ())))
+    state = layout.put(State(np.int32(5), TrialState({"w": rows}, None, (), (), [rows[:, 0]], ())))
     assert int(state.step) == 5
     assert {device for shard in state.trial.params["w"].addressable_shards for device in [shard.device]} == set(layout.devices)
     taken = layout.take(state.trial)

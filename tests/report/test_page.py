@@ -119,8 +119,17 @@ def test_the_page_escapes_what_it_shows_and_names_the_run(tmp_path):
     store = Store(tmp_path)
     head = {"name": "s", "title": "<b>T</b>", "paper": "P & Q", "shows": "x", "parts": [], "figures": {}, "claims": {}}
     store.write_sweep(head)
-    sizes = {"num_params": 1, "num_train": 1, "num_outputs": 1}
-    row = {"config": "{}", "choices": "{}", **sizes, "flops": 1.0, "estimated_seconds": 1.0}
+    sizes = {"num_params": 1, "num_train": 1, "num_outputs": 1, "level": 0, "parents": "[]", "room": 1}
+    row = {
+        "config": "{}",
+        "choices": "{}",
+        **sizes,
+        "flops": 1.0,
+        "estimated_seconds": 1.0,
+        "level": 0,
+        "parents": "[]",
+        "room": 1,
+    }
     store.write_plan(pd.DataFrame([{"trial_id": "t", "weights_id": "w", "pack": 0, **row}]))
     store.write_part(0, 0, {"trial_id": ["t"], "step": [0], "train_loss": [1.0]})
     add_provenance(store.provenance_file, {"command": "ddlab sweep s"})

@@ -70,7 +70,7 @@ KINDS: dict[str, Callable[[Store], Path]] = {
     "outcome": lambda store: store.trials_file(0),
     "part of a finished pack": lambda store: store.part_file(0, 0),
     "part of an unfinished pack": lambda store: store.part_file(1, 0),
-    "state of a checkpoint": lambda store: next(store.checkpoint_directory(1).glob("*/state.npz")),
+    "state of a checkpoint": lambda store: next(store.checkpoint_directory(1).glob("*/arrays.npz")),
     "about a checkpoint": lambda store: next(store.checkpoint_directory(1).glob("*/about.json")),
 }
 

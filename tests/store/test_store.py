@@ -37,6 +37,9 @@ def store(tmp_path):
         "num_outputs": 10,
         "flops": 1.0,
         "estimated_seconds": 1.0,
+        "level": 0,
+        "parents": "[]",
+        "room": 2,
     }
     store.write_plan(pd.DataFrame([{"trial_id": f"t{k}", "weights_id": f"w{k}", "pack": k // 2, **row} for k in range(4)]))
     for pack in (0, 1):

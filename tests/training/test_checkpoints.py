@@ -13,7 +13,9 @@ from ddlab.training.checkpoints import Checkpoint, Checkpoints
 from ddlab.training.state import State, TrialState
 from tests.support import flipped
 
-TRIAL = TrialState({"w": np.linspace(0, 1, 500, dtype=np.float32)}, {}, {}, (np.zeros((0, 2)), np.arange(9.0).reshape(3, 3)), {})
+TRIAL = TrialState(
+    {"w": np.linspace(0, 1, 500, dtype=np.float32)}, None, {}, {}, (np.zeros((0, 2)), np.arange(9.0).reshape(3, 3)), {}
+)
 STATE = State(np.array(7, np.int32), TRIAL)
 
 
@@ -35,7 +37,7 @@ def test_no_flipped_bit_of_a_checkpoint_is_unnoticed(tmp_path):
     """A hundred and fifty anywhere, and every bit of the archive that is none of the arrays' numbers."""
     checkpoints = Checkpoints(tmp_path, ["a"])
     checkpoints.save(Checkpoint(STATE, 3, 2, Timing()))
-    files = [tmp_path / "eval=00003" / name for name in ("state.npz", "about.json")]
+    files = [tmp_path / "eval=00003" / name for name in ("arrays.npz", "about.json")]
     contents = [path.read_bytes() for path in files]
     moments = random.Random(1)
     places = [(k, moments.randrange(8 * len(contents[k]))) for k in (0, 1) for _ in range(75)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from ddlab.contracts.rules import data, losses, measures, optimizers, solving, training
+from ddlab.contracts.rules import data, losses, measures, optimizers, scores, solving, training
 from ddlab.contracts.subject import (
     AUGMENT,
     CLOSED_FORM,
@@ -20,6 +20,7 @@ from ddlab.contracts.subject import (
     MODIFIER,
     OPTIMIZER,
     SCHEDULE,
+    SCORE,
     SOLVER_MEASURE,
     Subject,
 )
@@ -84,6 +85,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = {
         training.compiles_once,
         training.lowers,
     ),
+    SCORE: (scores.is_finite, scores.is_the_same_in_a_pack),
     CLOSED_FORM: (solving.is_finite, *OF_SOLVERS),
     MEASURE: (
         *OF_MEASURES,
