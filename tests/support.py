@@ -19,7 +19,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from ddlab.cli import main
-from ddlab.compose.hydra import version_base
+from ddlab.compose.hydra import quoted, version_base
 from ddlab.compose.schema import register
 from ddlab.compose.sweep import Composer, compose_sweep
 from ddlab.compose.typed import resolved, typed
@@ -34,8 +34,8 @@ from ddlab.models.init import draw_words
 from ddlab.plan.machine import Machine
 from ddlab.plan.packs import Packing
 from ddlab.plan.shapes import Settled, Size
-from ddlab.plan.trials import make_trials
-from ddlab.run.settle import join
+from ddlab.plan.trials import Trial, make_trials
+from ddlab.run.settle import join, settle
 from ddlab.store.results import load
 from ddlab.streams import stream
 from ddlab.training.compiled import Compiled, compile_pack
@@ -303,3 +303,17 @@ def flipped(content: bytes, bit: int) -> bytes:
     changed = bytearray(content)
     changed[bit // 8] ^= 1 << bit % 8
     return bytes(changed)
+
+
+def staged(stages: str, axes: str, head: str = "") -> list[Trial]:
+    """Return the trials of a sweep of stages by the text of both, in a working directory of its own."""
+    register()
+    text = f"defaults: [ddlab, override data: digits, _self_]\n{axes}{head}stages:\n{stages}"
+    write_sweep(Path.cwd(), "staged", text)
+    directory = quoted(f"file://{catalog.shipped('configs')}")
+    search = f"hydra.searchpath=[{directory}]"
+    with initialize_config_dir(str(Path.cwd() / "sweeps"), **version_base()):
+        composed = partial(compose, "staged", return_hydra_config=True)
+        groups = catalog.config_groups([catalog.shipped("configs")])
+        sweep = compose_sweep(Composer(lambda words: composed(overrides=[search, *words]), groups), [])
+    return make_trials(sweep.parts, settle)

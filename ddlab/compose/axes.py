@@ -67,8 +67,8 @@ def _plain(value: Any) -> Any:
 
 def parse_axis(key: str, value: Any, groups: Groups) -> list[Any]:
     """Return the values of an axis of the sweep's YAML: a list, a scalar, or a string in Hydra's sweep grammar."""
-    if isinstance(value, ListConfig):
-        values = OmegaConf.to_container(value, resolve=True)
+    if isinstance(value, ListConfig | list):
+        values = OmegaConf.to_container(value, resolve=True) if isinstance(value, ListConfig) else value
         assert isinstance(values, list)
         return _not_empty(key, values)
     if not isinstance(value, str):

@@ -20,7 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 from ddlab.compose.files import read_option
 from ddlab.compose.hydra import quoted
 from ddlab.config.components import TARGET, component_class
-from ddlab.config.declare import declared
+from ddlab.config.declare import Leaf, declared
 from ddlab.config.schema import Start
 from ddlab.config.trial import flatten
 from ddlab.errors import ConfigError, suggest
@@ -38,14 +38,14 @@ class Stage:
         name: of it; empty: of a sweep without stages.
         overrides: key -> value, those that it has taken over included.
         axes: key -> values as the file gives them, likewise.
-        rounds: the values of its axis of rounds; none: it has no such axis.
+        labels: axes that are no keys of its config: its rounds, and those of what it starts from that are of their start.
         first: the stage that its first round follows; empty: it has none of its own.
     """
 
     name: str = ""
     overrides: Mapping[str, Any] = field(default_factory=dict)
     axes: Mapping[str, Any] = field(default_factory=dict)
-    rounds: tuple[int, ...] = ()
+    labels: Mapping[str, Any] = field(default_factory=dict)
     first: str = ""
 
     @property
@@ -80,22 +80,36 @@ def _stage(name: str, node: Mapping[str, Any], above: Mapping[str, Stage]) -> St
     own = flatten({key: value for key, value in node.items() if key not in OWN_KEYS})
     base = {key: value for key, value in (sources[0].overrides if sources else {}).items() if not key.startswith("start.")}
     overrides = {**base, **own, **start}
-    axes = {key: value for source in sources for key, value in source.axes.items()} | dict(node.get("axes") or {})
-    taken = next((source.rounds for source in sources if source.rounds and source.name != first), ())
-    pinned = node.get(ROUND)
-    own_rounds = tuple(range(1, rounds + 1)) if rounds else (pinned,) if pinned is not None else taken
-    axes = {key: value for key, value in axes.items() if key not in own}
-    return Stage(name, overrides, axes, own_rounds, first)
+    taken = {key: value for source in sources for key, value in {**source.labels, **source.axes}.items()}
+    own_start = _fields(start)
+    labels = {key: value for key, value in taken.items() if key == ROUND or (key.startswith("start.") and key not in own_start)}
+    axes = {key: value for key, value in taken.items() if key not in labels} | dict(node.get("axes") or {})
+    if rounds:
+        labels[ROUND] = list(range(1, rounds + 1))
+    elif ROUND in node:
+        labels[ROUND] = [node[ROUND]]
+    return Stage(name, overrides, axes, labels, first)
+
+
+def _fields(start: Mapping[str, Any]) -> dict[str, Leaf]:
+    """Return the declarations of the components of a start, by key."""
+    found: dict[str, Leaf] = {}
+    for part in ("values", "mask"):
+        key = f"start.{part}"
+        if isinstance(option := start.get(key), str) and (node := read_option(key, part, option)):
+            found |= {f"{key}.{name}": declaration for name, declaration in declared(component_class(key, node[TARGET])).items()}
+    return found
 
 
 def _sources(name: str, start: Mapping[str, Any], first: str, above: Mapping[str, Stage]) -> list[Stage]:
     """Return the stages that one starts from, those of its values first."""
-    named = {f"start.{key}": value for key, value in sorted(_named_stages(start).items(), reverse=True)}
+    names = sorted((key for key, declaration in _fields(start).items() if declaration.trial), reverse=True)
+    named = {key: start[key] for key in names if start.get(key)}
     if first:
         named["first"] = first
     elif PREVIOUS in named.values():
         key = next(key for key, value in named.items() if value == PREVIOUS)
-        raise ConfigError(f"stages.{name}.{key}={PREVIOUS}: is the trial of the round before; the stage has no rounds")
+        raise ConfigError(f"stages.{name}.{key}={PREVIOUS}: is the trial of the round before; the stage has no rounds of its own")
     found = []
     for key, stage in named.items():
         if stage in above:
@@ -103,19 +117,6 @@ def _sources(name: str, start: Mapping[str, Any], first: str, above: Mapping[str
         elif stage != PREVIOUS:
             raise ConfigError(f"stages.{name}.{key}={stage}: must be a stage above it. {suggest(str(stage), above)}".rstrip())
     return found
-
-
-def _named_stages(start: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the fields of mark `trial` of a start name: key below `start` -> stage."""
-    named = {}
-    for part in ("values", "mask"):
-        option = start.get(f"start.{part}")
-        if isinstance(option, str) and (node := read_option(f"start.{part}", part, option)):
-            for name, declaration in declared(component_class(f"start.{part}", node[TARGET])).items():
-                value = start.get(f"start.{part}.{name}", node.get(name))
-                if declaration.trial and value:
-                    named[f"{part}.{name}"] = value
-    return named
 
 
 def _start(stage: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

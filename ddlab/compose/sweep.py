@@ -73,13 +73,14 @@ def compose_sweep(composer: Composer, overrides: Sequence[str]) -> Sweep:
         config, words = composed(*chosen(stage), *(f"{group}={choice}" for group, choice in choices.items()))
         shipped = {**(config.axes or {}), **stage.axes}
         axes = {key: parse_axis(key, value, composer.groups) for key, value in shipped.items() if key not in pinned} | sweeps
-        axes = {key: values for key, values in axes.items() if key not in stage.overrides}
+        axes |= {key: [stage.overrides[key]] for key in axes if key in stage.overrides}
         for group, values in axes.items():
             if group in {*composer.groups, *words} and group not in choices:
                 options = dict.fromkeys(map(str, values))
                 return [part for option in options for part in expand(stage, {**choices, group: option})]
         part = make_part(config, words, composer.groups, axes, frozenset(shipped) | frozenset(sweeps))
-        return [part.in_stage(stage.name, stage.rounds, stage.first) if stage.name else part]
+        labels = {key: parse_axis(key, value, composer.groups) for key, value in stage.labels.items() if key not in pinned}
+        return [part.in_stage(stage.name, labels, stage.first) if stage.name else part]
 
     config, _ = composed(*chosen(Stage()))
     parts = [part for stage in read_stages(config.stages) for part in expand(stage, {})]

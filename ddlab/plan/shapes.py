@@ -39,7 +39,7 @@ class Part:
         base: the leaves before any axis is applied.
         fixed: those of them that do something and are no axis of the sweep, also where the command line pins one: what all trials
             share.
-        axes: dotted key -> the checked values it takes.
+        axes: dotted key -> the checked values it takes; a label, which is no leaf, only tells trials apart.
         aliases: dotted key -> the axis whose value it always has, as by `data.seed: ${seed}`, and value of the axis -> its own.
         first: the stage that its first round follows; empty: it has no rounds of its own.
         at: given where the config has other interpolations: values of some keys -> all leaves, interpolations resolved anew.
@@ -73,9 +73,10 @@ class Part:
         """Its choices among the options of axes that are config groups."""
         return {group: option for group, option in self.structural.items() if group != STAGE}
 
-    def in_stage(self, name: str, rounds: Sequence[int], first: str) -> Part:
-        """Return the part as one of a stage."""
-        axes = {ROUND: tuple(rounds), **self.axes} if rounds else self.axes
+    def in_stage(self, name: str, labels: Mapping[str, Sequence[Any]], first: str) -> Part:
+        """Return the part as one of a stage; labels: axes that are no leaves, and their values, the rounds first."""
+        own = sorted(labels, key=lambda key: (key != ROUND, key))
+        axes = {**{key: tuple(labels[key]) for key in own}, **self.axes}
         named = {STAGE: name}
         return replace(self, choices={**self.choices, **named}, structural={**self.structural, **named}, axes=axes, first=first)
 

@@ -14,7 +14,6 @@ from ddlab.config.trial import completed, load_leaves
 from ddlab.errors import ConfigError, StoreError
 from ddlab.files import DamagedPart
 from ddlab.plan.packs import Pack, Packing, pack_of, pack_trials, say_over_budget
-from ddlab.plan.shapes import ROUND
 from ddlab.plan.trials import Trial
 from ddlab.store.lease import Held, Lease
 from ddlab.store.store import PlanLost, Store
@@ -134,10 +133,6 @@ def _packs_of_lost_plan(
     }
 
 
-def _round(trial: Trial) -> dict[str, int]:
-    return {ROUND: trial.point[ROUND]} if ROUND in trial.point else {}
-
-
 def _plan_row(trial: Trial, pack: Pack, index: int) -> dict[str, Any]:
     size = trial.shape.size
     return {
@@ -145,7 +140,7 @@ def _plan_row(trial: Trial, pack: Pack, index: int) -> dict[str, Any]:
         "weights_id": trial.weights_id,
         "pack": index,
         "config": trial.config,
-        "choices": json.dumps({**trial.shape.part.choices, **_round(trial)}),
+        "choices": json.dumps({**trial.shape.part.choices, **trial.labels}),
         "num_params": size.num_params,
         "num_train": size.num_train,
         "num_outputs": size.num_outputs,

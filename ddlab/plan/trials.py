@@ -17,7 +17,7 @@ from ddlab.config.identity import Naming, Piece
 from ddlab.config.trial import CLOCK, Leaves, check_component, components, declarations, seeds
 from ddlab.errors import ConfigError
 from ddlab.plan.lineage import Lineage, Parent, check_same_network, named
-from ddlab.plan.shapes import ROUND, Part, Settled, Shape
+from ddlab.plan.shapes import Part, Settled, Shape
 
 # Most trials of a sweep: their configs, over 1 KB each, are kept in memory.
 MOST_TRIALS = 1_000_000
@@ -51,6 +51,11 @@ class Trial:
     def point(self) -> dict[str, Any]:
         """Its value of each axis of its part."""
         return {**self.shape.point, **self.varied}
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """Its values of the axes that are no leaves."""
+        return {key: value for key, value in self.shape.point.items() if key not in self.shape.part.base}
 
 
 def num_trials(parts: Sequence[Part]) -> int:
@@ -96,10 +101,11 @@ def _part_trials(part: Part, settle: Callable[[Leaves], Settled], lineage: Linea
     declared = declarations(part.base)
     follow = {axis: [alias for alias, (source, _) in part.aliases.items() if source == axis] for axis in part.axes}
     enters = (Mark.TRACED, Mark.HOST)
-    decides = {ROUND, CLOCK} if part.base["start.go_on"] else {ROUND}
+    decides = {CLOCK} if part.base["start.go_on"] else set()
     plain = {
         key: part.at is None
         and None not in values
+        and key in part.base
         and key not in decides
         and all(declared[name].mark in enters for name in (key, *follow[key]))
         for key, values in part.axes.items()

@@ -222,7 +222,7 @@ class Store:
         finished = set()
         for pack, table, about in self._outcomes(path for path in paths if path.exists()):
             read = _read_each(self._part_files(pack)[: about["num_parts"]], row_counts)
-            wanted = dict(zip(table["trial_id"].to_pylist(), table["num_rows"].to_pylist(), strict=True))
+            wanted = Counter(dict(zip(table["trial_id"].to_pylist(), table["num_rows"].to_pylist(), strict=True)))
             if sum((counts for _, counts in read), Counter()) == wanted:
                 finished.add(pack)
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import jax
+import jax.numpy as jnp
 import optax
 
 from ddlab.config import Mark, leaf
@@ -70,3 +71,22 @@ class Forgets(Modifier):
             lambda _: optax.EmptyState(),
             lambda updates, state, params: (rule.update(updates, rule.init(params), params)[0], state),
         )
+
+
+@dataclass(frozen=True)
+class Orthogonal(Modifier):
+    """Makes the update of each matrix orthogonal, so that no entry of it is 0 (as Muon, Jordan et al. 2024)."""
+
+    def wrap(self, rule):
+        def turned(updates, state, params=None):
+            del params
+
+            def turn(update):
+                if update.ndim != 2:
+                    return update
+                left, _, right = jnp.linalg.svd(update, full_matrices=False)
+                return 0.1 * left @ right
+
+            return jax.tree.map(turn, updates), state
+
+        return optax.chain(rule, optax.GradientTransformation(lambda _: optax.EmptyState(), turned))

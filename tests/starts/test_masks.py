@@ -1,0 +1,168 @@
+"""Which weights live: exactly as many as said, chosen as NumPy chooses them, dead to the end under every optimizer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import ddlab
+from ddlab.cli import main
+from ddlab.starts import Copied, Cut, Magnitude, Weights
+from ddlab.store.kept import read_kept
+from ddlab.store.store import Store
+from tests.support import write_sweep
+
+SHAPES = {"first": (7, 5), "stack": (3, 4, 5), "last": (5, 4)}
+LAYERS = {"first": ("first", None), **{f"stack[{k}]": ("stack", k) for k in range(3)}, "last": ("last", None)}
+
+
+def random_weights(seed=0, share=0.7):
+    rng = np.random.default_rng(seed)
+    live = {name: rng.random(shape) < share for name, shape in SHAPES.items()}
+    scores = {name: rng.random(shape) for name, shape in SHAPES.items()}
+    return Weights(live, LAYERS, frozenset({"last"})), scores
+
+
+def cut(drop, scope="layer", readout=1.0, seed=0):
+    weights, scores = random_weights(seed)
+    mask = Cut(score=Magnitude(), of="x", step=None, drop=drop, scope=scope, readout=readout)
+    mask.check()
+    return weights, scores, mask(weights, scores, np.random.default_rng(1))
+
+
+def pieces(arrays):
+    return {layer: arrays[name] if index is None else arrays[name][index] for layer, (name, index) in LAYERS.items()}
+
+
+@pytest.mark.parametrize("drop", [0.0, 0.2, 0.5, 0.93, 1.0])
+@pytest.mark.parametrize("readout", [1.0, 0.5, 0.0])
+def test_of_each_layer_the_smallest_scores_are_taken_out(drop, readout):
+    weights, scores, masks = cut(drop, readout=readout)
+    for layer, mask in pieces(masks).items():
+        before, score = pieces(weights.live)[layer], pieces(scores)[layer]
+        gone = round(drop * (readout if layer == "last" else 1) * before.sum())
+        threshold = np.sort(score[before])[gone] if gone < before.sum() else np.inf
+        np.testing.assert_array_equal(mask, before & (score >= threshold))
+
+
+@pytest.mark.parametrize("readout", [1.0, 0.0])
+def test_of_all_layers_together_the_smallest_scores_are_taken_out(readout):
+    weights, scores, masks = cut(0.4, scope="global", readout=readout)
+    names = ["first", "stack", *(["last"] if readout else [])]
+    live = np.concatenate([weights.live[name].ravel() for name in names])
+    score = np.where(live, np.concatenate([scores[name].ravel() for name in names]), -1)
+    kept = np.concatenate([masks[name].ravel() for name in names])
+    assert kept.sum() == live.sum() - round(0.4 * live.sum())
+    assert score[kept].min() > score[live & ~kept].max()
+    assert readout or (masks["last"] == weights.live["last"]).all()
+
+
+def test_equal_scores_are_ordered_by_chance():
+    weights, _ = random_weights(share=1.1)
+    alike = {name: np.zeros(shape) for name, shape in SHAPES.items()}
+    mask = Cut(score=Magnitude(), of="", step=None, drop=0.5, scope="layer", readout=1.0)
+    times = np.mean([mask(weights, alike, np.random.default_rng(seed))["first"] for seed in range(400)], axis=0)
+    assert abs(times - 18 / 35).max() < 5 * 0.5 / 20
+
+
+def test_a_shuffled_mask_has_as_many_of_each_layer():
+    weights, _ = random_weights()
+    copied, shuffled = (Copied(of="x", shuffle=shuffle)(weights, None, np.random.default_rng(2)) for shuffle in (False, True))
+    for layer, live in pieces(weights.live).items():
+        np.testing.assert_array_equal(pieces(copied)[layer], live)
+        assert pieces(shuffled)[layer].sum() == live.sum()
+    assert any((shuffled[name] != weights.live[name]).any() for name in SHAPES)
+
+
+HEAD = """\
+defaults: [ddlab, override data: digits, _self_]
+axes: {seed: 0}
+data: {num_train: 60}
+model: {width: 6}
+train: {steps: 30, batch_size: 20, num_evals: 4}
+measures: {gradient_norm: null}
+"""
+CUT = """\
+stages:
+  dense: {}
+  ticket: {start: {mask: {cut: magnitude, of: dense, drop: 0.5}}}
+  end: {start: {values: ticket, mask: {copy: ticket}}}
+"""
+
+
+def kept_of(root, stage):
+    """Return what is kept of the only trial of a stage, name -> array."""
+    store = Store(root)
+    trials = ddlab.load(root).trials.merge(store.read_plan(columns=["trial_id", "pack"]), on="trial_id")
+    trial = trials[trials["stage"] == stage].iloc[0]
+    names, arrays = read_kept(store, trial["pack"], int(trial["last_step"]), ["params."])
+    return {name: array[names.index(trial["trial_id"])] for name, array in arrays.items()}
+
+
+def weights_and_masks(root, stage):
+    found = kept_of(root, stage)
+    params = {name.removeprefix("params."): array for name, array in found.items() if name.startswith("params.")}
+    return params, {name.removeprefix("masks."): array for name, array in found.items() if name.startswith("masks.")}
+
+
+OWN = "tests.optimizers.modifiers"
+OPTIMIZERS = {
+    "sgd": ("optimizer=sgd", "optimizer.momentum=0.9", "optimizer.weight_decay=0.01"),
+    "adam": ("optimizer=adam", "optimizer.weight_decay=0.01"),
+    "adamw": ("optimizer=adamw", "optimizer.weight_decay=0.1"),
+    "sharpness-aware": (
+        "+optimizer.modifiers.sam._target_=tests.optimizers.modifiers.Sam",
+        "+optimizer.modifiers.sam.radius=0.05",
+    ),
+    "of each matrix": ("+optimizer.modifiers.muon._target_=tests.optimizers.modifiers.Orthogonal",),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_what_does_not_live_is_zero_after_training_and_all_else_moves(name, workplace):
+    """Half of 64 x 6 and of 6 x 10 weights live, and all 16 biases: those where the dense network's weights are the largest."""
+    write_sweep(workplace, "cut", HEAD + CUT)
+    assert main(["sweep", "cut", "pack.keep_weights=true", *OPTIMIZERS[name]]) == 0
+    dense, _ = weights_and_masks("results/cut", "dense")
+    params, masks = weights_and_masks("results/cut", "ticket")
+    assert {key: int(mask.sum()) for key, mask in masks.items()} == {
+        "layers.0.weight": 192,
+        "layers.0.bias": 6,
+        "layers.1.weight": 30,
+        "layers.1.bias": 10,
+    }
+    for key, mask in masks.items():
+        assert np.count_nonzero(params[key]) == mask.sum()
+        if key.endswith("weight"):
+            assert np.abs(dense[key][mask]).min() >= np.abs(dense[key][~mask]).max()
+    results = ddlab.load("results/cut")
+    assert dict(results.trials.groupby("stage")["num_live"].first()) == {"dense": 460, "ticket": 238, "end": 238}
+
+
+def test_masks_of_widths_of_one_pack_are_those_of_each_alone(workplace):
+    """What is padded is neither counted nor kept, and a trial is to rounding what it is alone."""
+    write_sweep(workplace, "cut", HEAD + CUT)
+    words = ["optimizer=sgd", "optimizer.learning_rate=0.1", "train.dtype=float64", "train.steps=12"]
+    assert main(["sweep", "cut", *words, "model.width=3,7"]) == 0
+    together = ddlab.load("results/cut")
+    assert len(set(together.trials["num_live"])) == 4
+    for width in (3, 7):
+        assert main(["sweep", "cut", *words, f"model.width={width}", f"out=results/alone{width}"]) == 0
+        alone = ddlab.load(f"results/alone{width}")
+        joined = alone.curves.merge(together.curves, on=["trial_id", "step"], suffixes=("", "_packed"))
+        assert len(joined) == len(alone.curves)
+        assert (joined["num_live"].dropna() == joined["num_live_packed"].dropna()).all()
+        np.testing.assert_allclose(joined["train_loss"], joined["train_loss_packed"], rtol=1e-11)
+
+
+def test_signs_alone_are_as_large_as_their_layer(workplace):
+    write_sweep(
+        workplace, "signs", HEAD + "stages:\n  drawn: {}\n  signs: {start: {signs: true}}\n  end: {start: {values: signs}}\n"
+    )
+    assert main(["sweep", "signs", "pack.keep_weights=true", "train.steps=1", "optimizer.learning_rate=1e-30"]) == 0
+    params, _ = weights_and_masks("results/signs", "signs")
+    for key in ("layers.0.weight", "layers.1.weight"):
+        sizes = np.abs(params[key])
+        np.testing.assert_allclose(sizes, sizes[0, 0], rtol=1e-6)
+        expected = (1 / (3 * params[key].shape[0])) ** 0.5  # uniform in +-1/sqrt(fan-in)
+        assert abs(sizes[0, 0] / expected - 1) < 5 * (0.2 / params[key].size) ** 0.5
