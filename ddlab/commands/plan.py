@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import rich.box
 from rich.console import Console
@@ -14,6 +14,7 @@ from ddlab.commands.planning import plan_sweep
 from ddlab.commands.refinement import most_added
 from ddlab.compose.sweep import Composer, compose_sweep
 from ddlab.plan.packs import Pack, Packing, pack_trials, say_over_budget
+from ddlab.plan.trials import Trial
 from ddlab.run.speed import machine_file
 
 
@@ -37,7 +38,8 @@ def print_plan(name: str, packs: Sequence[Pack], packing: Packing) -> None:
     """Print the packs of a sweep and what they will cost."""
     console = Console(markup=False, highlight=False, emoji=False)
     table = Table(box=rich.box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for heading in ("pack", "trials", "width", "P", "P/N", "FLOPs", "MiB", "time"):
+    stages = any(trial.shape.part.stage for pack in packs for trial in pack.trials)
+    for heading in ("pack", *(("level",) if stages else ()), "trials", "width", "P", "P/N", "FLOPs", "MiB", "time"):
         table.add_column(heading, justify="right", no_wrap=True)
     num_trials = sum(len(pack.trials) for pack in packs)
     console.print(f"{name}: {num_trials:,} trials in {len(packs):,} pack{'s' if len(packs) > 1 else ''} (each compiled once)")
@@ -45,15 +47,32 @@ def print_plan(name: str, packs: Sequence[Pack], packing: Packing) -> None:
     for index, pack in numbered if len(packs) <= 40 else [*numbered[:39], numbered[-1]]:
         if len(packs) > 40 and pack is packs[-1]:
             table.add_row("...")
-        table.add_row(str(index), *_plan_cells([pack], packing))
+        table.add_row(str(index), *((str(pack.level),) if stages else ()), *_plan_cells([pack], packing))
     table.add_section()
-    table.add_row("all", *_plan_cells(packs, packing))
+    table.add_row("all", *(("",) if stages else ()), *_plan_cells(packs, packing))
     console.print(table)
+    if stages:
+        console.print("\n".join(_stages([trial for pack in packs for trial in pack.trials])), soft_wrap=True)
     stopping = " <: trials end early where they reach train.stop_below." if any(pack.cost.may_stop for pack in packs) else ""
     console.print(
         "Nothing was trained. MiB: arrays of the (largest) pack. Times: estimates for this machine, from a speed measured once"
         f" (to measure it again, remove {machine_file(packing.machine.num_devices)}).{stopping}"
     )
+
+
+def _stages(trials: Sequence[Trial]) -> Iterator[str]:
+    """Yield a line for each stage: its trials, their levels, what they start from, and what is kept for those."""
+    width = max(len(trial.shape.part.stage) for trial in trials)
+    for stage in dict.fromkeys(trial.shape.part.stage for trial in sorted(trials, key=lambda trial: trial.level)):
+        own = [trial for trial in trials if trial.shape.part.stage == stage]
+        taken: dict[str, set[str]] = {}
+        for parent in (parent for trial in own for parent in trial.parents):
+            last = parent.trial.shape.leaves["train.steps"]
+            at = "its end" if parent.step in (None, last) else f"step {parent.step}"
+            taken.setdefault(parent.key.split(".")[1], set()).add(f"{parent.trial.shape.part.stage} at {at}")
+        levels = _range([trial.level for trial in own], "d")
+        sources = "".join(f"; {what} of {', '.join(sorted(names))}" for what, names in taken.items())
+        yield f"  {stage:{width}}  {len(own):,} trials, level {levels}{sources}"
 
 
 def _plan_cells(packs: Sequence[Pack], packing: Packing) -> list[str]:

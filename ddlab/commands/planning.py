@@ -88,6 +88,8 @@ def plan_sweep(name: str, sweep: Sweep, alone: bool) -> Planned:
     for claimed, spec in report["claims"].items():
         make_claim(claimed, spec)
     refinement = make_refinement(report["refine"])
+    if refinement and sweep.config.stages:
+        raise ConfigError("refine: cannot go with stages, whose trials start from others")
     if refinement:
         _check_axis(refinement.x, sweep.parts)
     if (count := num_trials(sweep.parts)) > MANY_TRIALS:
@@ -106,6 +108,9 @@ def _check_axis(x: str, parts: Sequence[Part]) -> None:
     for part in parts:
         if x not in part.base:
             raise ConfigError(f"refine.x={x}: no such key. {suggest(x, part.base)}".rstrip())
-        wrong = [value for value in part.axes.get(x, ()) if not isinstance(value, int) or isinstance(value, bool) or value < 1]
-        if wrong or x in seeds(part.base):
+        values = part.axes.get(x, (part.base[x],))
+        are_numbers = all(isinstance(value, int) and not isinstance(value, bool) and value > 0 for value in values)
+        if not are_numbers or x in seeds(part.base):
             raise ConfigError(f"refine.x={x}: must be an axis of whole numbers greater than 0, and no seed")
+    if not any(x in part.axes for part in parts):
+        print(f"ddlab: refine.x={x}: has one value in this sweep, so that no second round follows", file=sys.stderr)

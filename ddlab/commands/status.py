@@ -103,12 +103,19 @@ def print_status(root: Path) -> None:
         " compiled, the pack that runs is slower."
     )
     counts = trials["status"].value_counts()
-    console.print(f"{len(trials):,} trials: {', '.join(f'{count:,} {status}' for status, count in counts.items())}")
+    console.print(f"{len(trials):,} trials: {_counted(trials)}")
+    if "stage" in trials:
+        for stage, group in trials.groupby("stage", sort=False):
+            console.print(f"  {stage}: {_counted(group)}")
     if PENDING not in counts and results.sweep.get("more_rounds"):
         console.print("refine: whether a second round follows is not known yet")
     if PENDING in counts or results.sweep.get("more_rounds"):
         runs = store.read_provenance()
         console.print(f"go on with: {runs[-1]['command']}" if runs else "go on with the same command", soft_wrap=True)
+
+
+def _counted(trials: pd.DataFrame) -> str:
+    return ", ".join(f"{count:,} {status}" for status, count in trials["status"].value_counts().items())
 
 
 def _times(estimates: Sequence[float | None], abouts: Sequence[Mapping[str, Any] | None]) -> list[str]:

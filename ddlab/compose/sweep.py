@@ -76,7 +76,7 @@ def compose_sweep(composer: Composer, overrides: Sequence[str]) -> Sweep:
         axes |= {key: [stage.overrides[key]] for key in axes if key in stage.overrides}
         for group, values in axes.items():
             if group in {*composer.groups, *words} and group not in choices:
-                options = dict.fromkeys(map(str, values))
+                options = dict.fromkeys("null" if value is None else str(value) for value in values)
                 return [part for option in options for part in expand(stage, {**choices, group: option})]
         part = make_part(config, words, composer.groups, axes, frozenset(shipped) | frozenset(sweeps))
         labels = {key: parse_axis(key, value, composer.groups) for key, value in stage.labels.items() if key not in pinned}

@@ -23,6 +23,9 @@ Compose = Callable[[list[str]], DictConfig]
 # Where components stand in a config, and how many names lead from there into a component inside one: measures have names.
 DEPTHS = {"data": 2, "model": 2, "optimizer": 2, "train": 2, "start": 2, "measures": 3}
 
+# Mappings that a sweep's file fills as it likes, and how many names lead into them.
+FREE = {"refine": 1, "stages": 2}
+
 
 # The option of a group that says nothing: no component.
 NONE = "none"
@@ -61,9 +64,9 @@ def compose_words(compose: Compose, overrides: Sequence[str]) -> Composed:
 
 
 def is_inner(word: str) -> bool:
-    """Whether an override sets what lies inside a component inside a component, of which Hydra knows nothing."""
+    """Whether an override sets what Hydra knows nothing of: what lies inside a component inside a component, or in `FREE`."""
     place, *names = word.partition("=")[0].lstrip("+").split(".")
-    return len(names) >= DEPTHS.get(place, len(names) + 1)
+    return len(names) >= (DEPTHS | FREE).get(place, len(names) + 1)
 
 
 def _replaced(config: DictConfig) -> dict[str, str]:

@@ -156,7 +156,10 @@ def effective(leaves: Leaves) -> dict[str, Any]:
 
 
 def resolved_data(leaves: Leaves) -> Leaves:
-    """Return the leaves of the data that it fills in itself, such as the checksum of a file."""
+    """Return the leaves of the data that it fills in itself, such as the checksum of a file, after checking their ranges."""
+    for key, declaration in declarations(leaves).items():
+        if key.startswith("data."):
+            declaration.check(key, leaves[key])
     data = build(leaves, "data")
     with inside(data, "resolve"):
         return {f"data.{name}": plain(value) for name, value in data.resolve().items()}

@@ -20,6 +20,9 @@ from ddlab.models.layers import ACTIVATIONS, INITIALIZERS, Linear, drawn, fan_in
 from ddlab.models.norms import KINDS, BatchNorm, GroupNorm, norm_of
 from ddlab.models.products import matmul
 
+# In a list of a CNN.
+MOST = 1_000
+
 
 @dataclass(frozen=True)
 class CNN(Model):
@@ -51,8 +54,9 @@ class CNN(Model):
     def check(self) -> None:
         lists = {"windows": self.windows, "strides": self.strides, "channels": self.channels, "pools": self.pools}
         for name, numbers in lists.items():
-            if not numbers or len(numbers) != len(self.windows) or min(numbers) < 1:
-                raise ConfigError(f"model.{name}={list(numbers)}: must be a number from 1 for each of {len(self.windows)} layers")
+            if not numbers or len(numbers) != len(self.channels) or not 1 <= min(numbers) <= max(numbers) <= MOST:
+                layers = f"each of {len(self.channels)} layers, as many as model.channels has"
+                raise ConfigError(f"model.{name}={list(numbers)}: must be a number from 1 to {MOST:,} for {layers}")
 
     def make(self, spec: Spec, init: Init) -> nnx.Module:
         places, num_channels = places_of(spec, self.dimensions)

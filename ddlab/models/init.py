@@ -17,6 +17,7 @@ import jax.numpy as jnp
 from flax import nnx
 from jax.extend.random import threefry_2x32
 
+from ddlab.errors import ConfigError
 from ddlab.streams import stream
 
 # Name of the axis of weights of which each layer has its own.
@@ -63,6 +64,10 @@ def draw_words(key: jax.Array, shapes: Mapping[str, tuple[int, ...]]) -> dict[st
     if not shapes:
         return {}
     sizes = [math.prod(shape) for shape in shapes.values()]
+    for name, shape in shapes.items():
+        if any(size > 2 ** _bits(shape) for size in shape[:-1]):
+            most = f"all of its axes but the last may have at most {2 ** _bits(shape):,} entries"
+            raise ConfigError(f"model: too large, of its parameter {name} of shape {list(shape)} {most}")
     keys = [jnp.broadcast_to(key ^ stream(0, name), (size, 2)) for name, size in zip(shapes, sizes, strict=True)]
     counters = [_counters(shape or (1,)) for shape in shapes.values()]
     words = jax.vmap(threefry_2x32)(jnp.concatenate(keys), jnp.concatenate(counters))[:, 0]
@@ -86,11 +91,14 @@ def record_draws() -> tuple[Words, dict[str, tuple[int, ...]]]:
 def _counters(shape: tuple[int, ...]) -> jax.Array:
     """Return the counter [entries, 2] of each entry: its last index, and the others side by side in 32 bits."""
     *rows, _ = indices = [jax.lax.broadcasted_iota(jnp.uint32, shape, axis).ravel() for axis in range(len(shape))]
-    bits = 32 // max(1, len(rows))
-    if any(size > 2**bits for size in shape[:-1]):
-        raise ValueError(f"a parameter of shape {shape}: all axes but the last must have at most {2**bits} entries")
+    bits = _bits(shape)
     code = sum((index << (bits * axis) for axis, index in enumerate(rows)), jnp.zeros_like(indices[-1]))
     return jnp.stack([code, indices[-1]], axis=1)
+
+
+def _bits(shape: tuple[int, ...]) -> int:
+    """Return how many bits of a counter there are for each index but the last."""
+    return 32 // max(1, len(shape) - 1)
 
 
 def symmetric(words: jax.Array, dtype: Any) -> jax.Array:

@@ -17,6 +17,9 @@ from ddlab.models.init import Axis, Init
 from ddlab.models.layers import INITIALIZERS, Linear, drawn, fan_in_of
 from ddlab.models.norms import KINDS, BatchNorm, GroupNorm, norm_of
 
+# Of a stage.
+MOST_BLOCKS = 100
+
 
 @dataclass(frozen=True)
 class ResNet(Model):
@@ -38,8 +41,9 @@ class ResNet(Model):
     init_scale: float = leaf("multiplies every initial weight and bias", Mark.TRACED, above=0)
 
     def check(self) -> None:
-        if not 1 <= len(self.blocks) <= 10 or min(self.blocks) < 1:
-            raise ConfigError(f"model.blocks={list(self.blocks)}: must be one to ten numbers from 1, the blocks of each stage")
+        if not 1 <= len(self.blocks) <= 10 or not 1 <= min(self.blocks) <= max(self.blocks) <= MOST_BLOCKS:
+            wanted = f"one to ten numbers from 1 to {MOST_BLOCKS}, the blocks of each stage"
+            raise ConfigError(f"model.blocks={list(self.blocks)}: must be {wanted}")
 
     def make(self, spec: Spec, init: Init) -> nnx.Module:
         _, num_channels = places_of(spec, self.dimensions)

@@ -22,7 +22,7 @@ from ddlab.models import Model
 from ddlab.models.size import settle_width, size_of
 from ddlab.optimizers import Group, Modifier, Optimizer, Schedule
 from ddlab.plan.cost import Cost
-from ddlab.plan.shapes import NUM_PARAMS, Settled, Shape, Size
+from ddlab.plan.shapes import NUM_PARAMS, WIDTH, Settled, Shape, Size
 from ddlab.run.methods import method_of
 from ddlab.store.results import OWN_COLUMNS
 
@@ -92,8 +92,9 @@ def _named(key: str, components: Mapping[str, Any], base: type) -> list[tuple[st
 
 
 def _solved_for(leaves: Leaves) -> tuple[str, Leaf]:
-    """Return the model's leaf that a wanted parameter count is solved for, and its declaration."""
+    """Return the model's leaf that a wanted parameter count is solved for, its width or its one size, and its declaration."""
     sizes = [key for key in marked(leaves, Mark.SIZE) if key.startswith("model.")]
+    sizes = [WIDTH] if WIDTH in sizes else sizes
     if len(sizes) != 1:
         model = component_class("model", leaves["model._target_"]).__name__
         found = f"{len(sizes)} fields" if sizes else "no field"

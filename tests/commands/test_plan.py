@@ -37,3 +37,19 @@ def test_the_last_of_two_overrides_of_a_key_counts(tiny, capsys):
     assert "3 trials" in capsys.readouterr().out
     main(["plan", tiny, "seed=3", "seed=1,2"])
     assert "6 trials" in capsys.readouterr().out
+
+
+def test_a_second_round_is_left_out_refused_or_said_to_follow_by_what_is_refined(workplace, capsys):
+    """Options that the sweep's file does not set are set as those that it does."""
+    small = ["plan", "nakkiran2020_complexity", "model.width=4", "data.label_noise=0.2"]
+    for words, status, line in (
+        ((), 0, "refine: a second round of at most 20 trials may follow"),
+        (("refine.points=0",), 0, ""),
+        (("refine.pionts=0",), 2, "refine.pionts: no such option of refine. did you mean 'points'?"),
+        (("refine.x=train.steps",), 0, "refine.x=train.steps: has one value in this sweep, so that no second round follows"),
+        (("refine.x=optimizer.learning_rate",), 2, "must be an axis of whole numbers greater than 0, and no seed"),
+    ):
+        assert main([*small, *words]) == status
+        printed = capsys.readouterr()
+        assert line in printed.out + printed.err
+        assert ("a second round of at most" in printed.out) == (not words)

@@ -94,3 +94,9 @@ def test_results_name_the_words(small, capsys):
     assert set(trials["train.loss"]) == {"mse"}
     assert main(["plan", small, "optimizer.schedule=inverse_sqrt", f"{DECAY}=3"]) == 0
     assert main(["plan", small, "optimizer.schedule=inverse_sqrt", f"{DECAY}=3,4"]) == 0
+
+
+def test_nothing_is_a_value_of_an_axis_of_words():
+    trials = trials_of("train.augment=null,shift", "optimizer.schedule=constant,cosine")
+    assert [trial.get("train.augment._target_") for trial in trials].count(None) == 2
+    assert len(trials) == 4

@@ -10,12 +10,14 @@ import pytest
 from flax import nnx
 
 from ddlab.config.trial import build
+from ddlab.data import describe
 from ddlab.errors import ConfigError
 from ddlab.models import Model
 from ddlab.models.init import draw_words
 from ddlab.models.size import count, size_of
 from ddlab.run.settle import settle
 from ddlab.streams import stream
+from ddlab.training.method import metrics
 from tests.support import TOKENS, leaves_of
 
 pytestmark = pytest.mark.numeric
@@ -105,3 +107,38 @@ def test_what_a_network_is_written_in_is_counted_once_however_large_or_often():
     one, two, three = (operations(f"model.depth={depth}") for depth in (1, 2, 3))
     assert operations("model.width=500") == one
     assert three - two == two - one > 3
+
+
+DIGITS = ("data=digits", "train.batch_size=20")
+
+
+def traced(leaves):
+    """Return the shapes of the metrics of a trial."""
+    return metrics(leaves, describe(build(leaves, "data")))
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ("model=cnn", "model.pools=[1,2,2,1]", "model.width=10000"),
+            r"model: too large, of its parameter \S+ of shape .* 65,536",
+        ),
+        (("model=resnet18", "model.width=10000"), r"model: too large, of its parameter \S+ of shape"),
+        (
+            ("model=cnn", "model.channels=[1,2,100000000000,4]"),
+            r"channels=.*: must be a number from 1 to 1,000 for each of 4",
+        ),
+        (("model=cnn", "model.windows=[]"), r"model\.windows=\[\]: must be a number from 1 to 1,000 for each of 4 layers"),
+        (("model=resnet18", "model.blocks=[100000]"), r"model\.blocks=\[100000\]: must be one to ten numbers from 1 to 100"),
+    ],
+)
+def test_sizes_beyond_what_can_be_are_one_line(words, line):
+    with pytest.raises(ConfigError, match=line):
+        traced(settle(leaves_of(*DIGITS, *words)).leaves)
+
+
+def test_the_width_is_solved_for_where_a_model_has_other_sizes_too():
+    words = ("data=modular", "model=transformer", "train.batch_size=null")
+    wanted = settle(leaves_of(*words, "model.width=24")).size.num_params
+    assert settle(leaves_of(*words, f"model.num_params={wanted}")).leaves["model.width"] == 24
