@@ -42,7 +42,9 @@ def print_plan(name: str, packs: Sequence[Pack], packing: Packing) -> None:
     for heading in ("pack", *(("level",) if stages else ()), "trials", "width", "P", "P/N", "FLOPs", "MiB", "time"):
         table.add_column(heading, justify="right", no_wrap=True)
     num_trials = sum(len(pack.trials) for pack in packs)
-    console.print(f"{name}: {num_trials:,} trials in {len(packs):,} pack{'s' if len(packs) > 1 else ''} (each compiled once)")
+    programs = len({pack.program for pack in packs})
+    compiled = "each compiled once" if programs == len(packs) else f"{programs} program{'s' if programs > 1 else ''} compiled"
+    console.print(f"{name}: {num_trials:,} trials in {len(packs):,} pack{'s' if len(packs) > 1 else ''} ({compiled})")
     numbered = list(enumerate(packs))
     for index, pack in numbered if len(packs) <= 40 else [*numbered[:39], numbered[-1]]:
         if len(packs) > 40 and pack is packs[-1]:

@@ -7,9 +7,11 @@ what its option says, and only then what lies below it can be set, as by `optimi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from ddlab.compose.files import read_option
@@ -57,10 +59,18 @@ def compose_words(compose: Compose, overrides: Sequence[str]) -> Composed:
     config = compose([word for word in overrides if word not in inner])
     check_names(config)
     words = _replaced(config)
-    for override in OverridesParser.create().parse_overrides(inner):
-        OmegaConf.update(config, override.key_or_group, override.value(), merge=True, force_add=True)
-        words.pop(override.key_or_group.removesuffix(f".{TARGET}"), None)  # another component stands there
-    return Composed(config, words | _replaced(config))
+    parsed = sorted(OverridesParser.create().parse_overrides(inner), key=_depth)
+    for _, overrides_within in groupby(parsed, _depth):  # a word stands for what is set below it
+        for override in overrides_within:
+            OmegaConf.update(config, override.key_or_group, override.value(), merge=True, force_add=True)
+            words.pop(override.key_or_group.removesuffix(f".{TARGET}"), None)  # another component stands there
+        words |= _replaced(config)
+    return Composed(config, words)
+
+
+def _depth(override: Override) -> int:
+    key: str = override.key_or_group
+    return key.count(".")
 
 
 def is_inner(word: str) -> bool:

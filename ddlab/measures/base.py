@@ -40,6 +40,7 @@ class Snapshot:
         params: trainable parameters, a pytree; zero-padded units are exact zeros.
         gradient: of what training makes small, over the whole training set, as `params`; None unless a measure sets
             `needs_gradient`.
+        curvature_fn: (direction, as `params`) -> the Hessian of what training makes small, times the direction.
         outputs_fn: (params, inputs [B, ...]) -> outputs [B, K].
         network_fn: (params, inputs [B, ...]) -> all that the network gives, named activations among it.
         mean_fn: (per_example, params, examples) -> mean over the examples of a split of `per_example(outputs, targets)`, a
@@ -57,6 +58,7 @@ class Snapshot:
 
     params: Params
     gradient: Params | None
+    curvature_fn: Callable[[Params], Params]
     outputs_fn: Callable[[Params, jax.Array], jax.Array]
     network_fn: Callable[[Params, jax.Array], Outputs]
     mean_fn: Callable[..., Any]

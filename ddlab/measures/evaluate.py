@@ -121,16 +121,16 @@ class Subject:
         return found
 
     def _snapshot(self, measures: Sequence[Any]) -> Snapshot:
-        gradient = None
-        if any(measure.needs_gradient for measure in measures):
-            gradient = mean_gradient(self.network, self.loss.objective, self.params, self.splits[TRAIN], self.chunk)
+        def gradient_at(params: Params) -> Params:
+            return mean_gradient(self.network, self.loss.objective, params, self.splits[TRAIN], self.chunk)
 
         def outputs(params: Any, inputs: jax.Array) -> jax.Array:
             return self.network(params, inputs).outputs
 
         return Snapshot(
             params=self.params,
-            gradient=gradient,
+            gradient=gradient_at(self.params) if any(measure.needs_gradient for measure in measures) else None,
+            curvature_fn=lambda direction: jax.jvp(gradient_at, (self.params,), (direction,))[1],
             outputs_fn=outputs,
             network_fn=self.network,
             mean_fn=lambda per_example, params, examples: mean(outputs, per_example, params, examples, self.chunk),

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
+from ddlab.config.components import TARGET
 from ddlab.config.schema import PackSettings
 from ddlab.plan.cost import Cost, Load, load_of
 from ddlab.plan.machine import Machine
@@ -62,6 +63,12 @@ class Pack:
     def level(self) -> int:
         """Of its trials."""
         return self.trials[0].level
+
+    @cached_property
+    def program(self) -> tuple[Any, ...]:
+        """Equal for packs that one compiled program runs: only where some weights do not live, it must know which."""
+        is_masked = any(f"start.mask.{TARGET}" in trial.shape.leaves for trial in self.trials)
+        return (self.trials[0].shape.signature, self.sizes, self.room, is_masked)
 
     @cached_property
     def sizes(self) -> tuple[float, ...]:

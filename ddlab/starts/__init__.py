@@ -2,7 +2,25 @@
 
 from ddlab.starts.base import Kept, Mask, Ref, Score, Values, Weights
 from ddlab.starts.masks import Copied, Cut
-from ddlab.starts.scores import Magnitude, Random
+from ddlab.starts.scores import Grasp, Growth, Magnitude, Random, Snip, SynFlow, Taylor
 from ddlab.starts.values import Between, FromTrial
 
-__all__ = ["Between", "Copied", "Cut", "FromTrial", "Kept", "Magnitude", "Mask", "Random", "Ref", "Score", "Values", "Weights"]
+__all__ = [
+    "Between",
+    "Copied",
+    "Cut",
+    "FromTrial",
+    "Grasp",
+    "Growth",
+    "Kept",
+    "Magnitude",
+    "Mask",
+    "Random",
+    "Ref",
+    "Score",
+    "Snip",
+    "SynFlow",
+    "Taylor",
+    "Values",
+    "Weights",
+]

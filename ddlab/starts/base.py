@@ -6,13 +6,16 @@ Arrays go by the names of parameters (their paths in the network), each of its a
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 Arrays = Mapping[str, np.ndarray]
+
+# Which weights live -> their scores.
+ScoreFn = Callable[[Arrays], Arrays]
 
 
 class Ref(NamedTuple):
@@ -81,12 +84,12 @@ class Mask(abc.ABC):
         """Return the trials that it is of: one, or none."""
 
     @abc.abstractmethod
-    def __call__(self, weights: Weights, scores: Arrays | None, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def __call__(self, weights: Weights, score_fn: ScoreFn | None, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Return which weights live, bool.
 
         Args:
             weights: those that live in the trial that it is of.
-            scores: of them, where it has a score.
+            score_fn: gives the scores of these, or of fewer that live, where the mask has a score.
             rng: of the trial.
         """
 

@@ -10,7 +10,7 @@ import numpy as np
 from ddlab.config import Mark, leaf
 from ddlab.config.declare import trial_leaf
 from ddlab.errors import ConfigError
-from ddlab.starts.base import Arrays, Mask, Ref, Weights
+from ddlab.starts.base import Arrays, Mask, Ref, ScoreFn, Weights
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class Copied(Mask):
     def refs(self) -> list[Ref]:
         return [Ref(self.of, None)]
 
-    def __call__(self, weights: Weights, scores: Arrays | None, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        del scores
+    def __call__(self, weights: Weights, score_fn: ScoreFn | None, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        del score_fn
         masks = {name: live.copy() for name, live in weights.live.items()}
         if self.shuffle:
             for layer in weights.by_layer(masks).values():
@@ -45,6 +45,7 @@ class Cut(Mask):
     step: int | None = leaf("at which they are scored; null: its last", Mark.HOST, low=0)
     drop: float = leaf("share of the weights that live there which are taken out", Mark.HOST, low=0, high=1)
     scope: str = leaf("the share is taken of each layer, or of all together", Mark.HOST, choices=("layer", "global"))
+    rounds: int = leaf("rounds of scoring and cutting, of equal shares of what lives", Mark.HOST, low=1, high=1000, off=1)
     readout: float = leaf(
         "what the share is multiplied by in the last layer (scope layer); scope global: 0 leaves it as it is",
         Mark.HOST,
@@ -59,19 +60,25 @@ class Cut(Mask):
     def refs(self) -> list[Ref]:
         return [Ref(self.of, self.step)] if self.of else []
 
-    def __call__(self, weights: Weights, scores: Arrays | None, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        assert scores is not None
+    def __call__(self, weights: Weights, score_fn: ScoreFn | None, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        assert score_fn is not None
         masks = {name: live.copy() for name, live in weights.live.items()}
-        live, worth = weights.by_layer(masks), weights.by_layer(scores)
+        for number in range(1, self.rounds + 1):
+            self._cut(weights, masks, score_fn(masks), number / self.rounds, rng)
+        return masks
+
+    def _cut(self, weights: Weights, masks: Arrays, scores: Arrays, done: float, rng: np.random.Generator) -> None:
+        """Take out of masks what is to be gone once a share of the rounds is done."""
+        before, live, worth = weights.by_layer(weights.live), weights.by_layer(masks), weights.by_layer(scores)
         for layers, drop in self._groups(weights):
             mask = np.concatenate([live[layer].ravel() for layer in layers])
             score = np.concatenate([worth[layer].ravel() for layer in layers])
             at = rng.permutation(np.flatnonzero(mask))
-            gone = at[np.argsort(score[at], kind="stable")][: round(drop * len(at))]
-            mask[gone] = False
+            num_before = sum(int(before[layer].sum()) for layer in layers)
+            left = num_before - round((1 - (1 - drop) ** done) * num_before)
+            mask[at[np.argsort(score[at], kind="stable")][: len(at) - left]] = False
             for layer, kept in zip(layers, np.split(mask, np.cumsum([live[layer].size for layer in layers])[:-1]), strict=True):
                 live[layer][...] = kept.reshape(live[layer].shape)
-        return masks
 
     def _groups(self, weights: Weights) -> list[tuple[list[str], float]]:
         """Return the layers that are cut together, and the share that is taken out of them."""

@@ -6,7 +6,6 @@ live by 0. So no start is in a compiled program, and trials of any start share o
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -20,11 +19,11 @@ from ddlab.errors import StoreError, inside
 from ddlab.job.parents import Parents
 from ddlab.models.size import Parameter, parameters
 from ddlab.parameters import named
-from ddlab.starts import Cut, Kept, Mask, Ref, Score, Weights
+from ddlab.starts import Cut, Kept, Mask, Ref, Weights
 from ddlab.starts.base import Arrays
 from ddlab.streams import generator
 from ddlab.training.compiled import Compiled, Placed
-from ddlab.training.state import State, TrialState
+from ddlab.training.state import Inputs, State, TrialState
 
 # What a trial takes of the values that it starts from.
 OF_VALUES = ("params", "constants", "moving")
@@ -125,42 +124,49 @@ def _take_masks(
 ) -> None:
     """Mask trials: row -> mask."""
     of = {row: parents.kept(ref, False) for row, mask in masks.items() for ref in mask.refs()}
-    cuts = {row: mask for row, mask in masks.items() if isinstance(mask, Cut)}
-    scores = _scores(trial, cuts, of, compiled)
     into, params = named(trial.masks), named(trial.params)
+    scorers: dict[str, Any] = {}
     for row, mask in masks.items():
-        network, names = networks[row], _weights(networks[row])
-        kept = of[row].masks if row in of else {}
-        live = {name: _box(kept[name], network[name]).copy() if kept else np.ones(network[name].shape, bool) for name in names}
-        weights = Weights(live, *_named_layers(network))
-        worth = {name: _box(scores[row][name], network[name]) for name in names} if row in scores else None
+        network, kept = networks[row], of.get(row)
+        known = kept.masks if kept else {}
+        live = {
+            name: _box(known[name], network[name]) if known else np.ones(network[name].shape, bool) for name in _weights(network)
+        }
+        score_fn = None
+        if isinstance(mask, Cut):
+            scorer = scorers.setdefault(repr(mask.score), jax.jit(partial(compiled.program.scores, mask.score)))
+            score_fn = partial(_scores, scorer, _scored(trial, row, kept), _row(compiled.inputs, row), network)
         with inside(mask):
-            found = mask(weights, worth, generator(trials[row]["seed"], "mask"))
+            found = mask(Weights(live, *_named_layers(network)), score_fn, generator(trials[row]["seed"], "mask"))
         for name, array in found.items():
             _box(into[name][row], network[name])[...] = array
         for name, mask_of in into.items():
             params[name][row][~mask_of[row]] = 0
 
 
-def _scores(trial: TrialState, cuts: Mapping[int, Cut], of: Mapping[int, Kept], compiled: Compiled) -> dict[int, Arrays]:
-    """Return the scores of the parameters of the trials that are cut, row -> name -> score."""
-    by_score: dict[str, list[int]] = defaultdict(list)
-    for row, cut in cuts.items():
-        by_score[repr(cut.score)].append(row)
-    found: dict[int, Arrays] = {}
-    for rows in by_score.values():
-        scored: TrialState = jax.tree.map(lambda array, rows=rows: array[rows], trial)
-        for place, row in enumerate(rows):
-            if row in of:
-                for field in OF_VALUES:
-                    _put(named(getattr(scored, field)), place, getattr(of[row], field))
-                if of[row].masks:
-                    _put(named(scored.masks), place, of[row].masks)
-        score: Score = cuts[rows[0]].score
-        inputs = compiled.inputs._replace(trial=jax.tree.map(lambda array, rows=rows: array[rows], compiled.inputs.trial))
-        arrays = named(jax.device_get(jax.jit(partial(compiled.program.scores, score))(State(np.int32(0), scored), inputs)))
-        found |= {row: {name: array[place] for name, array in arrays.items()} for place, row in enumerate(rows)}
-    return found
+def _row(tree: Any, row: int) -> Any:
+    """Return the inputs of one trial."""
+    return tree._replace(trial=jax.tree.map(lambda array: array[row : row + 1], tree.trial))
+
+
+def _scored(trial: TrialState, row: int, kept: Kept | None) -> TrialState:
+    """Return the state of the one trial whose weights are scored: as it begins, or of another."""
+    scored: TrialState = jax.tree.map(lambda array: array[row : row + 1].copy(), trial)
+    for field in OF_VALUES if kept else ():
+        _put(named(getattr(scored, field)), 0, getattr(kept, field))
+    return scored
+
+
+def _scores(
+    scorer: Any, scored: TrialState, inputs: Inputs, network: Mapping[str, Parameter], live: Arrays
+) -> dict[str, np.ndarray]:
+    """Return the scores of the weights of a trial, of which some live."""
+    masks, params = named(scored.masks), named(scored.params)
+    for name, array in live.items():
+        _box(masks[name][0], network[name])[...] = array
+        params[name][0][~masks[name][0]] = 0
+    found = named(jax.device_get(scorer(State(np.int32(0), scored), inputs)))
+    return {name: _box(found[name][0], network[name]) for name in live}
 
 
 def _weights(network: Mapping[str, Parameter]) -> list[str]:

@@ -27,7 +27,7 @@ def cut(drop, scope="layer", readout=1.0, seed=0):
     weights, scores = random_weights(seed)
     mask = Cut(score=Magnitude(), of="x", step=None, drop=drop, scope=scope, readout=readout)
     mask.check()
-    return weights, scores, mask(weights, scores, np.random.default_rng(1))
+    return weights, scores, mask(weights, lambda _: scores, np.random.default_rng(1))
 
 
 def pieces(arrays):
@@ -61,7 +61,7 @@ def test_equal_scores_are_ordered_by_chance():
     weights, _ = random_weights(share=1.1)
     alike = {name: np.zeros(shape) for name, shape in SHAPES.items()}
     mask = Cut(score=Magnitude(), of="", step=None, drop=0.5, scope="layer", readout=1.0)
-    times = np.mean([mask(weights, alike, np.random.default_rng(seed))["first"] for seed in range(400)], axis=0)
+    times = np.mean([mask(weights, lambda _: alike, np.random.default_rng(seed))["first"] for seed in range(400)], axis=0)
     assert abs(times - 18 / 35).max() < 5 * 0.5 / 20
 
 
