@@ -16,7 +16,7 @@ from typing import Any
 from ddlab.config.components import TARGET, component_class, make
 from ddlab.config.declare import ALWAYS, Leaf, Mark, declared
 from ddlab.config.schema import SECTIONS, Science, Train
-from ddlab.errors import inside
+from ddlab.errors import ComponentError, inside
 
 Leaves = Mapping[str, Any]
 
@@ -156,21 +156,31 @@ def effective(leaves: Leaves) -> dict[str, Any]:
 
 
 def resolved_data(leaves: Leaves) -> Leaves:
-    """Return the leaves of the data that it fills in itself, such as the checksum of a file, after checking their ranges."""
-    for key, declaration in declarations(leaves).items():
-        if key.startswith("data."):
-            declaration.check(key, leaves[key])
+    """Return the leaves of the data that it fills in itself, such as the checksum of a file.
+
+    Raises:
+        ConfigError: it cannot, as one of its values is outside the declared range.
+        ComponentError: it cannot.
+    """
     data = build(leaves, "data")
-    with inside(data, "resolve"):
-        return {f"data.{name}": plain(value) for name, value in data.resolve().items()}
+    try:
+        with inside(data, "resolve"):
+            return {f"data.{name}": plain(value) for name, value in data.resolve().items()}
+    except ComponentError:
+        _check_ranges({key: value for key, value in leaves.items() if key.startswith("data.")})
+        raise
 
 
 def check(leaves: Leaves) -> None:
     """Raise `ConfigError` for the first leaf outside its declared range, and for components at odds with themselves."""
-    for key, declaration in declarations(leaves).items():
-        declaration.check(key, leaves[key])
+    _check_ranges(leaves)
     for name in components(leaves):
         check_component(leaves, name)
+
+
+def _check_ranges(leaves: Leaves) -> None:
+    for key, declaration in declarations(leaves).items():
+        declaration.check(key, leaves[key])
 
 
 def components(leaves: Leaves) -> list[str]:

@@ -129,7 +129,7 @@ def test_widths_of_one_pack_are_each_what_they_are_alone(words):
         ),
         (
             ("data=mnist1d", "model=cnn_1d", "model.strides=[1,2]"),
-            r"model\.strides=\[1, 2\]: must be a number from 1 for each of 3",
+            r"model\.strides=\[1, 2\]: must be a number from 1 to 1,000 for each of 3",
         ),
         (
             ("data=mnist1d", "model=vision_transformer", "model.patch=7"),

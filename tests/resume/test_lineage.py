@@ -114,7 +114,7 @@ def test_damaged_weights_are_made_again(whole, workplace):
     check_equal(whole)
 
 
-@pytest.mark.parametrize("level", [0, 1, 3])
+@pytest.mark.parametrize("level", [1, *(pytest.param(level, marks=pytest.mark.slow) for level in (0, 3))])
 def test_a_sweep_that_ends_while_weights_are_written_goes_on(whole, workplace, monkeypatch, level):
     write_sweep(workplace, "tickets", HEAD + TICKETS)
     write, written = kept.write_arrays, []
@@ -153,6 +153,7 @@ def test_a_killed_sweep_of_stages_goes_on(whole, workplace, monkeypatch, moment)
     check_equal(whole)
 
 
+@pytest.mark.usefixtures("fast_packs")
 def test_children_of_a_trial_that_diverged_are_orphans(workplace):
     write_sweep(workplace, "orphans", HEAD + TICKETS)
     assert main(["sweep", "orphans", "train.divergence_factor=1.000001", "optimizer.learning_rate=0.001,300", "seed=0"]) == 0
