@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from hydra import compose, initialize_config_dir
 from ddlab.cli import main
 from ddlab.compose.hydra import quoted, version_base
 from ddlab.compose.schema import register
-from ddlab.compose.sweep import Composer, compose_sweep
+from ddlab.compose.sweep import Composer, Sweep, compose_sweep
 from ddlab.compose.typed import resolved, typed
 from ddlab.compose.words import compose_words
 from ddlab.config import Mark, catalog
@@ -305,15 +305,22 @@ def flipped(content: bytes, bit: int) -> bytes:
     return bytes(changed)
 
 
-def staged(stages: str, axes: str, head: str = "") -> list[Trial]:
+def staged(stages: str, axes: str) -> list[Trial]:
     """Return the trials of a sweep of stages by the text of both, in a working directory of its own."""
+    write_sweep(Path.cwd(), "staged", f"defaults: [ddlab, override data: digits, _self_]\n{axes}stages:\n{stages}")
+    return make_trials(_sweep_of(Path.cwd() / "sweeps" / "staged.yaml", []).parts, settle)
+
+
+def shipped_sweep(name: str, overrides: Sequence[str]) -> Sweep:
+    """Return a shipped sweep, composed."""
+    return _sweep_of(catalog.shipped("sweeps") / f"{name}.yaml", overrides)
+
+
+def _sweep_of(path: Path, overrides: Sequence[str]) -> Sweep:
     register()
-    text = f"defaults: [ddlab, override data: digits, _self_]\n{axes}{head}stages:\n{stages}"
-    write_sweep(Path.cwd(), "staged", text)
     directory = quoted(f"file://{catalog.shipped('configs')}")
-    search = f"hydra.searchpath=[{directory}]"
-    with initialize_config_dir(str(Path.cwd() / "sweeps"), **version_base()):
-        composed = partial(compose, "staged", return_hydra_config=True)
-        groups = catalog.config_groups([catalog.shipped("configs")])
-        sweep = compose_sweep(Composer(lambda words: composed(overrides=[search, *words]), groups), [])
-    return make_trials(sweep.parts, settle)
+    with initialize_config_dir(str(path.parent), **version_base()):
+        composed = partial(compose, path.stem, return_hydra_config=True)
+        groups = catalog.config_groups([catalog.shipped("configs"), catalog.shipped("sweeps")])
+        composer = Composer(lambda words: composed(overrides=[f"hydra.searchpath=[{directory}]", *words]), groups)
+        return compose_sweep(composer, overrides)

@@ -25,6 +25,7 @@ AKIN = {
         "model=cnn",
         "model=legendre",
         "model=linear",
+        "model=resnet18",
         "model=vision_transformer",
         "optimizer=adamw",
         "optimizer=gradient_flow",

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import pytest
-from hydra import compose, initialize_config_dir
 
-from ddlab.compose.hydra import quoted, version_base
-from ddlab.compose.schema import register
-from ddlab.compose.sweep import Composer, compose_sweep
 from ddlab.config import catalog
 from ddlab.config.declare import Mark
 from ddlab.config.trial import build, declarations, marked
 from ddlab.contracts.engine import Solved, Trained
 from ddlab.contracts.values import MOST, shrunk
-from tests.support import typical_first
+from tests.support import shipped_sweep, typical_first
 
 SWEEPS = {path.stem: path for path in sorted(catalog.shipped("sweeps").glob("*.yaml"))}
 
@@ -28,15 +22,8 @@ WHOLE = ("train.", "data.size")
 
 def programs_of(name):
     """Return the leaves of one small trial for each program of a sweep, whatever its sizes and traced numbers are."""
-    register()
-    directory = quoted(f"file://{catalog.shipped('configs')}")
-    search = f"hydra.searchpath=[{directory}]"
-    with initialize_config_dir(str(SWEEPS[name].parent), **version_base()):
-        composed = partial(compose, name, return_hydra_config=True)
-        groups = catalog.config_groups([catalog.shipped("configs"), catalog.shipped("sweeps")])
-        sweep = compose_sweep(Composer(lambda words: composed(overrides=[search, *words]), groups), FEWER.get(name, []))
     found = {}
-    for part in sweep.parts:
+    for part in shipped_sweep(name, FEWER.get(name, [])).parts:
         for key, values in {"seed": [part.base["seed"]], **part.axes}.items():
             for value in values:
                 point = part.followed({key: value})

@@ -97,6 +97,9 @@ def test_a_batch_norm_knows_the_live_examples_alone():
 SMALL = ("train.batch_size=null", "train.steps=30", "train.num_evals=3", "measures=none", "optimizer=adam", FLOAT64)
 
 
+RESIDUAL = ("data=digits", "model=mlp", "model.depth=3", "model.norm=layer", "model.residual=true")
+
+
 @pytest.mark.usefixtures("fast_packs")
 @pytest.mark.parametrize(
     "words",
@@ -106,7 +109,9 @@ SMALL = ("train.batch_size=null", "train.steps=30", "train.num_evals=3", "measur
             ("data=mnist1d", "data.num_test=50", "model=vision_transformer", "model.patch=20", "model.depth=1"),
             marks=pytest.mark.slow,
         ),
-        ("data=digits", "model=mlp", "model.depth=3", "model.norm=layer", "model.residual=true"),
+        pytest.param(
+            ("data=digits", "model=mlp", "model.depth=3", "model.norm=layer", "model.residual=true"), marks=pytest.mark.slow
+        ),
     ],
     ids=["groups of channels", "patches", "residual"],
 )
