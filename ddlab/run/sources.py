@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,23 @@ from ddlab.store.store import Store
 Retrain = Callable[[int, dict[int, Wanted]], None]
 
 
+OUTCOME = ("trial_id", "status", "last_step")
+
+
+class _Ended(NamedTuple):
+    """What became of a trial.
+
+    Attributes:
+        pack: its.
+        status: of it.
+        last_step: the last at which it was measured.
+    """
+
+    pack: int
+    status: str
+    last_step: int
+
+
 class Sources:
     """The trials of a stored sweep, as those from which others start (`ddlab.job.parents.Parents`)."""
 
@@ -27,17 +45,17 @@ class Sources:
 
     def lives(self, ref: Ref) -> bool:
         """Whether there are weights of a trial at a step: it had not diverged before, and its own parents live."""
-        trial = self._outcomes.loc[self._trial(ref)]
-        if trial["status"] == DIVERGED:
-            return ref.step is not None and ref.step < trial["last_step"]
-        return bool(trial["status"] != ORPHANED)
+        ended = self._ended[self._trial(ref)]
+        if ended.status == DIVERGED:
+            return ref.step is not None and ref.step < ended.last_step
+        return ended.status != ORPHANED
 
     def kept(self, ref: Ref, optimizer: bool) -> Kept:
         """Return what is kept of a trial that lives at a step; made again where it is lost."""
         trial_id = self._trial(ref)
-        outcome = self._outcomes.loc[trial_id]
-        step = int(outcome["last_step"] if ref.step is None else min(ref.step, outcome["last_step"]))
-        trials, arrays = self._arrays(int(outcome["pack"]), step, trial_id, optimizer)
+        ended = self._ended[trial_id]
+        step = ended.last_step if ref.step is None else min(ref.step, ended.last_step)
+        trials, arrays = self._arrays(ended.pack, step, trial_id, optimizer)
         row = trials.index(trial_id)
         fields = {
             field: {name.removeprefix(f"{field}."): array[row] for name, array in arrays.items() if name.startswith(f"{field}.")}
@@ -61,27 +79,31 @@ class Sources:
 
     def _wanted(self, pack: int) -> dict[int, Wanted]:
         """Return all that is wanted of a pack that is done."""
-        own = self._outcomes[self._outcomes["pack"] == pack]
-        living = own[~own["status"].isin([DIVERGED, ORPHANED])]
-        return wanted(self._plan["parents"], own.index, dict(living["last_step"]))
+        own = {trial_id: ended for trial_id, ended in self._ended.items() if ended.pack == pack}
+        living = {trial_id: ended.last_step for trial_id, ended in own.items() if ended.status not in (DIVERGED, ORPHANED)}
+        return wanted(self._plan["parents"], own, living)
 
     def _trial(self, ref: Ref) -> str:
         """Return the id of a trial that is done, by the name that others have for it."""
-        for column in ("trial_id", "weights_id"):
-            found = self._plan.loc[self._plan[column] == ref.trial, "trial_id"]
-            if done := [trial for trial in found if trial in self._outcomes.index]:
-                return str(done[0])
-        raise StoreError(f"{self._store.root}: trial {ref.trial}, from which others start, is not done")
+        if ref.trial not in self._named:
+            raise StoreError(f"{self._store.root}: trial {ref.trial}, from which others start, is not done")
+        return self._named[ref.trial]
 
     @cached_property
     def _plan(self) -> pd.DataFrame:
-        return self._store.read_plan(columns=["trial_id", "weights_id", "pack", "parents"])
+        return self._store.read_plan(columns=["trial_id", "weights_id", "parents"])
 
     @cached_property
-    def _outcomes(self) -> pd.DataFrame:
-        """Status, last step and pack of each trial that is done, by its id."""
-        tables = [
-            table.select(["trial_id", "status", "last_step"]).to_pandas().assign(pack=pack)
+    def _named(self) -> dict[str, str]:
+        """The trials that are done, by both of their names; of those of equal weights one."""
+        done = self._plan[self._plan["trial_id"].isin(set(self._ended))]
+        return dict(zip([*done["weights_id"], *done["trial_id"]], [*done["trial_id"], *done["trial_id"]], strict=True))
+
+    @cached_property
+    def _ended(self) -> dict[str, _Ended]:
+        """The trials that are done, by their ids."""
+        return {
+            trial_id: _Ended(pack, status, last_step)
             for pack, table, _ in self._store.outcomes()
-        ]
-        return pd.concat(tables).set_index("trial_id") if tables else pd.DataFrame(columns=["status", "last_step", "pack"])
+            for trial_id, status, last_step in zip(*(table[name].to_pylist() for name in OUTCOME), strict=True)
+        }

@@ -86,10 +86,8 @@ class TrainingRun:
             state = self._without_ended(state)
             if profile is not None and before is not None:
                 profile.follow()
-            step = self._steps[index]
-            state = self._kept_until(state, index)
-            dispatched = time.monotonic()
-            state = self._placed.advance(state, step)
+            step, dispatched = self._steps[index], time.monotonic()
+            state = self._placed.advance(self._kept_until(state, index), step)
             if before is not None:
                 self._record(before)
             if snapshot is not None:
