@@ -39,6 +39,11 @@ def is_masked(trials: Sequence[Leaves]) -> bool:
     return any(parse(leaves).start.mask is not None for leaves in trials)
 
 
+def has_start(trials: Sequence[Leaves]) -> bool:
+    """Whether any of some trials starts from another, or is masked."""
+    return any((start := parse(leaves).start).values is not None or start.mask is not None for leaves in trials)
+
+
 def begun(trials: Sequence[Leaves], placed: Placed, parents: Parents) -> State:
     """Return the state at which trials begin, on the devices.
 
@@ -63,7 +68,7 @@ def begun(trials: Sequence[Leaves], placed: Placed, parents: Parents) -> State:
             _only_live(array[row], network[name])
     if masks:
         _take_masks(trial, masks, networks, trials, placed.compiled, parents)
-    fresh = placed.compiled.program.fresh(trial.params, placed.compiled.inputs)
+    fresh = placed.compiled.program.fresh_state(trial.params, placed.compiled.inputs)
     trial = trial._replace(optimizer=jax.tree.map(np.array, fresh))
     for row in living:
         if starts[row].optimizer == "kept":
@@ -125,7 +130,6 @@ def _take_masks(
     """Mask trials: row -> mask."""
     of = {row: parents.kept(ref, False) for row, mask in masks.items() for ref in mask.refs()}
     into, params = named(trial.masks), named(trial.params)
-    scorers: dict[str, Any] = {}
     for row, mask in masks.items():
         network, kept = networks[row], of.get(row)
         known = kept.masks if kept else {}
@@ -134,7 +138,7 @@ def _take_masks(
         }
         score_fn = None
         if isinstance(mask, Cut):
-            scorer = scorers.setdefault(repr(mask.score), jax.jit(partial(compiled.program.scores, mask.score)))
+            scorer = compiled.program.scorer(mask.score)
             score_fn = partial(_scores, scorer, _scored(trial, row, kept), _row(compiled.inputs, row), network)
         with inside(mask):
             found = mask(Weights(live, *_named_layers(network)), score_fn, generator(trials[row]["seed"], "mask"))

@@ -59,6 +59,28 @@ class Placed:
 
 
 @dataclass(frozen=True)
+class Known:
+    """A compiled program, which other trials may run.
+
+    Attributes:
+        program, advance, evaluate: as `Compiled` has them.
+        trial: the shapes of the state of trials, T of some pack.
+    """
+
+    program: Program
+    advance: Callable[..., tuple[jax.Array, TrialState]]
+    evaluate: Callable[..., Metrics]
+    trial: TrialState
+
+    def with_trials(self, inputs: Inputs, num_trials: int, tile: int, room: int) -> Compiled:
+        """Return the program of other trials; the arguments are those of `compile_pack`."""
+        of_trial = jax.tree.map(lambda shape: jax.ShapeDtypeStruct((num_trials, *shape.shape[1:]), shape.dtype), self.trial)
+        shapes = State(jax.ShapeDtypeStruct((), np.int32), of_trial)
+        layout = Layout.of(num_trials, tile, room)
+        return Compiled(self.program, layout, shapes, inputs, self.advance, self.evaluate, Build(0.0, 0.0))
+
+
+@dataclass(frozen=True)
 class Compiled:
     """The compiled program of a pack.
 
@@ -81,6 +103,10 @@ class Compiled:
     advance: Callable[..., tuple[jax.Array, TrialState]]
     evaluate: Callable[..., Metrics]
     build: Build
+
+    def without_inputs(self) -> Known:
+        """Return the program alone."""
+        return Known(self.program, self.advance, self.evaluate, self.shapes.trial)
 
     def place(self, alive: np.ndarray | None = None) -> Placed:
         """Return the program with all trials in their places, or the live ones only; alive: [T] bool.

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+import jax
 import numpy as np
 
+from ddlab.config.declare import Mark
 from ddlab.config.schema import Train
-from ddlab.config.trial import Leaves, joined, parse
-from ddlab.data.base import joined_spec
+from ddlab.config.trial import Leaves, joined, marked, parse
+from ddlab.data.base import Spec, joined_spec
 from ddlab.data.loader import Loader
 from ddlab.devices.layout import Layout, Tiles
 from ddlab.devices.local import fitting, precision, working_bytes
 from ddlab.job.outcomes import untrained_losses
 from ddlab.models.size import size_of
-from ddlab.training.begin import is_masked
-from ddlab.training.compiled import Compiled, compile_pack
+from ddlab.training.begin import has_start, is_masked
+from ddlab.training.compiled import Compiled, Known, compile_pack
 from ddlab.training.cost import training_cost
 from ddlab.training.program import make_program
-from ddlab.training.state import make_inputs
+from ddlab.training.state import Inputs, make_inputs
+
+# The program of the last pack of trials that start from others: those of the next level are alike.
+_known: dict[Hashable, Known] = {}
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,30 @@ def prepare(
     tile = Layout.of(len(trials), wanted.trials, room).tile
     portion = Tiles(tile, min(wanted.examples, max(spec.sizes.values())))
     with precision(train), fitting(portion):
-        program = make_program(config, spec, wanted.examples, is_masked(trials))
-        compiled = compile_pack(program, make_inputs(trials, datasets), len(trials), wanted.trials, room)
+        inputs, masked = make_inputs(trials, datasets), is_masked(trials)
+        key = _key(leaves, inputs, spec, (wanted, max(room, len(trials)), masked))
+        if known := _known.get(key):
+            compiled = known.with_trials(inputs, len(trials), wanted.trials, room)
+        else:
+            program = make_program(config, spec, wanted.examples, masked)
+            compiled = compile_pack(program, inputs, len(trials), wanted.trials, room)
+        if has_start(trials):
+            _known.clear()
+            _known[key] = compiled.without_inputs()
     checksums = [dataset.checksum for dataset in datasets]
     return Prepared(trial_ids, trials, train, portion, checksums, untrained_losses(trials, datasets), compiled)
+
+
+def _key(leaves: Leaves, inputs: Inputs, spec: Spec, about: Any) -> Hashable:
+    """Return what decides a program: equal for packs that differ in their trials alone.
+
+    Args:
+        leaves: that trials are padded to.
+        inputs: on the host.
+        spec: sizes of the data.
+        about: what else.
+    """
+    sizes = tuple((key, leaves[key]) for key in marked(leaves, Mark.SIZE))
+    shapes = [(array.shape, array.dtype) for array in jax.tree.leaves(inputs.shared)]
+    own = [(array.shape[1:], array.dtype) for array in jax.tree.leaves(inputs.trial)]
+    return (sizes, jax.tree.structure(inputs), tuple(shapes), tuple(own), spec, about)

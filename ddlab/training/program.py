@@ -10,7 +10,7 @@ Shapes: T trials, N training examples, B examples a batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
@@ -77,6 +77,11 @@ class Program:
                 return optimizer.make(optimizer.learning_rate).init(params)
 
         return jax.vmap(of_trial)(params, inputs.trial)
+
+    @cached_property
+    def fresh_state(self) -> Callable[[Any, Inputs], Any]:
+        """`fresh`, compiled when it is called."""
+        return jax.jit(self.fresh)
 
     def advance(self, state: State, inputs: Inputs, target: Any) -> State:
         """Return the state at step `target`; trials that have not begun begin."""
@@ -170,6 +175,14 @@ class Program:
             found = cond_due(state.step == self.train.steps, partial(self._measured_along, every), state, inputs)
             metrics = joined(metrics, along, found)
         return metrics
+
+    def scorer(self, score: Score) -> Callable[[State, Inputs], Any]:
+        """Return `scores` of a score, compiled when it is called."""
+        return self._scorers.setdefault(repr(score), jax.jit(partial(self.scores, score)))
+
+    @cached_property
+    def _scorers(self) -> dict[str, Callable[[State, Inputs], Any]]:
+        return {}
 
     def scores(self, score: Score, state: State, inputs: Inputs) -> Any:
         """Return the score of each parameter of each trial, a pytree like the parameters; one trial after the other."""

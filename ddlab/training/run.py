@@ -116,7 +116,10 @@ class TrainingRun:
         """Advance to each step up to an eval point at which weights are kept for others, and keep them."""
         before = self._steps[index - 1] if index else self._steps[0] - 1
         for at in [at for at in self._job.wanted if before < at <= self._steps[index]]:
+            dispatched = time.monotonic()
             state = self._placed.advance(state, at)
+            jax.block_until_ready(state.step)
+            self._timing.steps += time.monotonic() - dispatched
             host = self._placed.to_host(state)
             keep_of(self._prepared, host, at, self._job.wanted[at], self._job.store, self._job.pack)
         return state
