@@ -23,6 +23,7 @@ MISTAKES = {
         {"kind": "value", "metric": "m", "between": [0, 1], "source": "s", "where": "x"},
         "where=x: must be a mapping (trials taken,",
     ),
+    "three": ({"kind": "share", "metric": "m", "between": [0, 1], "source": "s", "order": [{}, {}]}, "must be three selections"),
     "order": ({"kind": "ratio", "metric": "m", "between": [0, 1], "source": "s", "order": [{}]}, "two or more"),
     "trend": ({"kind": "monotone", "metric": "m", "x": "a", "between": [0, 1], "source": "s", "trend": "up"}, "trend=up"),
     "theory": (

@@ -65,6 +65,12 @@ CASES = {
     "slope": (CURVE | {"between": [-1.02, -0.98]}, FALLING, -1.0, {1: 8.0, 2: 4.0, 4: 2.0, 8: 2.0}),
     "value": ({"where": {"model.width": 4}, "between": [8, 10]}, PEAK, 9.0, FALLING),
     "difference": (LESS_AT_16 | {"between": [2, None]}, PEAK, 3.0, {1: 4.0, 16: 3.0}),
+    "share": (
+        {"order": [{"model.width": width} for width in (1, 2, 16)], "between": [0.6, 0.7]},
+        PEAK,
+        2 / 3,
+        {1: 4.0, 2: 3.9, 16: 1.0},
+    ),
     "ratio": (AT_1_AND_16 | {"between": [None, 0.5]}, PEAK, 0.25, {1: 4.0, 16: 3.0}),
     "ordering": (
         {"order": [{"model.width": 1}, {"model.width": 2}, {"model.width": 4}], "between": [1, None]},

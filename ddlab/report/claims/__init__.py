@@ -23,7 +23,7 @@ from ddlab.report.claims.curves import (
     SecondOverFirst,
     Slope,
 )
-from ddlab.report.claims.groups import Difference, Ordering, Ratio, Value
+from ddlab.report.claims.groups import Difference, Ordering, Ratio, Share, Value
 from ddlab.report.claims.steps import Delay, FirstCrossing, Grokking, Leads, Plateau, Reached, ValueAt
 from ddlab.report.claims.thresholds import LocationRatio
 from ddlab.report.options import choose
@@ -46,6 +46,7 @@ KINDS: dict[str, type[Claim]] = {
     "difference": Difference,
     "ordering": Ordering,
     "ratio": Ratio,
+    "share": Share,
     "first_crossing": FirstCrossing,
     "delay": Delay,
     "grokking": Grokking,

@@ -105,3 +105,21 @@ class Ratio(_OfGroups):
 
     def _of_medians(self, medians: np.ndarray) -> np.ndarray:
         return medians[:, -1] / medians[:, 0]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Share(_OfGroups):
+    """How much of the way from the median of the first group to that of the last the one between has come; 1: all of it."""
+
+    def check(self, name: str) -> None:
+        super().check(name)
+        if len(self.order) != 3:
+            raise ConfigError(f"claims.{name}.order={shown(self.order)}: must be three selections of trials")
+
+    def _says(self) -> str:
+        first, between, last = map(in_words, self.order)
+        return f"share of the way of median {self.what} from {first} to {last} that {between} has come"
+
+    def _of_medians(self, medians: np.ndarray) -> np.ndarray:
+        first, between, last = medians.T
+        return (first - between) / (first - last)
