@@ -24,6 +24,7 @@ from ddlab.parameters import named
 from ddlab.solving.problem import make_problem
 from ddlab.solving.solver import make_solver
 from ddlab.starts import Score
+from ddlab.training.begin import is_masked
 from ddlab.training.program import make_program
 from ddlab.training.state import NOT_BEGUN, State, TrialState, make_inputs
 
@@ -72,7 +73,7 @@ class Trained:
         self._first_trial, config = parse(trials[0]), parse(joined(trials))
         self._settings = config.train
         with precision(self._settings):
-            self._program = make_program(config, datasets[0].spec)
+            self._program = make_program(config, datasets[0].spec, masked=is_masked(trials))
             self._inputs = make_inputs(trials, datasets)
 
     @cached_property

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ddlab.config.columns import NUM_LIVE
 from ddlab.config.trial import load_leaves
 from ddlab.errors import StoreError
 from ddlab.files import DamagedPart, first_line
@@ -74,7 +75,8 @@ def load_results(store: Store, sweep: Mapping[str, Any]) -> Results:
     curves = _joined(tables, store.root / "curves").to_pandas() if tables else empty
     if is_whole:
         _check_rows(store, trials, curves)
-    return Results(with_lineage(trials, store.read_plan(), curves), _along_path(curves, sweep), sweep)
+    trials = with_lineage(trials, store.read_plan(), curves)
+    return Results(trials, _along_path(curves.drop(columns=NUM_LIVE, errors="ignore"), sweep), sweep)
 
 
 def _along_path(curves: pd.DataFrame, sweep: Mapping[str, Any]) -> pd.DataFrame:

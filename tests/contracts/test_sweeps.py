@@ -26,8 +26,7 @@ def programs_of(name):
     for part in shipped_sweep(name, FEWER.get(name, [])).parts:
         for key, values in {"seed": [part.base["seed"]], **part.axes}.items():
             for value in values:
-                point = part.followed({key: value})
-                leaves = small(part.at(point) if part.at else {**part.base, **point})
+                leaves = small(part.at_point({key: value}))
                 varying = marked(leaves, Mark.TRACED, Mark.SIZE, Mark.HOST)
                 found[repr(sorted((key, value) for key, value in leaves.items() if key not in varying))] = leaves
     return list(found.values())

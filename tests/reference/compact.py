@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ddlab.config.columns import NUM_LIVE
 from ddlab.report.crossings import KINDS as LEVELS
 from ddlab.report.ensembles import ENSEMBLE_METRICS
 from ddlab.store.results import load
@@ -51,6 +52,9 @@ def compact(source: Path, target: Path) -> None:
     wanted = {*KEYS, *LOSSES, *words, *(PREDICTIONS if words & {"bias_variance", *ENSEMBLE_METRICS} else ())}
     cut = PREDICTIONS if not words & OF_CLASSES else ()
     columns = {str(name): _small(curves[name].to_numpy(), name in cut) for name in curves if name in wanted}
+    if NUM_LIVE in results.trials:
+        live = dict(zip(results.trials["trial_id"], results.trials[NUM_LIVE], strict=True))
+        columns[NUM_LIVE] = curves["trial_id"].map(live).to_numpy()
     outcomes = results.trials[["trial_id", "status", "last_step", "num_rows", "seconds"]].copy()
     outcomes["num_rows"] = outcomes["trial_id"].map(curves.groupby("trial_id").size())
     abouts = store.read_abouts().values()
