@@ -87,8 +87,16 @@ def _stage(name: str, node: Mapping[str, Any], above: Mapping[str, Stage]) -> St
     if rounds:
         labels[ROUND] = list(range(1, rounds + 1))
     elif ROUND in node:
-        labels[ROUND] = [node[ROUND]]
+        labels[ROUND] = _rounds(name, node[ROUND])
     return Stage(name, overrides, axes, labels, first)
+
+
+def _rounds(name: str, given: Any) -> list[int]:
+    """Return the rounds that a stage takes of those of what it starts from: one, or some of them."""
+    rounds = list(given) if isinstance(given, list) else [given]
+    if not rounds or not all(isinstance(number, int) and not isinstance(number, bool) for number in rounds):
+        raise ConfigError(f"stages.{name}.{ROUND}={given}: must be a round, or a list of some")
+    return rounds
 
 
 def _fields(start: Mapping[str, Any]) -> dict[str, Leaf]:

@@ -103,7 +103,10 @@ def make_sample(rows: pd.DataFrame, metric: str, point: str | None, seeds: Seque
         point: the column that tells points apart; None: there is one point.
         seeds: the columns of seeds.
     """
-    of_seeds = [pd.factorize(rows[column], sort=True)[0] for column in seeds if column in rows]
+    # A seed of which each point has one value is what makes the points differ: it tells no draws apart.
+    by_point = rows.groupby(point, dropna=False) if point else None
+    varied_within = [column for column in seeds if column in rows and (by_point is None or by_point[column].nunique().max() > 1)]
+    of_seeds = [pd.factorize(rows[column], sort=True)[0] for column in varied_within]
     columns = np.stack([*of_seeds, np.zeros(len(rows), int)])
     units, unit = np.unique(columns, axis=1, return_inverse=True)
     varied = list(dict.fromkeys(tuple(pd.factorize(levels)[0]) for levels in units if np.ptp(levels) > 0))

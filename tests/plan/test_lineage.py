@@ -41,6 +41,11 @@ def test_a_trial_starts_from_those_that_agree_with_it_on_every_axis_both_have(wo
     assert found["third", 3, 6, 0] == [("ticket", 3, 6, 0, 5000)]
 
 
+def test_some_of_the_rounds_may_be_taken(workplace):
+    found = family(staged(STAGES.replace("round: 3", "round: [1, 3]"), AXES))
+    assert [key[1] for key in found if key[0] == "third"] == [1, 1, 3, 3]
+
+
 def test_levels_are_packed_apart_and_have_room_for_as_many(workplace):
     trials = staged(STAGES.replace("model.width: 6, ", ""), "axes: {seed: range(2)}\n")
     packs = pack_trials(trials, PACKING)
@@ -93,6 +98,7 @@ MISTAKES = [
     (f"{A}  b: {{{B % 'previous'}}}\n", r"start\.mask\.of=previous: is the trial of the round before; the stage has no rounds"),
     (f"{A}  b: {{rounds: 2}}\n", r"stages\.b: rounds and first go together"),
     (f"{A}  b: {{rounds: 0, first: a}}\n", r"stages\.b\.rounds=0: must be a whole number, at least 1"),
+    (f"{A}  b: {{round: x}}\n", r"stages\.b\.round=x: must be a round, or a list of some"),
     ("  a: 3\n", r"stages\.a=3: must be a mapping of overrides"),
     (f"{A}  b: {{start: {{valuse: a}}}}\n", r"stages\.b\.start: unknown key 'valuse'\. did you mean 'values'"),
     (f"{A}  b: {{start: {{mask: {{cot: a}}}}}}\n", r"start\.mask=cot: no such option\. did you mean 'cut'"),

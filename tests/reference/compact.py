@@ -2,7 +2,7 @@
 
     python tests/reference/compact.py results/NAME results/reference/NAME
 
-Numbers are rounded to float32. Where nothing runs along the steps, only the last eval point of each trial is kept; of
+Numbers are rounded to float32. Of trials of which nothing runs along the steps, only the last eval point is kept; of
 predictions, those at the first few test points, but for ensembles of classes.
 """
 
@@ -19,7 +19,8 @@ import numpy as np
 from ddlab.config.columns import NUM_LIVE
 from ddlab.report.crossings import KINDS as LEVELS
 from ddlab.report.ensembles import ENSEMBLE_METRICS
-from ddlab.store.results import load
+from ddlab.report.selection import matching, with_ratios
+from ddlab.store.results import Results, load
 from ddlab.store.store import Store
 
 # Recipes and claims that go along the steps, and what each trial is always known by.
@@ -41,14 +42,24 @@ def words_of(spec: Any) -> Iterator[str]:
         yield str(spec)
 
 
+def along_steps(results: Results) -> set[str]:
+    """Return the trials of which a figure or a claim goes along the steps."""
+    found: set[str] = set()
+    for spec in [*results.sweep["figures"].values(), *results.sweep["claims"].values()]:
+        if ALONG_STEPS & set(words_of(spec)):
+            where, less = spec.get("where", {}), spec.get("less", {}).get("where", {})
+            for selection in (where, {**where, **less}):
+                found |= set(matching(with_ratios(results.trials), selection)["trial_id"])
+    return found
+
+
 def compact(source: Path, target: Path) -> None:
     """Write the small copy of a finished sweep; what the target held is removed."""
     store, small, results = Store(source), Store(target), load(source)
     words = set(words_of([results.sweep["figures"], results.sweep["claims"]]))
     curves = results.curves
-    if not words & ALONG_STEPS:
-        last = dict(zip(results.trials["trial_id"], results.trials["last_step"], strict=True))
-        curves = curves[curves["step"] == curves["trial_id"].map(last)]
+    last = dict(zip(results.trials["trial_id"], results.trials["last_step"], strict=True))
+    curves = curves[(curves["step"] == curves["trial_id"].map(last)) | curves["trial_id"].isin(along_steps(results))]
     wanted = {*KEYS, *LOSSES, *words, *(PREDICTIONS if words & {"bias_variance", *ENSEMBLE_METRICS} else ())}
     cut = PREDICTIONS if not words & OF_CLASSES else ()
     columns = {str(name): _small(curves[name].to_numpy(), name in cut) for name in curves if name in wanted}

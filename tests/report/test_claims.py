@@ -414,3 +414,12 @@ def test_every_kind_is_tested_and_explained(capsys):
     main(["verify", "--help"])
     printed = capsys.readouterr().out
     assert all(f"\n  {kind} " in printed for kind in KINDS)
+
+
+def test_a_seed_that_makes_two_sides_differ_tells_no_draws_apart():
+    """The same trials on other wrong labels: seeds are paired, and the labels' own seed is none of them."""
+    results = results_of({1: 4.0, 16: 3.0}, **{"data.noise_seed": {1: 0, 16: 1}})
+    sweep = {"parts": [{**SWEEP["parts"][0], "seeds": ["seed", "data.noise_seed"]}]}
+    found = verdict(Results(results.trials, results.curves, sweep), kind="difference", **LESS_AT_16, between=[0, 2])
+    assert found.measured == pytest.approx(1)
+    assert str(found.interval) == "0.97 to 1.03 (range of 4 seeds)"

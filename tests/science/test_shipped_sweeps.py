@@ -38,6 +38,10 @@ TINY = {
         *("data.num_train=60", "train.batch_size=20", "train.steps=8"),
         *("stages.ticket.rounds=2", "seed=0"),
     ],
+    "ticket_and_noise": [
+        *("data.num_train=60", "data.num_validation=60", "train.batch_size=20", "train.steps=8"),
+        *("stages.at_once=null", "seed=0"),
+    ],
     "frankle2019_tickets": [
         *("model.width=6", "data.num_train=60", "data.num_test=60", "train.batch_size=20", "train.steps=8"),
         *("stages.ticket.rounds=2", "stages.random.rounds=2", "seed=0"),
