@@ -48,6 +48,7 @@ STANDARD = {
     "optimizer": "optimizer/adam",
     "optimizer.schedule": "schedule/constant",
     "train": "train/default",
+    "start": "start/default",
     "train.loss": "loss/cross_entropy",
 }
 NO_MEASURES: dict[str, str] = {}

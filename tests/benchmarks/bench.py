@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import yaml
 
+from ddlab.config import catalog
 from ddlab.config.trial import Leaves, train_settings
 from ddlab.devices.local import num_cores
 from ddlab.measures.points import eval_steps
@@ -400,6 +401,34 @@ def convolutions(workplace: Path) -> dict[str, Any]:
     }
 
 
+def tickets(workplace: Path) -> dict[str, Any]:
+    """8. Tickets of 13 levels on MNIST-1D, 147 networks: seconds a network, against the usual loop and a sweep without levels."""
+    config = ("data=mnist1d", "optimizer=adam", "optimizer.learning_rate=0.02", "data.num_train=4000", "data.num_test=1000")
+    training = ("train.steps=1500", "train.batch_size=100", "measures=none", "train.num_evals=2")
+    leaves = leaves_of(*config, *training, "model.width=200")
+    sizes = {"rounds": 10, "eval_steps": []}
+    best = fastest(workplace, "torch_tickets", leaves, **{**sizes, "rounds": 1}, steps=300)
+    path = problem_of(workplace, "tickets", leaves, **sizes, **best)
+    arms = ("stages.random=null", "stages.ticket.rounds=12", "seed=range(3)", "measures=none")
+    sweep = yaml.safe_load((catalog.shipped("sweeps") / "frankle2019_tickets.yaml").read_text())
+    flat = {key: value for key, value in sweep.items() if key not in ("stages", "figures", "claims")}
+    (workplace / "flat.yaml").write_text(yaml.safe_dump(flat, sort_keys=False))
+    done = rounds(
+        {
+            "ddlab": partial(ours, workplace, "frankle2019_tickets", *arms),
+            "flat": partial(ours, workplace, str(workplace / "flat.yaml"), "seed=range(147)", "data.seed=0", "measures=none"),
+            "T": partial(peer, "torch_tickets", path),
+        }
+    )
+    seconds = {name: median(those, wall) / (11 if name == "T" else 147) for name, those in done.items()}
+    return {
+        **{f"T_{key}": value for key, value in best.items()},
+        **{f"{name}_seconds_per_network": value for name, value in seconds.items()},
+        "T_over_ddlab": seconds["T"] / seconds["ddlab"],
+        "ddlab_over_flat": seconds["ddlab"] / seconds["flat"],
+    }
+
+
 def last_position(modulus: int, width: int, num_train: int) -> float:
     """Return the operations of a step that the last position needs: 6 for each multiply-add of the forward pass.
 
@@ -419,6 +448,7 @@ BENCHMARKS = {
     "5": exact_solver,
     "6": transformer,
     "7": convolutions,
+    "8": tickets,
 }
 
 
@@ -433,7 +463,7 @@ def rows(found: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 def main() -> None:
     """Run the benchmarks that the command line names, all by default."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("benchmarks", nargs="*", metavar="NUMBER", help="1 to 7; default: all")
+    parser.add_argument("benchmarks", nargs="*", metavar="NUMBER", help="1 to 8; default: all")
     chosen = parser.parse_args().benchmarks or list(BENCHMARKS)
     if unknown := set(chosen) - set(BENCHMARKS):
         parser.error(f"no benchmark {', '.join(sorted(unknown))}; known: {', '.join(BENCHMARKS)}")

@@ -51,10 +51,11 @@ def test_a_whole_file_is_used(empty_cache, monkeypatch):
     assert this_machine().curve == ((1, 1), (3, 1))
 
 
-@pytest.mark.slow
+@pytest.mark.usefixtures("fast_packs")
 def test_what_is_measured_is_plausible(empty_cache, tmp_path, monkeypatch):
     """How fast is not asserted: what is measured must be of the operations that it says, and be taken from its file again."""
-    monkeypatch.setattr(module, "WIDTHS", (8, 32))
+    for name, value in {"WIDTHS": (8, 32), "REPEATS": 1, "LEAST_SECONDS": 0.01}.items():
+        monkeypatch.setattr(module, name, value)
     measured = measure()
     assert not (tmp_path / "compiled").exists()
     assert [operations for operations, _ in measured.curve] == [6 * BATCH_SIZE * (40 + 10) * width for width in (8, 32)]
