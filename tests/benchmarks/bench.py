@@ -403,20 +403,24 @@ def convolutions(workplace: Path) -> dict[str, Any]:
 
 def tickets(workplace: Path) -> dict[str, Any]:
     """8. Tickets of 13 levels on MNIST-1D, 147 networks: seconds a network, against the usual loop and a sweep without levels."""
+    return {f"width_{width}": tickets_of(workplace, width) for width in (50, 200)}
+
+
+def tickets_of(workplace: Path, width: int) -> dict[str, Any]:
     config = ("data=mnist1d", "optimizer=adam", "optimizer.learning_rate=0.02", "data.num_train=4000", "data.num_test=1000")
-    training = ("train.steps=1500", "train.batch_size=100", "measures=none", "train.num_evals=2")
-    leaves = leaves_of(*config, *training, "model.width=200")
+    steps = ("train.steps=1500", "train.num_evals=2", "train.eval_spacing=linear", f"model.width={width}", "measures=none")
+    leaves = leaves_of(*config, *steps, "train.batch_size=100")
     sizes = {"rounds": 10, "eval_steps": []}
     best = fastest(workplace, "torch_tickets", leaves, **{**sizes, "rounds": 1}, steps=300)
-    path = problem_of(workplace, "tickets", leaves, **sizes, **best)
-    arms = ("stages.random=null", "stages.ticket.rounds=12", "seed=range(3)", "measures=none")
+    path = problem_of(workplace, f"tickets-{width}", leaves, **sizes, **best)
+    arms = ("stages.random=null", "stages.ticket.rounds=12", "seed=range(3)")
     sweep = yaml.safe_load((catalog.shipped("sweeps") / "frankle2019_tickets.yaml").read_text())
     flat = {key: value for key, value in sweep.items() if key not in ("stages", "figures", "claims")}
     (workplace / "flat.yaml").write_text(yaml.safe_dump(flat, sort_keys=False))
     done = rounds(
         {
-            "ddlab": partial(ours, workplace, "frankle2019_tickets", *arms),
-            "flat": partial(ours, workplace, str(workplace / "flat.yaml"), "seed=range(147)", "data.seed=0", "measures=none"),
+            "ddlab": partial(ours, workplace, "frankle2019_tickets", *arms, *steps),
+            "flat": partial(ours, workplace, str(workplace / "flat.yaml"), "seed=range(147)", "data.seed=0", *steps),
             "T": partial(peer, "torch_tickets", path),
         }
     )
