@@ -34,7 +34,8 @@ from ddlab.models.init import draw_words
 from ddlab.plan.machine import Machine
 from ddlab.plan.packs import Packing
 from ddlab.plan.shapes import Settled, Size
-from ddlab.plan.trials import Trial, make_trials
+from ddlab.plan.trial import Trial
+from ddlab.plan.trials import make_trials
 from ddlab.run.settle import join, settle
 from ddlab.store.results import load
 from ddlab.streams import stream

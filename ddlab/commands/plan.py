@@ -14,7 +14,7 @@ from ddlab.commands.planning import plan_sweep
 from ddlab.commands.refinement import most_added
 from ddlab.compose.sweep import Composer, compose_sweep
 from ddlab.plan.packs import Pack, Packing, pack_trials, say_over_budget
-from ddlab.plan.trials import Trial
+from ddlab.plan.trial import Trial
 from ddlab.run.speed import machine_file
 
 

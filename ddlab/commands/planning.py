@@ -17,7 +17,8 @@ from ddlab.errors import ConfigError, suggest
 from ddlab.job import signals
 from ddlab.plan.packs import Packing
 from ddlab.plan.shapes import Part
-from ddlab.plan.trials import Trial, make_trials, num_trials
+from ddlab.plan.trial import Trial
+from ddlab.plan.trials import make_trials, num_trials
 from ddlab.report.claims import make_claim
 from ddlab.report.figures import make_recipe
 from ddlab.report.refinement import Refinement, make_refinement

@@ -13,7 +13,7 @@ from ddlab.commands.planning import Planned, Proposal
 from ddlab.compose.stored import describe_sweep
 from ddlab.config.trial import seeds
 from ddlab.plan.shapes import Part
-from ddlab.plan.trials import Trial
+from ddlab.plan.trial import Trial
 from ddlab.report.columns import label, text
 from ddlab.report.isotonic import Crossing
 from ddlab.report.refinement import Refinement

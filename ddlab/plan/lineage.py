@@ -4,37 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from ddlab.config.trial import Leaves, named_trials
 from ddlab.errors import ConfigError
 from ddlab.plan.shapes import PREVIOUS, ROUND, Part, Shape
-
-if TYPE_CHECKING:
-    from ddlab.plan.trials import Trial
+from ddlab.plan.trial import Parent, Trial
 
 Point = Mapping[str, Any]
-
-
-class Parent(NamedTuple):
-    """A trial that another starts from.
-
-    Attributes:
-        key: the leaf that names it.
-        trial: it.
-        step: at which its weights are taken; None: its last.
-        optimizer: the state of its optimizer is taken, too.
-    """
-
-    key: str
-    trial: Trial
-    step: int | None
-    optimizer: bool
-
-    @property
-    def name(self) -> str:
-        """What the leaf says: what weights are at a step their `weights_id` decides; when they are the last, the `trial_id`."""
-        return self.trial.id if self.step is None else self.trial.weights_id
 
 
 def step_key(key: str) -> str:

@@ -22,7 +22,7 @@ from ddlab.config.schema import PackSettings
 from ddlab.plan.cost import Cost, Load, load_of
 from ddlab.plan.machine import Machine
 from ddlab.plan.shapes import Shape
-from ddlab.plan.trials import Trial
+from ddlab.plan.trial import Trial
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from ddlab.config.trial import completed, load_leaves
 from ddlab.errors import ConfigError, StoreError
 from ddlab.files import DamagedPart
 from ddlab.plan.packs import Pack, Packing, pack_of, pack_trials, say_over_budget
-from ddlab.plan.trials import Trial
+from ddlab.plan.trial import Trial
 from ddlab.store.lease import Held, Lease
 from ddlab.store.store import PlanLost, Store
 from ddlab.store.tables import PLAN

@@ -8,7 +8,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -16,46 +15,12 @@ from ddlab.config.declare import Mark
 from ddlab.config.identity import Naming, Piece
 from ddlab.config.trial import CLOCK, Leaves, check_component, components, declarations, seeds
 from ddlab.errors import ConfigError
-from ddlab.plan.lineage import Lineage, Parent, check_same_network, named
+from ddlab.plan.lineage import Lineage, check_same_network, named
 from ddlab.plan.shapes import Part, Settled, Shape
+from ddlab.plan.trial import Parent, Trial
 
 # Most trials of a sweep: their configs, over 1 KB each, are kept in memory.
 MOST_TRIALS = 1_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One point of the sweep.
-
-    Attributes:
-        id: as `ddlab.config.identity` says.
-        weights_id: likewise.
-        config: all leaves as canonical JSON.
-        shape: what it shares with the trials that differ from it in leaves that may vary within a pack.
-        parents: the trials that it starts from.
-        level: 0 where there are none, else one more than the highest level among them.
-        groups: for each sharing of its cost (`ddlab.plan.cost`) a number that is equal for trials that share.
-        varied: its values of the axes along which the trials of its shape differ.
-    """
-
-    id: str
-    weights_id: str
-    config: str
-    shape: Shape
-    parents: tuple[Parent, ...]
-    level: int
-    groups: tuple[int, ...]
-    varied: Mapping[str, Any]
-
-    @property
-    def point(self) -> dict[str, Any]:
-        """Its value of each axis of its part."""
-        return {**self.shape.point, **self.varied}
-
-    @property
-    def labels(self) -> dict[str, Any]:
-        """Its values of the axes that are no leaves."""
-        return {key: value for key, value in self.shape.point.items() if key not in self.shape.part.base}
 
 
 def num_trials(parts: Sequence[Part]) -> int:

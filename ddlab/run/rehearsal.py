@@ -13,7 +13,7 @@ from ddlab.config.trial import Leaves, build, marked, train_settings
 from ddlab.data import describe
 from ddlab.devices.local import precision
 from ddlab.job.outcomes import number_of
-from ddlab.plan.trials import Trial
+from ddlab.plan.trial import Trial
 from ddlab.run.methods import method_of
 
 

@@ -1,0 +1,65 @@
+"""A trial, and the trials that it starts from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from ddlab.plan.shapes import Shape
+
+
+class Parent(NamedTuple):
+    """A trial that another starts from.
+
+    Attributes:
+        key: the leaf that names it.
+        trial: it.
+        step: at which its weights are taken; None: its last.
+        optimizer: the state of its optimizer is taken, too.
+    """
+
+    key: str
+    trial: Trial
+    step: int | None
+    optimizer: bool
+
+    @property
+    def name(self) -> str:
+        """What the leaf says: what weights are at a step their `weights_id` decides; when they are the last, the `trial_id`."""
+        return self.trial.id if self.step is None else self.trial.weights_id
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One point of the sweep.
+
+    Attributes:
+        id: as `ddlab.config.identity` says.
+        weights_id: likewise.
+        config: all leaves as canonical JSON.
+        shape: what it shares with the trials that differ from it in leaves that may vary within a pack.
+        parents: the trials that it starts from.
+        level: 0 where there are none, else one more than the highest level among them.
+        groups: for each sharing of its cost (`ddlab.plan.cost`) a number that is equal for trials that share.
+        varied: its values of the axes along which the trials of its shape differ.
+    """
+
+    id: str
+    weights_id: str
+    config: str
+    shape: Shape
+    parents: tuple[Parent, ...]
+    level: int
+    groups: tuple[int, ...]
+    varied: Mapping[str, Any]
+
+    @property
+    def point(self) -> dict[str, Any]:
+        """Its value of each axis of its part."""
+        return {**self.shape.point, **self.varied}
+
+    @property
+    def labels(self) -> dict[str, Any]:
+        """Its values of the axes that are no leaves."""
+        return {key: value for key, value in self.shape.point.items() if key not in self.shape.part.base}
