@@ -65,7 +65,9 @@ def read_stages(stages: DictConfig | None) -> list[Stage]:
         content = OmegaConf.to_container(node, resolve=False) if isinstance(node, DictConfig) else node
         if not isinstance(content, Mapping | None):
             raise ConfigError(f"stages.{name}={content}: must be a mapping of overrides")
-        found[str(name)] = _stage(str(name), {str(key): value for key, value in (content or {}).items()}, found)
+        if content is None:
+            continue  # it is left out
+        found[str(name)] = _stage(str(name), {str(key): value for key, value in content.items()}, found)
     return list(found.values()) or [Stage()]
 
 
@@ -111,8 +113,8 @@ def _fields(start: Mapping[str, Any]) -> dict[str, Leaf]:
 
 def _sources(name: str, start: Mapping[str, Any], first: str, above: Mapping[str, Stage]) -> list[Stage]:
     """Return the stages that one starts from, those of its values first."""
-    names = sorted((key for key, declaration in _fields(start).items() if declaration.trial), reverse=True)
-    named = {key: start[key] for key in names if start.get(key)}
+    names = [key for key, declaration in _fields(start).items() if declaration.trial]
+    named = {key: first if first and start[key] == PREVIOUS else start[key] for key in names if start.get(key)}
     if first:
         named["first"] = first
     elif PREVIOUS in named.values():

@@ -58,7 +58,8 @@ def check_same_base(store: Store, stored_parts: Sequence[Mapping[str, Any]], swe
         StoreError: naming the first keys that differ, and how to go on.
     """
     for part in sweep.parts:
-        differences = [_differences(stored, part) for stored in stored_parts]
+        alike = [stored for stored in stored_parts if part.stage and stored["structural"] == part.structural]
+        differences = [_differences(stored, part) for stored in alike or stored_parts]
         if sweep.config.extend or not differences or [] in differences:
             continue
         least = min(differences, key=len)

@@ -20,7 +20,7 @@ class Ended(NamedTuple):
 
     Attributes:
         trial_ids: of them.
-        status: completed, stopped or diverged.
+        status: completed, stopped, diverged or orphaned.
         last_step: the eval point of their last row.
         checksums: of their data.
     """

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from ddlab.config.components import TARGET
 from ddlab.config.trial import Leaves, named_trials
 from ddlab.errors import ConfigError
 from ddlab.plan.shapes import PREVIOUS, ROUND, Part, Shape
@@ -29,6 +30,8 @@ class Lineage:
     def add(self, trial: Trial) -> None:
         """Take a trial that others may start from."""
         stage = trial.shape.part.stage
+        if any(known.id == trial.id and known.point == trial.point for known in self._stages[stage]):
+            return  # a value that is listed twice
         self._stages[stage].append(trial)
         self._known = {key: found for key, found in self._known.items() if key[0] != stage}
 
@@ -54,10 +57,9 @@ class Lineage:
                 stage = part.stage
         trial = self._trial(place, stage, point)
         wanted, last = leaves.get(step_key(key)), trial.shape.leaves["train.steps"]
-        if wanted is not None and wanted > last:
-            raise ConfigError(
-                f"stages.{part.stage}.{step_key(key)}={wanted}: must be at most {last}, the last step of stage {stage}"
-            )
+        if wanted is not None and not trial.shape.clock <= wanted <= last:
+            allowed = f"from {trial.shape.clock} to {last}, the steps of stage {stage}"
+            raise ConfigError(f"stages.{part.stage}.{step_key(key)}={wanted}: must be {allowed}")
         may_stop = trial.shape.leaves["train.stop_metric"] is not None
         optimizer = leaves["start.optimizer"] == "kept" and key.startswith("start.values.")
         return Parent(key, trial, wanted if wanted is not None or may_stop else last, optimizer)
@@ -99,12 +101,20 @@ def named(parents: Sequence[Parent], leaves: Leaves) -> dict[str, Any]:
 
 
 def check_same_network(shape: Shape, parents: Sequence[Parent]) -> None:
-    """Raise `ConfigError` where a trial has another network than one that it starts from."""
+    """Raise `ConfigError` where what a trial starts from has another network, or another optimizer whose state it keeps."""
     for parent in parents:
         own, theirs = shape.leaves, parent.trial.shape.leaves
+        if parent.optimizer and _rules(own) != _rules(theirs):
+            where = f"stages.{shape.part.stage}.start.optimizer=kept"
+            raise ConfigError(f"{where}: must be fresh, as stage {parent.trial.shape.part.stage} has another optimizer")
         keys = [key for key in {**own, **theirs} if key.startswith("model.") and own.get(key) != theirs.get(key)]
         differing = [key for key in keys if key in shape.padded or key.endswith("_target_")]
         if differing or shape.size.num_params != parent.trial.shape.size.num_params:
             key = (differing or keys or ["data"])[0]
             words = f"{own.get(key)}, and {theirs.get(key)} in stage {parent.trial.shape.part.stage}"
             raise ConfigError(f"stages.{shape.part.stage}.{parent.key}: starts from another network ({key}: {words})")
+
+
+def _rules(leaves: Leaves) -> dict[str, Any]:
+    """Return what the state of an optimizer is of: its class, and those of its modifiers."""
+    return {key: value for key, value in leaves.items() if key.startswith("optimizer.") and key.endswith(TARGET)}

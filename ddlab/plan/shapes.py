@@ -41,6 +41,7 @@ class Part:
             share.
         axes: dotted key -> the checked values it takes; a label, which is no leaf, only tells trials apart.
         aliases: dotted key -> the axis whose value it always has, as by `data.seed: ${seed}`, and value of the axis -> its own.
+        labels: the axes that are no leaves, and only tell trials apart.
         first: the stage that its first round follows; empty: it has no rounds of its own.
         at: given where the config has other interpolations: values of some keys -> all leaves, interpolations resolved anew.
     """
@@ -51,6 +52,7 @@ class Part:
     fixed: Leaves
     axes: Mapping[str, Sequence[Any]]
     aliases: Mapping[str, tuple[str, Mapping[Any, Any]]] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
     first: str = ""
     at: Callable[[Mapping[str, Any]], Leaves] | None = None
 
@@ -60,7 +62,7 @@ class Part:
 
     def at_point(self, point: Mapping[str, Any]) -> Leaves:
         """Return the leaves at values of the axes, nothing settled."""
-        own = self.followed({key: value for key, value in point.items() if key in self.base})
+        own = self.followed({key: value for key, value in point.items() if key in self.base and key not in self.labels})
         return self.at(own) if self.at else {**self.base, **own}
 
     @property
@@ -75,10 +77,11 @@ class Part:
 
     def in_stage(self, name: str, labels: Mapping[str, Sequence[Any]], first: str) -> Part:
         """Return the part as one of a stage; labels: axes that are no leaves, and their values, the rounds first."""
-        own = sorted(labels, key=lambda key: (key != ROUND, key))
+        own = tuple(sorted(labels, key=lambda key: (key != ROUND, key)))
         axes = {**{key: tuple(labels[key]) for key in own}, **self.axes}
         named = {STAGE: name}
-        return replace(self, choices={**self.choices, **named}, structural={**self.structural, **named}, axes=axes, first=first)
+        choices, structural = {**self.choices, **named}, {**self.structural, **named}
+        return replace(self, choices=choices, structural=structural, axes=axes, labels=own, first=first)
 
     def at_values(self, point: Mapping[str, Any], key: str, values: Sequence[int]) -> Part:
         """Return the part with one value of some of its axes, and other values, between those it has, of an axis of numbers."""

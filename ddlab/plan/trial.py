@@ -26,8 +26,8 @@ class Parent(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What the leaf says: what weights are at a step their `weights_id` decides; when they are the last, the `trial_id`."""
-        return self.trial.id if self.step is None else self.trial.weights_id
+        """What the leaf says: its `weights_id`, which decides the weights at a step; where it may end before, its `trial_id`."""
+        return self.trial.id if self.trial.shape.leaves["train.stop_metric"] is not None else self.trial.weights_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +62,4 @@ class Trial:
     @property
     def labels(self) -> dict[str, Any]:
         """Its values of the axes that are no leaves."""
-        return {key: value for key, value in self.shape.point.items() if key not in self.shape.part.base}
+        return {key: self.shape.point[key] for key in self.shape.part.labels}

@@ -57,7 +57,10 @@ def make_trials(parts: Sequence[Part], settle: Callable[[Leaves], Settled]) -> l
     lineage = Lineage()
     for part in parts:
         for trial in _part_trials(part, settle, lineage):
-            trials.setdefault(trial.id, trial)
+            known = trials.setdefault(trial.id, trial)
+            if (known.shape.part.stage, known.labels) != (part.stage, trial.labels):
+                named = ", ".join([f"stage {known.shape.part.stage}", *(f"{key}={value}" for key, value in known.labels.items())])
+                raise ConfigError(f"stages.{part.stage}: has a trial that is one of {named}, too; let them differ")
             lineage.add(trial)
     return list(trials.values())
 
@@ -70,7 +73,7 @@ def _part_trials(part: Part, settle: Callable[[Leaves], Settled], lineage: Linea
     plain = {
         key: part.at is None
         and None not in values
-        and key in part.base
+        and key not in part.labels
         and key not in decides
         and all(declared[name].mark in enters for name in (key, *follow[key]))
         for key, values in part.axes.items()

@@ -120,10 +120,15 @@ def _retrain(store: Store, memory: float, index: int, wanted: dict[int, Wanted])
     """Train a pack again, and keep of it what is wanted."""
     rows = _planned(store, index)
     print(f"ddlab: the weights of pack {index} are not kept; it is trained again for those that start from it", file=sys.stderr)
-    prepared: Any = _prepare(rows, memory)
-    with precision(prepared.train), fitting(prepared.portion):
-        parents = Sources(store, partial(_retrain, store, memory))
-        retrain(prepared, parents, wanted, store, index)
+    portion: Divisible | None = None
+    while True:
+        try:
+            prepared: Any = _prepare(rows, memory, portion)
+            with precision(prepared.train), fitting(prepared.portion):
+                retrain(prepared, Sources(store, partial(_retrain, store, memory)), wanted, store, index)
+            return
+        except DoesNotFit as error:
+            portion = _smaller(index, error)
 
 
 def _smaller(index: int, error: DoesNotFit) -> Divisible:

@@ -12,7 +12,7 @@ from ddlab.augment import Augment
 from ddlab.config.components import TARGET, component_class, is_component, public_name
 from ddlab.config.declare import Leaf, Mark
 from ddlab.config.schema import Science
-from ddlab.config.trial import Leaves, build, check, declarations, joined, load_leaves, marked, parse, resolved_data
+from ddlab.config.trial import CLOCK, Leaves, build, check, declarations, joined, load_leaves, marked, parse, resolved_data
 from ddlab.data import DataSource, Spec, describe
 from ddlab.errors import ConfigError, inside
 from ddlab.losses import Loss
@@ -39,6 +39,7 @@ def settle(leaves: Leaves) -> Settled:
     _check_bases(config)
     spec = describe(config.data)
     _check_together(config, spec)
+    _check_start(leaves)
     check_columns(config.measures, spec.splits, OWN_COLUMNS)
     method.check(config, spec)
     if wanted := leaves.get(NUM_PARAMS):
@@ -85,6 +86,16 @@ def _check_bases(config: Science) -> None:
             raise ConfigError(f"{key}={component}: must be a component, a mapping with {TARGET}")
         if not isinstance(component, base):
             raise ConfigError(f"{key}.{TARGET}={public_name(type(component))}: must be a subclass of {public_name(base)}")
+
+
+def _check_start(leaves: Leaves) -> None:
+    """Raise `ConfigError` where a trial is to go on from values that there are none of."""
+    has_values = f"start.values.{TARGET}" in leaves
+    for key, word in (("start.go_on", True), ("start.optimizer", "kept")):
+        if leaves[key] == word and not has_values:
+            raise ConfigError(f"{key}={'true' if word is True else word}: needs start.values, from which it goes on")
+    if leaves["start.go_on"] and leaves.get(CLOCK) is None:
+        raise ConfigError(f"{CLOCK}=null: must be a step with start.go_on=true, as the trial may stop before its last")
 
 
 def _named(key: str, components: Mapping[str, Any], base: type) -> list[tuple[str, Any, type]]:

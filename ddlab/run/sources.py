@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import cached_property
 from typing import NamedTuple
@@ -97,6 +98,8 @@ class Sources:
     def _named(self) -> dict[str, str]:
         """The trials that are done, by both of their names; of those of equal weights one."""
         done = self._plan[self._plan["trial_id"].isin(set(self._ended))]
+        meant = {trial for text in set(self._plan["parents"]) for trial, *_ in json.loads(text)}
+        done = done.sort_values("trial_id", key=lambda ids: ids.isin(meant), kind="stable")  # the last of equals is taken
         return dict(zip([*done["weights_id"], *done["trial_id"]], [*done["trial_id"], *done["trial_id"]], strict=True))
 
     @cached_property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax
 
 from ddlab.config.components import public_name
-from ddlab.config.schema import Science
+from ddlab.config.schema import Science, Start
 from ddlab.config.trial import Leaves, parse
 from ddlab.data import Spec
 from ddlab.data.base import blank
@@ -41,6 +41,8 @@ def check(config: Science, spec: Spec) -> None:
     ):
         if not is_wanted:
             raise ConfigError(f"train.{name}={found}: must be {wanted} for a closed-form optimizer (train=exact)")
+    if config.start != Start():
+        raise ConfigError("start: must be as it is by default for a closed-form optimizer, which has no first weights")
     if len(spec.output_shape) > 1:
         raise ConfigError(f"data: has targets of shape {spec.targets.shape}; a closed form takes one class or K real numbers")
     if not isinstance(config.model, FeatureModel):

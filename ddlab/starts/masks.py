@@ -84,4 +84,5 @@ class Cut(Mask):
         """Return the layers that are cut together, and the share that is taken out of them."""
         if self.scope == "layer":
             return [([layer], self.drop * (self.readout if layer in weights.readout else 1)) for layer in weights.layers]
-        return [([layer for layer in weights.layers if self.readout or layer not in weights.readout], self.drop)]
+        layers = [layer for layer in weights.layers if self.readout or layer not in weights.readout]
+        return [(layers, self.drop)] if layers else []

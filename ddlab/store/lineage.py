@@ -58,8 +58,11 @@ def _steps(trial: str, parents: Parents, last_steps: Mapping[str, float], clocks
     reached: dict[str, float] = {}
 
     def follow(name: str, step: float) -> None:
+        is_known = name in reached
         if step > reached.get(name, -np.inf) or step != step:
             reached[name] = step
+        if is_known:
+            return
         for parent, at, _ in parents.get(name, ()):
             last = last_steps.get(parent, np.nan)
             follow(parent, last if at is None else min(at, last))

@@ -187,7 +187,12 @@ class Program:
     def scores(self, score: Score, state: State, inputs: Inputs) -> Any:
         """Return the score of each parameter of each trial, a pytree like the parameters; one trial after the other."""
         pool = Pool.of(inputs.shared, inputs.trial.sizes)
-        return jax.lax.map(lambda trial: self._subject(state.step, pool, *trial).scores(score), (state.trial, inputs.trial))
+
+        def scored(pair: tuple[TrialState, TrialInputs]) -> Any:
+            trial, own = pair
+            return replace(self._subject(state.step, pool, trial, own), params=trial.params).scores(score)
+
+        return jax.lax.map(scored, (state.trial, inputs.trial))
 
     def _losses(self, state: State, inputs: Inputs) -> Metrics:
         subject = partial(self._subject, state.step, Pool.of(inputs.shared, inputs.trial.sizes))

@@ -89,6 +89,7 @@ def test_a_stage_takes_over_the_overrides_of_what_it_starts_from(workplace):
 
 
 B, A = "start: {mask: {copy: %s}}", "  a: {}\n"
+GO_ON = "start: {values: {trial: a, step: 20}, optimizer: kept, go_on: true}"
 MISTAKES = [
     (f"  a: {{{B % 'b'}}}\n  b: {{}}\n", r"stages\.a\.start\.mask\.of=b: must be a stage above it"),
     (
@@ -102,7 +103,16 @@ MISTAKES = [
     ("  a: 3\n", r"stages\.a=3: must be a mapping of overrides"),
     (f"{A}  b: {{start: {{valuse: a}}}}\n", r"stages\.b\.start: unknown key 'valuse'\. did you mean 'values'"),
     (f"{A}  b: {{start: {{mask: {{cot: a}}}}}}\n", r"start\.mask=cot: no such option\. did you mean 'cut'"),
-    (f"{A}  b: {{start: {{values: {{trial: a, step: 6000}}}}}}\n", r"stages\.b\.start\.values\.step=6000: must be at most 5000"),
+    (f"{A}  b: {{start: {{values: {{trial: a, step: 6000}}}}}}\n", r"b\.start\.values\.step=6000: must be from 0 to 5000"),
+    (
+        f"{A}  b: {{{GO_ON}}}\n  c: {{start: {{values: {{trial: b, step: 10}}}}}}\n",
+        r"step=10: must be from 20 to 5000, the steps",
+    ),
+    (f"{A}  b: {{start: {{go_on: true}}}}\n", r"start\.go_on=true: needs start\.values"),
+    (f"{A}  b: {{start: {{optimizer: kept}}}}\n", r"start\.optimizer=kept: needs start\.values"),
+    (f"{A}  b: {{optimizer: sgd, {GO_ON}}}\n", r"start\.optimizer=kept: must be fresh, as stage a has another optimizer"),
+    (f"{A}  b: {{}}\n", r"stages\.b: has a trial that is one of stage a, too; let them differ"),
+    (f"{A}  b: {{rounds: 2, first: a, {B % 'a'}}}\n", r"stages\.b: has a trial that is one of stage b, round=1, too"),
     (f"{A}  b: {{seed: 5, {B % 'a'}}}\n", r"stages\.b\.start\.mask\.of=a: stage a has no trial with seed=5"),
     (
         f"{A}  b: {{model.width: 9, start: {{values: a}}}}\n",
@@ -134,6 +144,29 @@ def test_several_trials_that_fit_are_a_mistake(workplace):
 def test_a_start_without_stages_is_refused(workplace, capsys):
     assert main(["plan", "quickstart", "start.mask=copy", "start.mask.of=dense"]) == 2
     assert "start.mask.of=dense: names a stage, and the sweep has none" in capsys.readouterr().err
+
+
+def test_a_value_that_is_listed_twice_counts_once(workplace):
+    assert len(staged(STAGES, "axes: {seed: [0, 0, 1], model.width: [4, 6]}\n")) == len(staged(STAGES, AXES))
+
+
+def test_a_childs_own_start_is_its_own(workplace):
+    """An axis of its parent's start tells its trials apart, and sets nothing of theirs."""
+    stages = """\
+  dense: {}
+  drawn: {start: {mask: {copy: dense}}, axes: {start.draw: "1,2"}}
+  child: {start: {draw: 5, mask: {copy: drawn}}}
+"""
+    trials = [trial for trial in staged(stages, "axes: {seed: 0}\n") if trial.shape.part.stage == "child"]
+    assert [(trial.labels, trial.shape.leaves["start.draw"]) for trial in trials] == [
+        ({"start.draw": 1}, 5),
+        ({"start.draw": 2}, 5),
+    ]
+
+
+def test_a_closed_form_has_no_start(workplace, capsys):
+    assert main(["plan", "hastie2022_ridgeless", "start.draw=1"]) == 2
+    assert "start: must be as it is by default for a closed-form optimizer" in capsys.readouterr().err
 
 
 def test_settle_takes_the_leaves_of_every_stage(workplace):
