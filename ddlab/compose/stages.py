@@ -21,7 +21,7 @@ from ddlab.compose.files import read_option
 from ddlab.compose.hydra import quoted
 from ddlab.config.components import TARGET, component_class
 from ddlab.config.declare import Leaf, declared
-from ddlab.config.schema import Start
+from ddlab.config.schema import Science, Start
 from ddlab.config.trial import flatten
 from ddlab.errors import ConfigError, suggest
 from ddlab.plan.shapes import PREVIOUS, ROUND
@@ -72,6 +72,7 @@ def read_stages(stages: DictConfig | None) -> list[Stage]:
 
 
 def _stage(name: str, node: Mapping[str, Any], above: Mapping[str, Stage]) -> Stage:
+    _check(name, node)
     rounds, first = node.get("rounds"), node.get("first", "")
     if rounds is not None and (not isinstance(rounds, int) or isinstance(rounds, bool) or rounds < 1):
         raise ConfigError(f"stages.{name}.rounds={rounds}: must be a whole number, at least 1")
@@ -81,16 +82,34 @@ def _stage(name: str, node: Mapping[str, Any], above: Mapping[str, Stage]) -> St
     sources = _sources(name, start, first, above)
     own = flatten({key: value for key, value in node.items() if key not in OWN_KEYS})
     base = {key: value for key, value in (sources[0].overrides if sources else {}).items() if not key.startswith("start.")}
-    overrides = {**base, **own, **start}
+    axes = dict(node.get("axes") or {})
+    overrides = {key: value for key, value in {**base, **own, **start}.items() if key not in axes}
     taken = {key: value for source in sources for key, value in {**source.labels, **source.axes}.items()}
     own_start = _fields(start)
     labels = {key: value for key, value in taken.items() if key == ROUND or (key.startswith("start.") and key not in own_start)}
-    axes = {key: value for key, value in taken.items() if key not in labels} | dict(node.get("axes") or {})
+    axes = {key: value for key, value in taken.items() if key not in labels} | axes
     if rounds:
         labels[ROUND] = list(range(1, rounds + 1))
     elif ROUND in node:
         labels[ROUND] = _rounds(name, node[ROUND])
     return Stage(name, overrides, axes, labels, first)
+
+
+def _check(name: str, node: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` where what a stage says is of another type, or where it says what no stage may."""
+    if not name.strip() or "${" in name:
+        raise ConfigError(f"stages.{name}: a stage needs a name, without ${{...}}")
+    for key, kind, words in (
+        ("start", Mapping, "a mapping"),
+        ("axes", Mapping, "a mapping"),
+        ("first", str, "the name of a stage"),
+    ):
+        if node.get(key) is not None and not isinstance(node[key], kind):
+            raise ConfigError(f"stages.{name}.{key}={node[key]}: must be {words}")
+    known = {*declared(Science), *OWN_KEYS}
+    for key in map(str, node):
+        if key.split(".")[0] not in known:
+            raise ConfigError(f"stages.{name}: unknown key '{key}'. {suggest(key, known)}".rstrip())
 
 
 def _rounds(name: str, given: Any) -> list[int]:
@@ -122,6 +141,8 @@ def _sources(name: str, start: Mapping[str, Any], first: str, above: Mapping[str
         raise ConfigError(f"stages.{name}.{key}={PREVIOUS}: is the trial of the round before; the stage has no rounds of its own")
     found = []
     for key, stage in named.items():
+        if not isinstance(stage, str):
+            raise ConfigError(f"stages.{name}.{key}={stage}: must be the name of a stage")
         if stage in above:
             found.append(above[stage])
         elif stage != PREVIOUS:

@@ -96,6 +96,8 @@ def _check_start(leaves: Leaves) -> None:
             raise ConfigError(f"{key}={'true' if word is True else word}: needs start.values, from which it goes on")
     if leaves["start.go_on"] and leaves.get(CLOCK) is None:
         raise ConfigError(f"{CLOCK}=null: must be a step with start.go_on=true, as the trial may stop before its last")
+    if leaves["start.go_on"] and leaves[CLOCK] >= leaves["train.steps"]:
+        raise ConfigError(f"{CLOCK}={leaves[CLOCK]}: must be below train.steps={leaves['train.steps']} with start.go_on=true")
 
 
 def _named(key: str, components: Mapping[str, Any], base: type) -> list[tuple[str, Any, type]]:

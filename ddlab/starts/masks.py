@@ -20,6 +20,10 @@ class Copied(Mask):
     of: str = trial_leaf("the trial whose mask it is")
     shuffle: bool = leaf("its weights in another order within each layer: as many live, at random", Mark.HOST, off=False)
 
+    def check(self) -> None:
+        if not self.of:
+            raise ConfigError("start.mask.of: must name a stage")
+
     def refs(self) -> list[Ref]:
         return [Ref(self.of, None)]
 

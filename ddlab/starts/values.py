@@ -9,6 +9,7 @@ import numpy as np
 
 from ddlab.config import Mark, leaf
 from ddlab.config.declare import trial_leaf
+from ddlab.errors import ConfigError
 from ddlab.starts.base import Arrays, Kept, Ref, Values
 
 
@@ -18,6 +19,10 @@ class FromTrial(Values):
 
     of: str = trial_leaf("the trial")
     step: int | None = leaf("at which it had them; null: its last", Mark.HOST, low=0)
+
+    def check(self) -> None:
+        if not self.of:
+            raise ConfigError("start.values.of: must name a stage")
 
     def refs(self) -> list[Ref]:
         return [Ref(self.of, self.step)]
@@ -34,6 +39,10 @@ class Between(Values):
     other: str = trial_leaf("the other trial")
     alpha: float = leaf("how far from the one to the other", Mark.HOST)
     step: int | None = leaf("at which both are taken; null: their last", Mark.HOST, low=0)
+
+    def check(self) -> None:
+        if not self.of or not self.other:
+            raise ConfigError(f"start.values.{'other' if self.of else 'of'}: must name a stage")
 
     def refs(self) -> list[Ref]:
         return [Ref(self.of, self.step), Ref(self.other, self.step)]

@@ -19,6 +19,11 @@ GROUPS = {
 
 # What an option is for, where that is not what the base config has.
 BESIDE = dict.fromkeys(("measures=circuit", "measures=pizza"), ("data=modular", "model=transformer"))
+BESIDE |= {
+    "mask=copy": ("start.mask.of=a",),
+    "values=trial": ("start.values.of=a",),
+    "values=between": ("start.values.of=a", "start.values.other=b"),
+}
 BESIDE |= dict.fromkeys((option for option in GROUPS if option.startswith("score=")), ("start.mask=cut",))
 
 

@@ -100,6 +100,12 @@ MISTAKES = [
     (f"{A}  b: {{rounds: 2}}\n", r"stages\.b: rounds and first go together"),
     (f"{A}  b: {{rounds: 0, first: a}}\n", r"stages\.b\.rounds=0: must be a whole number, at least 1"),
     (f"{A}  b: {{round: x}}\n", r"stages\.b\.round=x: must be a round, or a list of some"),
+    (f"{A}  b: {{start: [a]}}\n", r"stages\.b\.start=\['a'\]: must be a mapping"),
+    (f"{A}  b: {{rounds: 2, first: [a]}}\n", r"stages\.b\.first=\['a'\]: must be the name of a stage"),
+    (f"{A}  b: {{{B % '[a]'}}}\n", r"stages\.b\.start\.mask\.of=\['a'\]: must be the name of a stage"),
+    (f"{A}  b: {{{B % repr('')}}}\n", r"start\.mask\.of: must name a stage"),
+    (f"{A}  b: {{out: here, {B % 'a'}}}\n", r"stages\.b: unknown key 'out'"),
+    (f"{A}  b: {{train.steps: 20, {GO_ON}}}\n", r"start\.values\.step=20: must be below train\.steps=20"),
     ("  a: 3\n", r"stages\.a=3: must be a mapping of overrides"),
     (f"{A}  b: {{start: {{valuse: a}}}}\n", r"stages\.b\.start: unknown key 'valuse'\. did you mean 'values'"),
     (f"{A}  b: {{start: {{mask: {{cot: a}}}}}}\n", r"start\.mask=cot: no such option\. did you mean 'cut'"),
@@ -144,6 +150,16 @@ def test_several_trials_that_fit_are_a_mistake(workplace):
 def test_a_start_without_stages_is_refused(workplace, capsys):
     assert main(["plan", "quickstart", "start.mask=copy", "start.mask.of=dense"]) == 2
     assert "start.mask.of=dense: names a stage, and the sweep has none" in capsys.readouterr().err
+
+
+def test_what_a_start_says_may_be_an_axis(workplace):
+    stages = """\
+  dense: {}
+  cut: {start: {mask: {cut: magnitude, of: dense}}, axes: {start.mask.score: "magnitude,snip", start.mask.drop: "0.2,0.5"}}
+"""
+    found = [trial for trial in staged(stages, "axes: {seed: 0}\n") if trial.shape.part.stage == "cut"]
+    drawn = {(trial.shape.leaves["start.mask.score._target_"], trial.point["start.mask.drop"]) for trial in found}
+    assert len(drawn) == 4
 
 
 def test_a_value_that_is_listed_twice_counts_once(workplace):
