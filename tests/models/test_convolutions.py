@@ -101,14 +101,12 @@ RESIDUAL = ("data=digits", "model=mlp", "model.depth=3", "model.norm=layer", "mo
 
 
 @pytest.mark.usefixtures("fast_packs")
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "words",
     [
         ("data=mnist1d", "data.num_test=50", "model=cnn_1d", "model.norm=group", "model.groups=2"),
-        pytest.param(
-            ("data=mnist1d", "data.num_test=50", "model=vision_transformer", "model.patch=20", "model.depth=1"),
-            marks=pytest.mark.slow,
-        ),
+        ("data=mnist1d", "data.num_test=50", "model=vision_transformer", "model.patch=20", "model.depth=1"),
         pytest.param(
             ("data=digits", "model=mlp", "model.depth=3", "model.norm=layer", "model.residual=true"), marks=pytest.mark.slow
         ),

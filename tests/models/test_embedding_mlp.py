@@ -55,7 +55,8 @@ def test_embeddings_begin_at_their_scale(initializer, scale, std):
     np.testing.assert_allclose(np.std(weights["embedding"]), std, rtol=5 / np.sqrt(2 * 50 * 400))
 
 
-@pytest.mark.parametrize("join", ["concatenate", pytest.param("sum", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("join", ["concatenate", "sum"])
 def test_widths_and_embeddings_of_one_pack_are_each_what_they_are_alone(join):
     run = ("train.steps=60", "train.num_evals=3", "optimizer=adamw", "optimizer.learning_rate=0.003", "optimizer.weight_decay=1")
     sizes = ((5, 9, 1.0), (8, 3, 0.5), (3, 6, 2.0))

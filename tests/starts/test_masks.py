@@ -144,6 +144,7 @@ def test_what_does_not_live_is_zero_after_training_and_all_else_moves(name, work
     assert dict(results.trials.groupby("stage")["num_live"].first()) == {"dense": 460, "ticket": 238, "end": 238}
 
 
+@pytest.mark.slow
 def test_masks_of_widths_of_one_pack_are_those_of_each_alone(workplace):
     """What is padded is neither counted nor kept, and a trial is to rounding what it is alone."""
     write_sweep(workplace, "cut", HEAD + CUT)
