@@ -107,9 +107,7 @@ RESIDUAL = ("data=digits", "model=mlp", "model.depth=3", "model.norm=layer", "mo
     [
         ("data=mnist1d", "data.num_test=50", "model=cnn_1d", "model.norm=group", "model.groups=2"),
         ("data=mnist1d", "data.num_test=50", "model=vision_transformer", "model.patch=20", "model.depth=1"),
-        pytest.param(
-            ("data=digits", "model=mlp", "model.depth=3", "model.norm=layer", "model.residual=true"), marks=pytest.mark.slow
-        ),
+        ("data=digits", "model=mlp", "model.depth=3", "model.norm=layer", "model.residual=true"),
     ],
     ids=["groups of channels", "patches", "residual"],
 )
