@@ -97,9 +97,6 @@ def test_a_batch_norm_knows_the_live_examples_alone():
 SMALL = ("train.batch_size=null", "train.steps=30", "train.num_evals=3", "measures=none", "optimizer=adam", FLOAT64)
 
 
-RESIDUAL = ("data=digits", "model=mlp", "model.depth=3", "model.norm=layer", "model.residual=true")
-
-
 @pytest.mark.usefixtures("fast_packs")
 @pytest.mark.slow
 @pytest.mark.parametrize(
