@@ -63,7 +63,7 @@ def print_plan(name: str, packs: Sequence[Pack], packing: Packing) -> None:
 
 
 def _stages(trials: Sequence[Trial]) -> Iterator[str]:
-    """Yield a line for each stage: its trials, their levels, what they start from, and what is kept for those."""
+    """Yield a line for each stage: its trials, their levels, what they start from, and at which steps that is kept."""
     width = max(len(trial.shape.part.stage) for trial in trials)
     for stage in dict.fromkeys(trial.shape.part.stage for trial in sorted(trials, key=lambda trial: trial.level)):
         own = [trial for trial in trials if trial.shape.part.stage == stage]

@@ -122,7 +122,7 @@ CLOCK = "start.values.step"
 
 def clock_of(leaves: Leaves) -> int:
     """Return the step at which a trial begins: 0, or where its clock goes on, that of its values."""
-    return int(leaves[CLOCK]) if leaves["start.go_on"] and leaves.get(CLOCK) is not None else 0
+    return int(leaves[CLOCK]) if leaves["start.go_on"] else 0
 
 
 def marked(leaves: Leaves, *marks: Mark) -> tuple[str, ...]:

@@ -65,7 +65,7 @@ def begun(trials: Sequence[Leaves], placed: Placed, parents: Parents) -> State:
     masks = {row: starts[row].mask for row in living if starts[row].mask is not None}
     for name, array in named(trial.masks).items():
         for row, network in enumerate(networks):
-            _only_live(array[row], network[name])
+            _only_live(array[row, ...], network[name])
     if masks:
         _take_masks(trial, masks, networks, trials, placed.compiled, parents)
     fresh = placed.compiled.program.fresh_state(trial.params, placed.compiled.inputs)
@@ -102,7 +102,8 @@ def _take_values(trial: TrialState, row: int, start: Start, network: Mapping[str
             _put(named(getattr(trial, field)), row, getattr(values, field))
     if start.signs:
         drawn = named(trial.params)
-        for layer in _layers({name: drawn[name][row] for name in _weights(network)}, network).values():
+        weights = {name: _box(drawn[name][row], network[name]) for name in _weights(network)}
+        for layer in Weights(weights, *_named_layers(network)).by_layer(weights).values():
             layer[...] = np.sign(layer) * np.sqrt(np.mean(np.square(layer, dtype=float)))
 
 
@@ -129,7 +130,7 @@ def _take_masks(
 ) -> None:
     """Mask trials: row -> mask."""
     of = {row: parents.kept(ref, False) for row, mask in masks.items() for ref in mask.refs()}
-    into, params = named(trial.masks), named(trial.params)
+    into = named(trial.masks)
     for row, mask in masks.items():
         network, kept = networks[row], of.get(row)
         known = kept.masks if kept else {}
@@ -144,8 +145,14 @@ def _take_masks(
             found = mask(Weights(live, *_named_layers(network)), score_fn, generator(trials[row]["seed"], "mask"))
         for name, array in found.items():
             _box(into[name][row], network[name])[...] = array
-        for name, mask_of in into.items():
-            params[name][row][~mask_of[row]] = 0
+    _mask(trial)
+
+
+def _mask(trial: TrialState) -> None:
+    """Make 0 the parameters that do not live."""
+    masks = named(trial.masks)
+    for name, array in named(trial.params).items():
+        array[~masks[name]] = 0
 
 
 def _row(tree: Any, row: int) -> Any:
@@ -165,10 +172,10 @@ def _scores(
     scorer: Any, scored: TrialState, inputs: Inputs, network: Mapping[str, Parameter], live: Arrays
 ) -> dict[str, np.ndarray]:
     """Return the scores of the weights of a trial, of which some live."""
-    masks, params = named(scored.masks), named(scored.params)
+    masks = named(scored.masks)
     for name, array in live.items():
         _box(masks[name][0], network[name])[...] = array
-        params[name][0][~masks[name][0]] = 0
+    _mask(scored)
     found = named(jax.device_get(scorer(State(np.int32(0), scored), inputs)))
     return {name: _box(found[name][0], network[name]) for name in live}
 
@@ -200,10 +207,3 @@ def _named_layers(network: Mapping[str, Parameter]) -> tuple[dict[str, tuple[str
             else {name: (name, None)}
         )
     return layers, frozenset(layer for layer, (name, _) in layers.items() if "outputs" in network[name].axes)
-
-
-def _layers(arrays: Mapping[str, np.ndarray], network: Mapping[str, Parameter]) -> dict[str, np.ndarray]:
-    """Return the live entries of the weights of a trial layer by layer, views."""
-    layers, readout = _named_layers(network)
-    boxes = {name: _box(array, network[name]) for name, array in arrays.items()}
-    return Weights(boxes, layers, readout).by_layer(boxes)
