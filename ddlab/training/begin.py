@@ -186,7 +186,8 @@ def _weights(network: Mapping[str, Parameter]) -> list[str]:
 
 def _box(array: np.ndarray, parameter: Parameter) -> np.ndarray:
     """Return the live entries of a padded array, a view."""
-    return array[tuple(slice(size) for size in parameter.shape)]
+    live: tuple[Any, ...] = tuple(slice(size) for size in parameter.shape)
+    return array[(*live, ...)]  # a view also of one number
 
 
 def _only_live(array: np.ndarray, parameter: Parameter) -> None:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
+from flax import nnx
 
 import ddlab
 from ddlab.cli import main
+from ddlab.config import Mark, leaf
+from ddlab.models import Model, matmul
 from ddlab.starts import Copied, Cut, Magnitude, Weights
 from ddlab.store.kept import read_kept
 from ddlab.store.store import Store
@@ -161,6 +166,34 @@ def test_masks_of_widths_of_one_pack_are_those_of_each_alone(workplace):
         own = alone.trials.set_index("trial_id")["num_live"]
         assert own.equals(live[own.index])
         np.testing.assert_allclose(joined["train_loss"], joined["train_loss_packed"], rtol=1e-11)
+
+
+class Scaling(nnx.Module):
+    def __init__(self, weight, scale):
+        self.weight, self.scale = weight, scale
+
+    def __call__(self, x):
+        return matmul(x.reshape(len(x), -1), self.weight[...]) * self.scale[...]
+
+
+@dataclass(frozen=True)
+class Scaled(Model):
+    """A linear map times one number that is trained."""
+
+    std: float = leaf("of the first weights", Mark.TRACED, above=0)
+
+    def make(self, spec, init):
+        axes = init.axis("inputs", 64), init.axis("outputs", spec.num_outputs)
+        return Scaling(init.normal("weight", axes, self.std), init.full((), 1.0))
+
+
+def test_a_parameter_that_is_one_number_lives(workplace):
+    write_sweep(workplace, "cut", HEAD.replace("model: {width: 6}\n", "") + CUT)
+    model = f"+model={{_target_:{__name__}.Scaled,std:0.1}}"
+    assert main(["sweep", "cut", "~model", model, "pack.keep_weights=true"]) == 0
+    params, masks = weights_and_masks("results/cut", "ticket")
+    assert {name: int(mask.sum()) for name, mask in masks.items()} == {"weight": 320, "scale": 1}
+    assert params["scale"] != 0
 
 
 def test_signs_alone_are_as_large_as_their_layer(workplace):
