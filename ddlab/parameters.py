@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
+import numpy as np
 
 
 def named(tree: Any) -> dict[str, Any]:
@@ -15,6 +17,15 @@ def named(tree: Any) -> dict[str, Any]:
 def replaced(tree: Any, name: str, array: jax.Array) -> Any:
     """Return a pytree with another array under a dotted name."""
     return jax.tree.map_with_path(lambda path, old: array if _name(path) == name else old, tree)
+
+
+def filled(shapes: Any, arrays: Mapping[str, np.ndarray]) -> Any:
+    """Return a pytree of shapes with arrays in their places, by dotted name, each cut to its shape."""
+
+    def cut(path: Any, shape: Any) -> np.ndarray:
+        return arrays[_name(path)][tuple(map(slice, shape.shape))]
+
+    return jax.tree.map_with_path(cut, shapes)
 
 
 def _name(path: Any) -> str:

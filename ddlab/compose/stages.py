@@ -4,9 +4,10 @@
       dense: {}
       ticket: {rounds: 12, first: dense, start: {mask: {cut: magnitude, of: previous, drop: 0.2}}}
       reinit: {start: {draw: 1, mask: {copy: ticket}}}
+      student: {model.width: 10, train: {teacher: {trial: dense, temperature: 4}}}
 
 A stage takes over the overrides of the stage that its values come from (else its mask), but for `start`, and the axes of all that
-it starts from; its own win. What it starts from is named by a field of mark `trial` (`ddlab.config.declare`).
+it takes from, of its teacher, too; its own win. What it takes from is named by a field of mark `trial` (`ddlab.config.declare`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from ddlab.plan.shapes import PREVIOUS, ROUND
 
 # What a stage says beside overrides.
 OWN_KEYS = ("rounds", "first", ROUND, "axes", "start")
+
+# Where the components lie that name trials, those first from which a stage takes over.
+VALUES, MASK, TEACHER = "start.values", "start.mask", "train.teacher"
 
 
 @dataclass(frozen=True)
@@ -78,15 +82,17 @@ def _stage(name: str, node: Mapping[str, Any], above: Mapping[str, Stage]) -> St
         raise ConfigError(f"stages.{name}.rounds={rounds}: must be a whole number, at least 1")
     if (rounds is None) != (not first):
         raise ConfigError(f"stages.{name}: rounds and first go together: how many, and the stage that the first of them follows")
-    start = dict(_start(name, node.get("start") or {}))
-    sources = _sources(name, start, first, above)
     own = flatten({key: value for key, value in node.items() if key not in OWN_KEYS})
-    base = {key: value for key, value in (sources[0].overrides if sources else {}).items() if not key.startswith("start.")}
+    start, teacher = dict(_start(name, node.get("start") or {})), dict(_teacher(own))
+    fields = _fields({**start, **teacher})
+    sources = _sources(name, {**start, **teacher}, fields, first, above)
+    of_start = [source for key, source in sources.items() if key != f"{TEACHER}.of"]
+    replaced = ("start.", TEACHER) if teacher else ("start.",)
+    base = {key: value for key, value in (of_start[0].overrides if of_start else {}).items() if not key.startswith(replaced)}
     axes = dict(node.get("axes") or {})
-    overrides = {key: value for key, value in {**base, **own, **start}.items() if key not in axes}
-    taken = {key: value for source in sources for key, value in {**source.labels, **source.axes}.items()}
-    own_start = _fields(start)
-    labels = {key: value for key, value in taken.items() if key == ROUND or (key.startswith("start.") and key not in own_start)}
+    overrides = {key: value for key, value in {**base, **own, **start, **teacher}.items() if key not in axes}
+    taken = {key: value for source in sources.values() for key, value in {**source.labels, **source.axes}.items()}
+    labels = {key: value for key, value in taken.items() if key == ROUND or (key.startswith("start.") and key not in fields)}
     axes = {key: value for key, value in taken.items() if key not in labels} | axes
     if rounds:
         labels[ROUND] = list(range(1, rounds + 1))
@@ -120,31 +126,34 @@ def _rounds(name: str, given: Any) -> list[int]:
     return rounds
 
 
-def _fields(start: Mapping[str, Any]) -> dict[str, Leaf]:
-    """Return the declarations of the components of a start, by key."""
+def _fields(overrides: Mapping[str, Any]) -> dict[str, Leaf]:
+    """Return the declarations of the components that name trials, by key."""
     found: dict[str, Leaf] = {}
-    for part in ("values", "mask"):
-        key = f"start.{part}"
-        if isinstance(option := start.get(key), str) and (node := read_option(key, part, option)):
+    for key in (VALUES, MASK, TEACHER):
+        group = key.rpartition(".")[2]
+        if isinstance(option := overrides.get(key), str) and (node := read_option(key, group, option)):
             found |= {f"{key}.{name}": declaration for name, declaration in declared(component_class(key, node[TARGET])).items()}
     return found
 
 
-def _sources(name: str, start: Mapping[str, Any], first: str, above: Mapping[str, Stage]) -> list[Stage]:
-    """Return the stages that one starts from, those of its values first."""
-    names = [key for key, declaration in _fields(start).items() if declaration.trial]
-    named = {key: first if first and start[key] == PREVIOUS else start[key] for key in names if start.get(key)}
+def _sources(
+    name: str, overrides: Mapping[str, Any], fields: Mapping[str, Leaf], first: str, above: Mapping[str, Stage]
+) -> dict[str, Stage]:
+    """Return the stages that one takes from by the keys that name them, those of its values first."""
+    names = [key for key, declaration in fields.items() if declaration.trial]
+    given = {key: overrides[key] for key in names if overrides.get(key)}
+    named = {key: first if first and stage == PREVIOUS else stage for key, stage in given.items()}
     if first:
         named["first"] = first
     elif PREVIOUS in named.values():
         key = next(key for key, value in named.items() if value == PREVIOUS)
         raise ConfigError(f"stages.{name}.{key}={PREVIOUS}: is the trial of the round before; the stage has no rounds of its own")
-    found = []
+    found = {}
     for key, stage in named.items():
         if not isinstance(stage, str):
             raise ConfigError(f"stages.{name}.{key}={stage}: must be the name of a stage")
         if stage in above:
-            found.append(above[stage])
+            found[key] = above[stage]
         elif stage != PREVIOUS:
             raise ConfigError(f"stages.{name}.{key}={stage}: must be a stage above it. {suggest(str(stage), above)}".rstrip())
     return found
@@ -155,15 +164,28 @@ def _start(stage: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in node.items():
         if name not in declared(Start):
             raise ConfigError(f"stages.{stage}.start: unknown key '{name}'. {suggest(name, declared(Start))}".rstrip())
-        if not isinstance(value, Mapping):
-            is_stage = name == "values" and isinstance(value, str)
-            yield from _component(f"start.{name}", "trial", {"of": value}) if is_stage else [(f"start.{name}", value)]
-        elif value:
-            option, *_ = value
-            yield from _component(f"start.{name}", str(option), value)
+        yield from _component(f"start.{name}", value)
 
 
-def _component(key: str, option: str, values: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+def _teacher(own: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Take a teacher out of the overrides of a stage, and yield those that it stands for."""
+    fields = {key.removeprefix(f"{TEACHER}."): own.pop(key) for key in list(own) if key.startswith(f"{TEACHER}.")}
+    if TEACHER in own or fields:
+        yield from _component(TEACHER, own.pop(TEACHER, fields))
+
+
+def _component(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the overrides that set a key to a value: the name of a stage, a component by its option and its fields, or null."""
+    if isinstance(value, str) and key in (VALUES, TEACHER):
+        yield from _option(key, "trial", {"of": value})
+    elif not isinstance(value, Mapping):
+        yield key, value
+    elif value:
+        option, *_ = value
+        yield from _option(key, str(option), value)
+
+
+def _option(key: str, option: str, values: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
     """Yield the overrides of a component: an option of its group, and its fields; the option's name stands for the first."""
     node = read_option(key, key.rpartition(".")[2], option) or {}
     yield key, option

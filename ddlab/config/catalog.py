@@ -16,6 +16,7 @@ PLACES = {
     "measures": "measures",
     "loss": "train.loss",
     "augment": "train.augment",
+    "teacher": "train.teacher",
     "values": "start.values",
     "mask": "start.mask",
     "score": "start.mask.score",
@@ -23,7 +24,7 @@ PLACES = {
 }
 
 # Those of them that are no use by themselves: they name other trials.
-OF_STARTS = ("values", "mask")
+OF_TRIALS = ("values", "mask", "teacher")
 
 
 def shipped(kind: str) -> Path:
@@ -59,7 +60,7 @@ def component_options() -> list[str]:
     """Return every option of a config group that holds a component which can be tried by itself, such as "model=mlp"."""
     groups = config_groups(search_path())
     return [
-        f"{group}={option}" for group in PLACES if group not in OF_STARTS for option in groups.get(group, ()) if option != "none"
+        f"{group}={option}" for group in PLACES if group not in OF_TRIALS for option in groups.get(group, ()) if option != "none"
     ]
 
 

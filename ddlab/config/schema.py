@@ -18,6 +18,7 @@ class Train:
     steps: int = leaf("optimizer steps", low=1, high=2**31 - 1)
     batch_size: int | None = leaf("examples per step; null: full batch", low=1)
     loss: Any = leaf("training loss (a component)", group="loss")
+    teacher: Any = leaf("another trial whose outputs are learned, too (a component); null: none", group="teacher", off=None)
     augment: Any = leaf("what is made of training inputs at each step (a component); null: nothing", group="augment", off=None)
     num_evals: int = leaf("eval points, step 0 and the last step included", low=2, records=True)
     eval_spacing: str = leaf("spacing of the eval points", choices=("log", "linear"), records=True)

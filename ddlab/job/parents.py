@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from ddlab.config.trial import Leaves
 from ddlab.starts import Kept, Ref
 
 
@@ -12,6 +13,9 @@ class Parents(Protocol):
 
     def lives(self, ref: Ref) -> bool:
         """Whether there are weights of a trial at a step: it had not diverged before, and its own parents live."""
+
+    def leaves(self, ref: Ref) -> Leaves:
+        """Return the leaves of a trial that is done."""
 
     def kept(self, ref: Ref, optimizer: bool) -> Kept:
         """Return what is kept of a trial that lives at a step; made again where it is lost.

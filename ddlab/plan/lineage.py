@@ -100,10 +100,16 @@ def named(parents: Sequence[Parent], leaves: Leaves) -> dict[str, Any]:
     return names | {step: parent.step for parent in parents if (step := step_key(parent.key)) in leaves}
 
 
-def check_same_network(shape: Shape, parents: Sequence[Parent]) -> None:
-    """Raise `ConfigError` where what a trial starts from has another network, or another optimizer whose state it keeps."""
+def check_alike(shape: Shape, parents: Sequence[Parent]) -> None:
+    """Raise `ConfigError` where what a trial starts from has another network, or another optimizer whose state it keeps.
+
+    A teacher may have another network, of as many inputs and outputs.
+    """
     for parent in parents:
         own, theirs = shape.leaves, parent.trial.shape.leaves
+        if not parent.key.startswith("start."):
+            _check_same_ends(shape, parent)
+            continue
         if parent.optimizer and _rules(own) != _rules(theirs):
             where = f"stages.{shape.part.stage}.start.optimizer=kept"
             raise ConfigError(f"{where}: must be fresh, as stage {parent.trial.shape.part.stage} has another optimizer")
@@ -113,6 +119,13 @@ def check_same_network(shape: Shape, parents: Sequence[Parent]) -> None:
             key = (differing or keys or ["data"])[0]
             words = f"{own.get(key)}, and {theirs.get(key)} in stage {parent.trial.shape.part.stage}"
             raise ConfigError(f"stages.{shape.part.stage}.{parent.key}: starts from another network ({key}: {words})")
+
+
+def _check_same_ends(shape: Shape, parent: Parent) -> None:
+    own, theirs = ((size.num_inputs, size.num_outputs) for size in (shape.size, parent.trial.shape.size))
+    if own != theirs:
+        words = f"{own[0]} inputs and {own[1]} outputs, and {theirs[0]} and {theirs[1]} in stage {parent.trial.shape.part.stage}"
+        raise ConfigError(f"stages.{shape.part.stage}.{parent.key}: is of other data ({words})")
 
 
 def _rules(leaves: Leaves) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from ddlab.config.declare import Mark
 from ddlab.config.identity import Naming, Piece
 from ddlab.config.trial import CLOCK, Leaves, check_component, components, declarations, seeds
 from ddlab.errors import ConfigError
-from ddlab.plan.lineage import Lineage, check_same_network, named
+from ddlab.plan.lineage import Lineage, check_alike, named
 from ddlab.plan.shapes import Part, Settled, Shape
 from ddlab.plan.trial import Parent, Trial
 
@@ -121,7 +121,7 @@ def _shape_trials(
     """
     naming = Naming(shape.leaves, own=(*pieces[0], *named(parents[0], shape.leaves)))
     for varied, piece, family in zip(within, pieces, parents, strict=True):
-        check_same_network(shape, family)
+        check_alike(shape, family)
         own = {**piece, **{key: naming.piece(key, value) for key, value in named(family, shape.leaves).items()}}
         weights_id, trial_id = naming.identity(own)
         groups = tuple(hash(naming.text(keys, own)) for keys in shape.cost.sharing)

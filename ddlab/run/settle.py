@@ -123,6 +123,10 @@ def _check_together(config: Science, spec: Spec) -> None:
     if spec.targets.size is None and not train.loss.REAL_TARGETS:
         found = public_name(type(train.loss))
         raise ConfigError(f"train.loss={found}: must be mse, or another loss of real numbers, for real targets")
+    if train.teacher is not None and spec.targets.size is None:
+        raise ConfigError("train.teacher: is of targets that are classes, and those of the data are real numbers")
+    if train.teacher is not None and train.augment is not None:
+        raise ConfigError("train.augment: must be null with train.teacher, whose outputs are for the inputs as they are")
     if train.augment is not None:
         with inside(train.augment, "check_inputs"):
             train.augment.check_inputs(spec.inputs)

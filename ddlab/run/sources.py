@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from ddlab.config.trial import Leaves, load_leaves
 from ddlab.errors import StoreError
 from ddlab.starts import Kept, Ref
 from ddlab.store.kept import Wanted, read_kept, wanted
@@ -42,6 +43,7 @@ class Sources:
 
     def __init__(self, store: Store, retrain: Retrain):
         self._store, self._retrain = store, retrain
+        self._read_configs: dict[int, dict[str, str]] = {}
         self._read: dict[tuple[int, int, bool], tuple[list[str], dict[str, np.ndarray]]] = {}
 
     def lives(self, ref: Ref) -> bool:
@@ -50,6 +52,11 @@ class Sources:
         if ended.status == DIVERGED:
             return ref.step is not None and ref.step < ended.last_step
         return ended.status != ORPHANED
+
+    def leaves(self, ref: Ref) -> Leaves:
+        """Return the leaves of a trial that is done."""
+        trial_id = self._trial(ref)
+        return load_leaves(self._configs(self._ended[trial_id].pack)[trial_id])
 
     def kept(self, ref: Ref, optimizer: bool) -> Kept:
         """Return what is kept of a trial that lives at a step; made again where it is lost."""
@@ -89,6 +96,13 @@ class Sources:
         if ref.trial not in self._named:
             raise StoreError(f"{self._store.root}: trial {ref.trial}, from which others start, is not done")
         return self._named[ref.trial]
+
+    def _configs(self, pack: int) -> dict[str, str]:
+        """Return the configs of the trials of a pack."""
+        if pack not in self._read_configs:
+            rows = self._store.read_plan(pack=pack)
+            self._read_configs[pack] = dict(zip(rows["trial_id"], rows["config"], strict=True))
+        return self._read_configs[pack]
 
     @cached_property
     def _plan(self) -> pd.DataFrame:

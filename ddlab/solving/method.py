@@ -35,6 +35,7 @@ def check(config: Science, spec: Spec) -> None:
             raise ConfigError(f"measures.{name}: is a measure of networks that are trained; measures.{name}=null turns it off")
     for name, found, wanted, is_wanted in (
         ("loss", public_name(type(train.loss)), "mse", isinstance(train.loss, MSE)),
+        ("teacher", train.teacher and public_name(type(train.teacher)), "null", train.teacher is None),
         ("augment", train.augment and public_name(type(train.augment)), "null", train.augment is None),
         ("batch_size", train.batch_size, "null", train.batch_size is None),
         ("dtype", train.dtype, "float64", train.dtype == "float64"),

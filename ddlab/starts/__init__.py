@@ -1,8 +1,13 @@
-"""Where a trial begins: `Values` say where its parameters are from, a `Mask` which weights live, a `Score` which to keep."""
+"""What a trial takes from others.
+
+Where it begins: `Values` say where its parameters are from, a `Mask` which weights live, a `Score` which to keep. And a
+`Teacher`, whose outputs it learns.
+"""
 
 from ddlab.starts.base import Kept, Mask, Ref, Score, Values, Weights
 from ddlab.starts.masks import Copied, Cut
 from ddlab.starts.scores import Grasp, Growth, Magnitude, Random, Snip, SynFlow, Taylor
+from ddlab.starts.teacher import Teacher
 from ddlab.starts.values import Between, FromTrial
 
 __all__ = [
@@ -21,6 +26,7 @@ __all__ = [
     "Snip",
     "SynFlow",
     "Taylor",
+    "Teacher",
     "Values",
     "Weights",
 ]

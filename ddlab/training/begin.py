@@ -13,7 +13,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from ddlab.config.schema import Start
+from ddlab.config.schema import Science, Start
 from ddlab.config.trial import Leaves, clock_of, parse
 from ddlab.errors import StoreError, inside
 from ddlab.job.parents import Parents
@@ -29,9 +29,10 @@ from ddlab.training.state import Inputs, State, TrialState
 OF_VALUES = ("params", "constants", "moving")
 
 
-def refs(start: Start) -> list[Ref]:
-    """Return the trials that one starts from."""
-    return [ref for part in (start.values, start.mask) if part is not None for ref in part.refs()]
+def refs(config: Science) -> list[Ref]:
+    """Return the trials that one takes from."""
+    parts = (config.start.values, config.start.mask, config.train.teacher)
+    return [ref for part in parts if part is not None for ref in part.refs()]
 
 
 def is_masked(trials: Sequence[Leaves]) -> bool:
@@ -52,14 +53,15 @@ def begun(trials: Sequence[Leaves], placed: Placed, parents: Parents) -> State:
         placed: their program.
         parents: from which they may start; where these do not live, the state means nothing.
     """
-    starts = [parse(leaves).start for leaves in trials]
+    configs = [parse(leaves) for leaves in trials]
+    starts = [config.start for config in configs]
     if all(start.values is None and start.mask is None and not start.signs for start in starts):
         return placed.begin()
     host = placed.to_host(placed.advance(placed.begin(), 0))
     trial: TrialState = jax.tree.map(np.array, host.trial)
     spec = placed.compiled.program.network.spec
     networks = _networks(trials, spec)
-    living = [row for row, start in enumerate(starts) if all(map(parents.lives, refs(start)))]
+    living = [row for row, config in enumerate(configs) if all(map(parents.lives, refs(config)))]
     for row in living:
         _take_values(trial, row, starts[row], networks[row], parents)
     masks = {row: starts[row].mask for row in living if starts[row].mask is not None}

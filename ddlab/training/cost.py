@@ -39,13 +39,15 @@ def training_cost(leaves: Leaves, config: Science, size: Size) -> TrainingCost:
     declared = declarations(leaves)
     data = tuple(key for key in leaves if key.startswith("data.") and declared[key].mark is not Mark.PLACE)
     inputs = tuple(key for key in data if not declared[key].targets)
+    taught = tuple(key for key in leaves if key.startswith("train.teacher.") and declared[key].mark is Mark.HOST)
+    sharing = (inputs, data, *([(*data, *taught)] if taught else []))
     evals = config.train.most_evals
     gradients = (math.ceil(evals / measure.every) for measure in config.measures.values() if measure.needs_gradient)
     row = row_bytes(config, size.num_outputs)
     entries = max((measure.num_entries(size.num_units) for measure in config.measures.values()), default=0)
     per_step = config.optimizer.gradients_per_step
     kept = sum(len(due_steps(config.train, every)) for every in along_path(config.measures))
-    return TrainingCost(size, config.train, per_step, max(gradients, default=0), kept, entries, row, (inputs, data))
+    return TrainingCost(size, config.train, per_step, max(gradients, default=0), kept, entries, row, sharing)
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ class TrainingCost(Cost):
         num_kept: eval points whose parameters are kept until the end, for measures along the path.
         num_measured: entries that a measure of a trial has in memory.
         row_bytes: of the metrics of a trial at one eval point.
-        sharing: the leaves of the inputs, and of the whole data set.
+        sharing: the leaves of the inputs, of the whole data set, and of what a teacher gives for it where there is one.
     """
 
     size: Size
@@ -166,9 +168,13 @@ class TrainingCost(Cost):
         return tile, min(max(chunk, LEAST_EXAMPLES), MOST_EXAMPLES)
 
     def _data_bytes(self, load: Load, machine: Machine) -> float:
-        """Return the bytes of the data: of the inputs, of the targets and of these without noise, as many sets as differ."""
+        """Return the bytes of the data, as many sets as differ.
+
+        Of the inputs, of the targets and of these without noise, and of what a teacher gives.
+        """
         copies = machine.num_devices + (DATA_COPIES_OF_CORES if machine.cores else 0)
-        numbers = sum(number * sets for number, sets in zip((self.size.num_inputs, 2), load.shared, strict=True))
+        each = (self.size.num_inputs, 2, self.size.num_outputs)[: len(load.shared)]
+        numbers = sum(number * sets for number, sets in zip(each, load.shared, strict=True))
         return copies * self.train.itemsize * float(self.size.num_train + self.size.num_test) * numbers
 
     def _trial_bytes(self, machine: Machine) -> float:

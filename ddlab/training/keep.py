@@ -12,6 +12,7 @@ from ddlab.store.store import Store
 from ddlab.training.begin import begun
 from ddlab.training.prepare import Prepared
 from ddlab.training.state import State
+from ddlab.training.teach import taught
 
 
 def keep_of(prepared: Prepared, state: State, step: int, wanted: Wanted, store: Store, pack: int) -> None:
@@ -24,6 +25,7 @@ def keep_of(prepared: Prepared, state: State, step: int, wanted: Wanted, store: 
 
 def retrain(prepared: Prepared, parents: Parents, wanted: Mapping[int, Wanted], store: Store, pack: int) -> None:
     """Train a pack again, without measuring it, and keep what is wanted of it: the same weights, bit for bit."""
+    prepared = taught(prepared, parents)
     placed = prepared.compiled.place()
     state = begun(prepared.trials, placed, parents)
     for step, what in wanted.items():

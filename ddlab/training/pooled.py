@@ -13,6 +13,9 @@ import numpy as np
 from ddlab.data import TRAIN, TRUTH, Dataset
 from ddlab.measures.examples import Examples
 
+# The outputs of the teachers of trials for their training examples.
+TAUGHT = "train_taught"
+
 
 @dataclass(frozen=True)
 class Pool:
@@ -54,9 +57,17 @@ class Pool:
         """Return a number [] of one trial; None where its data have none of that name."""
         return self.arrays[name][which[name]] if name in self.arrays else None
 
-    def own(self, split: str, which: Mapping[str, Any]) -> dict[str, jax.Array]:
-        """Return the arrays of a split of one trial, where there are several, as a pool of them alone: name -> [1, ...]."""
-        return {name: self.arrays[name][which[name]][None] for name in _names(split) if len(self.arrays[name]) > 1}
+    def taught(self, which: Mapping[str, Any], rows: Any = slice(None)) -> jax.Array | None:
+        """Return what the teacher of one trial gives for some of its training examples, or for all; None: there is none."""
+        if TAUGHT not in self.arrays:
+            return None
+        array = jnp.asarray(self.arrays[TAUGHT])
+        return array[0, rows] if len(array) == 1 else array[which[TAUGHT], rows]
+
+    def own(self, which: Mapping[str, Any]) -> dict[str, jax.Array]:
+        """Return the arrays that one trial is trained on, where there are several, as a pool of them alone: name -> [1, ...]."""
+        names = [name for name in (*_names(TRAIN), TAUGHT) if len(self.arrays.get(name, ())) > 1]
+        return {name: self.arrays[name][which[name]][None] for name in names}
 
     def with_own(self, own: Mapping[str, jax.Array]) -> Pool:
         """Return the pool of one trial, some of whose arrays are its own."""
@@ -66,6 +77,9 @@ class Pool:
 def _names(split: str) -> tuple[str, str]:
     """Return the names of the inputs and the targets of a split."""
     return f"{split}_inputs", f"{split}_targets"
+
+
+TRAIN_INPUTS, _ = _names(TRAIN)
 
 
 def pooled(datasets: Sequence[Dataset], dtype: str) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:

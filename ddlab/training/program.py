@@ -88,7 +88,7 @@ class Program:
         state = jax.lax.cond(state.step == NOT_BEGUN, lambda: self.init(inputs), lambda: state)
         pool = Pool.of(inputs.shared, inputs.trial.sizes)
         # Full batches are each trial's own arrays, taken out of the pool once, not at each step.
-        own = jax.vmap(partial(pool.own, TRAIN))(inputs.trial.which) if self.train.batch_size is None else {}
+        own = jax.vmap(pool.own)(inputs.trial.which) if self.train.batch_size is None else {}
 
         def update(step: jax.Array, trial: TrialState) -> TrialState:
             return jax.vmap(partial(self._updated, step, pool))(trial, inputs.trial, own)
@@ -119,12 +119,14 @@ class Program:
 
     def _updated(self, step: jax.Array, pool: Pool, state: TrialState, inputs: TrialInputs, own: dict[str, Any]) -> TrialState:
         """Return one trial after the update that it makes at a step; own: its arrays, in place of those of the pool."""
-        examples = pool.with_own(own).examples(TRAIN, inputs.which, inputs.sizes)
+        pool = pool.with_own(own)
+        examples, taught = pool.examples(TRAIN, inputs.which, inputs.sizes), pool.taught(inputs.which)
         if self.train.batch_size is not None:
             grid = inputs.grid or Grid.of(examples.rows)
             rows = batch_rows(inputs.keys["batches"], step, grid, self.train.batch_size)
-            examples = Examples.of(*examples.take(rows))
-        gradient_at = partial(self._gradient, inputs.config.train, state, examples, folded(inputs.keys["training"], step))
+            examples, taught = Examples.of(*examples.take(rows)), pool.taught(inputs.which, rows)
+        key = folded(inputs.keys["training"], step)
+        gradient_at = partial(self._gradient, inputs.config.train, state, examples, taught, key)
         (gradient, moving), optimizer = gradient_at(state.params), inputs.config.optimizer
 
         def grad_fn(params: Any, _: Any = None) -> Any:
@@ -137,13 +139,16 @@ class Program:
         params = live(optax.apply_updates(state.params, updates), state.masks)
         return state._replace(params=params, moving=moving, optimizer=rule_state)
 
-    def _gradient(self, train: Train, state: TrialState, examples: Examples, key: jax.Array, at: Any) -> tuple[Any, Any]:
+    def _gradient(
+        self, train: Train, state: TrialState, examples: Examples, taught: jax.Array | None, key: jax.Array, at: Any
+    ) -> tuple[Any, Any]:
         """Return the gradient of the training loss on a batch, as the parameters, and the batch statistics after it.
 
         Args:
             train: training settings of the trial.
             state: of the trial.
             examples: the batch.
+            taught: what the teacher of the trial gives for it; None: there is none.
             key: [2] uint32, of the trial and the step.
             at: the parameters.
         """
@@ -154,7 +159,10 @@ class Program:
                 with inside(train.augment):
                     inputs = train.augment(inputs, training.draw)
             found, moving = self.network.apply(params, state, inputs, training)
-            return live_sum(train.loss.objective(found, targets), live), moving
+            losses = train.loss.objective(found, targets)
+            if taught is not None:
+                losses = train.teacher(losses, found.outputs, taught[places])
+            return live_sum(losses, live), moving
 
         chunk = examples.rows if self.network.is_whole(state) else self.chunk
         part = partial(jax.grad(loss, has_aux=True), at)

@@ -32,6 +32,7 @@ from ddlab.training.checkpoints import Checkpoint, Checkpoints
 from ddlab.training.keep import keep_of
 from ddlab.training.prepare import Prepared
 from ddlab.training.state import State
+from ddlab.training.teach import taught
 
 # Trials that have ended are left out once this share of the tiles, or less, is enough for the others.
 WORTH_MOVING = 0.9
@@ -58,9 +59,10 @@ class TrainingRun:
 
     def __init__(self, job: Job, prepared: Prepared):
         self._job, self._recorder = job, job.recorder
-        self._prepared, self._placed = prepared, prepared.compiled.place()
+        self._prepared = prepared = taught(prepared, job.parents)
+        self._placed = prepared.compiled.place()
         self._checkpoints = Checkpoints(job.store.checkpoint_directory(job.pack), list(prepared.trial_ids))
-        self._orphans = np.array([not all(map(job.parents.lives, refs(parse(leaves).start))) for leaves in prepared.trials])
+        self._orphans = np.array([not all(map(job.parents.lives, refs(parse(leaves)))) for leaves in prepared.trials])
         self._outcomes = self._new_outcomes()
         self._steps = [int(step) for step in recorded_steps(prepared.train, clock_of(prepared.trials[0]))]
         self._num_evals = 0

@@ -16,7 +16,7 @@ from ddlab.data import TRAIN, Dataset
 from ddlab.devices.stacked import stacked
 from ddlab.streams import stream
 from ddlab.training.batches import Grid
-from ddlab.training.pooled import pooled
+from ddlab.training.pooled import TAUGHT, TRAIN_INPUTS, pooled
 
 NOT_BEGUN = -1
 
@@ -93,7 +93,7 @@ def drawn(leaves: Leaves, name: str) -> str:
 
 
 def make_inputs(trials: Sequence[Leaves], datasets: Sequence[Dataset]) -> Inputs:
-    """Return the arrays of a pack, on the host.
+    """Return the arrays of a pack, on the host; what teachers give is 0 as yet (`ddlab.training.teach`).
 
     Args:
         trials: leaves of each trial.
@@ -104,6 +104,19 @@ def make_inputs(trials: Sequence[Leaves], datasets: Sequence[Dataset]) -> Inputs
     shared, which = pooled(datasets, dtype)
     counts = {split: [dataset.splits[split].num for dataset in datasets] for split in datasets[0].splits}
     sizes = {split: np.array(numbers, np.int32) for split, numbers in counts.items() if len(set(numbers)) > 1}
+    if (taught := _taught(trials, which[TRAIN_INPUTS])) is not None:
+        which[TAUGHT] = taught
+        shared[TAUGHT] = np.zeros((taught.max() + 1, max(counts[TRAIN]), *datasets[0].spec.output_shape), dtype)
     grids = [Grid.of(num) for num in counts[TRAIN]] if TRAIN in sizes else []
     grid = Grid(*np.array(grids, np.uint32).T) if grids else None
     return Inputs(shared, TrialInputs(stacked(trials, dtype), keys, which, sizes, grid))
+
+
+def _taught(trials: Sequence[Leaves], inputs: np.ndarray) -> np.ndarray | None:
+    """Return which teacher's outputs each trial learns, [T] int32; None: no trial has one; inputs: which it learns from, [T]."""
+    key = "train.teacher.of"
+    if key not in trials[0]:
+        return None
+    learned = [(leaves[key], leaves["train.teacher.step"], which) for leaves, which in zip(trials, inputs, strict=True)]
+    places = {pair: place for place, pair in enumerate(dict.fromkeys(learned))}
+    return np.array([places[pair] for pair in learned], np.int32)

@@ -40,7 +40,7 @@ WITHOUT = {
 # Config groups that hold settings, not components.
 SETTINGS = {"pack", "train", "start"}
 # What names other trials, and so is tried in whole sweeps (tests/starts).
-OF_STARTS = {"ddlab.starts.FromTrial", "ddlab.starts.Between", "ddlab.starts.Cut", "ddlab.starts.Copied"}
+OF_TRIALS = {"ddlab.starts.FromTrial", "ddlab.starts.Between", "ddlab.starts.Cut", "ddlab.starts.Copied", "ddlab.starts.Teacher"}
 # Overrides of the trial that an option is tried in; those of models give them weights between units that are padded.
 WORDS = {
     "model=cnn": ("pools=[1,2,2,2]",),
@@ -88,4 +88,4 @@ def test_every_group_and_every_component_is_among_them():
     assert set(groups) - SETTINGS == set(catalog.PLACES)
     texts = [path.read_text() for path in catalog.shipped("configs").glob("*/*.yaml")]
     named = {*OTHERS, *re.findall(r"_target_: ([\w.]+)", " ".join(texts))}
-    assert {public_name(cls) for cls in components()} == named - OF_STARTS
+    assert {public_name(cls) for cls in components()} == named - OF_TRIALS

@@ -124,6 +124,14 @@ MISTAKES = [
         f"{A}  b: {{model.width: 9, start: {{values: a}}}}\n",
         r"start\.values\.of: starts from another network \(model\.width",
     ),
+    ("  b: {train: {teacher: a}}\n", r"stages\.b\.train\.teacher\.of=a: must be a stage above it"),
+    (f"{A}  b: {{train.teacher.trial: ''}}\n", r"train\.teacher\.of: must name a stage"),
+    (f"{A}  b: {{train: {{teacher: {{trial: a, step: 6000}}}}}}\n", r"b\.train\.teacher\.step=6000: must be from 0 to 5000"),
+    (f"{A}  b: {{train: {{augment: shift, teacher: a}}}}\n", r"train\.augment: must be null with train\.teacher"),
+    (
+        f"{A}  b: {{data: mnist1d, train: {{teacher: a}}}}\n",
+        r"b\.train\.teacher\.of: is of other data \(40 inputs and 10 outputs, and 64 and 10 in stage a\)",
+    ),
     (
         f"{A}  b: {{axes: {{model.width: '3,4'}}}}\n  c: {{{B % 'a'}}}\n  d: {{start: {{values: c, mask: {{copy: b}}}}}}\n",
         r"network",
@@ -135,6 +143,23 @@ MISTAKES = [
 def test_a_mistake_is_one_line(workplace, stages, line):
     with pytest.raises(ConfigError, match=line):
         staged(stages, "axes: {seed: '0,1'}\n")
+
+
+def test_a_student_agrees_with_its_teacher_on_its_axes_and_takes_nothing_over(workplace):
+    """Values of what it starts from, though: with its teacher, unless it has another."""
+    stages = """\
+  big: {model.width: 9, axes: {optimizer.learning_rate: "0.1,0.2"}}
+  student: {train: {teacher: {trial: big, step: 7, temperature: 4}}, model.width: 5}
+  again: {start: {mask: {copy: student}}}
+  alone: {start: {mask: {copy: student}}, train.teacher: null}
+"""
+    trials = staged(stages, "axes: {seed: 0}\n")
+    found = family(trials)
+    assert found["student", 0.2, 0] == [("big", 0.2, 0, 7)]
+    assert sorted(found["again", 0.2, 0]) == [("big", 0.2, 0, 7), ("student", 0.2, 0, 5000)]
+    assert found["alone", 0.2, 0] == [("student", 0.2, 0, 5000)]
+    student = next(trial.shape.leaves for trial in trials if trial.shape.part.stage == "student")
+    assert (student["model.width"], student["train.teacher.temperature"]) == (5, 4)
 
 
 def test_several_trials_that_fit_are_a_mistake(workplace):
