@@ -24,15 +24,13 @@ class Lineage:
     """The trials of a sweep that were made so far, as those from which others start."""
 
     def __init__(self) -> None:
-        self._stages: dict[str, list[Trial]] = defaultdict(list)
+        self._stages: dict[str, dict[str, Trial]] = defaultdict(dict)
         self._known: dict[tuple[str, frozenset[str]], dict[tuple[Any, ...], list[Trial]]] = {}
 
     def add(self, trial: Trial) -> None:
         """Take a trial that others may start from."""
         stage = trial.shape.part.stage
-        if any(known.id == trial.id and known.point == trial.point for known in self._stages[stage]):
-            return  # a value that is listed twice
-        self._stages[stage].append(trial)
+        self._stages[stage][repr((trial.id, trial.point))] = trial  # a value that is listed twice is one
         self._known = {key: found for key, found in self._known.items() if key[0] != stage}
 
     def parents(self, part: Part, point: Point) -> list[Parent]:
@@ -68,7 +66,7 @@ class Lineage:
         trials = self._stages[stage]
         if not trials:
             raise ConfigError(f"{place}: there are no trials of that stage")
-        keys = point.keys() & _point(trials[0]).keys()
+        keys = point.keys() & _point(next(iter(trials.values()))).keys()
         found = self._by_values(stage, frozenset(keys)).get(tuple(point[key] for key in sorted(keys)), [])
         if len(found) == 1:
             return found[0]
@@ -85,7 +83,7 @@ class Lineage:
         known = self._known.get((stage, keys))
         if known is None:
             known = self._known[stage, keys] = defaultdict(list)
-            for trial in self._stages[stage]:
+            for trial in self._stages[stage].values():
                 known[tuple(_point(trial)[key] for key in sorted(keys))].append(trial)
         return known
 

@@ -20,11 +20,11 @@ def test_each_pack_planned_compiles_two_programs_one_that_trains_and_one_that_me
         lambda event, *_, **__: compiled.append(event) if event.endswith("backend_compile_duration") else None
     )
     try:
-        main(["sweep", tiny, "train.steps=20,40", "pack.max_trials=4"])
+        main(["sweep", tiny, "train.steps=20,40"])
     finally:
         jax.monitoring.clear_event_listeners()
     packs = Store("results/tiny").read_plan()["pack"].nunique()
-    assert packs == 4
+    assert packs == 2
     assert len(compiled) == 2 * packs
 
 
