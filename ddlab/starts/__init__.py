@@ -8,7 +8,7 @@ from ddlab.starts.base import Kept, Mask, Ref, Score, Values, Weights
 from ddlab.starts.masks import Copied, Cut
 from ddlab.starts.scores import Grasp, Growth, Magnitude, Random, Snip, SynFlow, Taylor
 from ddlab.starts.teacher import Teacher
-from ddlab.starts.values import Between, FromTrial
+from ddlab.starts.values import Between, FromTrial, NormOf
 
 __all__ = [
     "Between",
@@ -20,6 +20,7 @@ __all__ = [
     "Kept",
     "Magnitude",
     "Mask",
+    "NormOf",
     "Random",
     "Ref",
     "Score",

@@ -54,8 +54,8 @@ class Values(abc.ABC):
         """Return the trials that it takes from."""
 
     @abc.abstractmethod
-    def __call__(self, kept: Sequence[Kept]) -> Kept:
-        """Return the values, given what is kept of these trials."""
+    def __call__(self, kept: Sequence[Kept], drawn: Kept) -> Kept:
+        """Return the values, given what is kept of these trials, and what the trial has drawn."""
 
 
 class Weights(NamedTuple):

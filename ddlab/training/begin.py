@@ -99,7 +99,7 @@ def _take_values(trial: TrialState, row: int, start: Start, network: Mapping[str
     """Replace what a trial has drawn by the values of its start."""
     if start.values is not None:
         with inside(start.values):
-            values = start.values([parents.kept(ref, False) for ref in start.values.refs()])
+            values = start.values([parents.kept(ref, False) for ref in start.values.refs()], _drawn(trial, row))
         for field in OF_VALUES:
             _put(named(getattr(trial, field)), row, getattr(values, field))
     if start.signs:
@@ -107,6 +107,12 @@ def _take_values(trial: TrialState, row: int, start: Start, network: Mapping[str
         weights = {name: _box(drawn[name][row], network[name]) for name in _weights(network)}
         for layer in Weights(weights, *_named_layers(network)).by_layer(weights).values():
             layer[...] = np.sign(layer) * np.sqrt(np.mean(np.square(layer, dtype=float)))
+
+
+def _drawn(trial: TrialState, row: int) -> Kept:
+    """Return what a trial has drawn."""
+    of_row = {field: {name: array[row] for name, array in named(getattr(trial, field)).items()} for field in OF_VALUES}
+    return Kept(**of_row, masks={}, optimizer={})
 
 
 def _put(into: Mapping[str, np.ndarray], row: int, arrays: Arrays) -> None:

@@ -40,7 +40,7 @@ WITHOUT = {
 # Config groups that hold settings, not components.
 SETTINGS = {"pack", "train", "start"}
 # What names other trials, and so is tried in whole sweeps (tests/starts).
-OF_TRIALS = {"ddlab.starts.FromTrial", "ddlab.starts.Between", "ddlab.starts.Cut", "ddlab.starts.Copied", "ddlab.starts.Teacher"}
+OF_TRIALS = {f"ddlab.starts.{name}" for name in ("FromTrial", "Between", "NormOf", "Cut", "Copied", "Teacher")}
 # Overrides of the trial that an option is tried in; those of models give them weights between units that are padded.
 WORDS = {
     "model=cnn": ("pools=[1,2,2,2]",),
