@@ -124,8 +124,10 @@ def _overrides(name: str, chosen: Sequence[str], current: str) -> list[str]:
 
     path = catalog.find_sweep(name)
     groups = catalog.config_groups([path.parent, *catalog.search_path()])
-    placed = {catalog.PLACES.get(group, group): names for group, names in groups.items()}
-    options = {**placed, "hydra/launcher": ["basic", *LAUNCHERS]}
+    options: dict[str, list[str]] = {"hydra/launcher": ["basic", *LAUNCHERS]}
+    for group, names in groups.items():
+        for name in names:
+            options.setdefault(catalog.place(group, name), []).append(name)
     if "=" in current:
         group = current.partition("=")[0]
         return [f"{group}={option}" for option in options.get(group, ())]

@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from ddlab.compose.files import read_option
 from ddlab.compose.typed import check_names
 from ddlab.config.components import TARGET, component_class
-from ddlab.config.declare import declared
+from ddlab.config.declare import Leaf, declared
 from ddlab.config.schema import SECTIONS
 
 Compose = Callable[[list[str]], DictConfig]
@@ -100,13 +100,22 @@ def _replace_within(key: str, node: Any, words: dict[str, str]) -> None:
 def _replace_fields(key: str, node: DictConfig, cls: type, words: dict[str, str]) -> None:
     for name, declaration in declared(cls).items():
         inner, value = f"{key}.{name}", _value(node, name)
-        if declaration.group and isinstance(value, str):
-            words[inner] = value
-            with open_dict(node):
-                node[name] = read_option(inner, declaration.group, value)
-        elif declaration.group and declaration.is_off(value):
-            words[inner] = NONE
+        if declaration.named and isinstance(value, DictConfig):
+            for each in map(str, value):
+                _replace_word(inner, value, each, declaration, words)
+        else:
+            _replace_word(key, node, name, declaration, words)
         _replace_within(inner, _value(node, name), words)
+
+
+def _replace_word(key: str, node: DictConfig, name: str, declaration: Leaf, words: dict[str, str]) -> None:
+    inner, value = f"{key}.{name}", _value(node, name)
+    if declaration.group and isinstance(value, str):
+        words[inner] = value
+        with open_dict(node):
+            node[name] = read_option(inner, declaration.group, value)
+    elif declaration.group and declaration.is_off(value):
+        words[inner] = NONE
 
 
 def _value(node: DictConfig, name: str) -> Any:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ddlab.errors import ConfigError, suggest
 
-# The config groups whose options are components, or several of them -> the key that an option is the value of.
+# The config groups whose options are components, or several of them -> the key that an option is the value of; where components
+# have names, an option goes by its own.
 PLACES = {
     "data": "data",
     "model": "model",
@@ -21,6 +22,7 @@ PLACES = {
     "mask": "start.mask",
     "score": "start.mask.score",
     "schedule": "optimizer.schedule",
+    "modifier": "optimizer.modifiers.{name}",
 }
 
 # Those of them that are no use by themselves: they name other trials.
@@ -62,6 +64,11 @@ def component_options() -> list[str]:
     return [
         f"{group}={option}" for group in PLACES if group not in OF_TRIALS for option in groups.get(group, ()) if option != "none"
     ]
+
+
+def place(group: str, option: str) -> str:
+    """Return the key that an option of a config group is the value of."""
+    return PLACES.get(group, group).format(name=option)
 
 
 def find_sweep(name: str) -> Path:

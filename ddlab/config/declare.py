@@ -45,7 +45,7 @@ class Leaf:
         seed: the field is a seed: trials that differ in seeds alone are averaged.
         targets: a field of the data that changes its targets alone: trials that differ in nothing else have the same inputs.
         group: the field holds a component, and a word in its place is an option of this config group.
-        named: the field holds components by name.
+        named: the field holds components by name, each of which may be such a word.
         trial: the field names another trial: by its id, and in a sweep's file by its stage.
     """
 
@@ -135,9 +135,12 @@ def trial_leaf(doc: str) -> Any:
     return dataclasses.field(metadata={"leaf": Leaf(doc, Mark.HOST, trial=True)})
 
 
-def named_leaf(doc: str) -> Any:
-    """Declare a field that holds components by their names; as it is shipped there are none, and a null among them is none."""
-    return dataclasses.field(default_factory=dict, kw_only=True, metadata={"leaf": Leaf(doc, named=True)})
+def named_leaf(doc: str, group: str | None = None) -> Any:
+    """Declare a field that holds components by their names; as it is shipped there are none, and a null among them is none.
+
+    A word in the place of one of them is an option of `group`.
+    """
+    return dataclasses.field(default_factory=dict, kw_only=True, metadata={"leaf": Leaf(doc, named=True, group=group)})
 
 
 SEEDS_BELOW = 2**32

@@ -174,7 +174,7 @@ def _option(name: str) -> Target:
     if name not in catalog.component_options():
         known = catalog.config_groups(catalog.search_path())[group]
         raise ConfigError(f"{name}: no such option with a component. {suggest(option, known)}")
-    place = catalog.PLACES[group]
+    place = catalog.place(group, option)
     choices = (*BESIDE.get(place, ()), f"{place}={option}")
     node = OmegaConf.select(_composed(choices), place)
     nodes = [node] if TARGET in node else list(node.values())

@@ -9,6 +9,7 @@ from ddlab.measures.circuit import (
     LogitSpectrum,
     NeuronFrequencies,
 )
+from ddlab.measures.masks import MaskDistance, NumNonzero
 from ddlab.measures.memorised import Memorised
 from ddlab.measures.neurons import ActiveNeurons
 from ddlab.measures.norms import GradientNorm, LearningRate, WeightNorm
@@ -31,10 +32,12 @@ __all__ = [
     "GroupNorm",
     "LearningRate",
     "LogitSpectrum",
+    "MaskDistance",
     "Measure",
     "Memorised",
     "NeuronFrequencies",
     "NoiseVariance",
+    "NumNonzero",
     "Predictions",
     "Snapshot",
     "Spectrum",

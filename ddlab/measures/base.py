@@ -38,6 +38,8 @@ class Snapshot:
 
     Attributes:
         params: trainable parameters, a pytree; zero-padded units are exact zeros.
+        before: the parameters at the eval point before, whether this measure was due there or not; None unless a measure sets
+            `needs_before`.
         gradient: of what training makes small, over the whole training set, as `params`; None unless a measure sets
             `needs_gradient`.
         curvature_fn: (direction, as `params`) -> the Hessian of what training makes small, times the direction.
@@ -57,6 +59,7 @@ class Snapshot:
     """
 
     params: Params
+    before: Params | None
     gradient: Params | None
     curvature_fn: Callable[[Params], Params]
     outputs_fn: Callable[[Params, jax.Array], jax.Array]
@@ -103,12 +106,14 @@ class Measure(abc.ABC):
     Class attributes:
         needs_gradient: the measure reads `snapshot.gradient`, which costs a backward pass over the training set.
         needs_spectrum: the measure reads `snapshot.spectrum`: for the exact solver only.
+        needs_before: the measure reads `snapshot.before`: for networks that are trained from step 0, where it is nan.
     """
 
     every: int = leaf("measured at every so many eval points; at the first and the last, always", low=1, off=1)
 
     needs_gradient: ClassVar[bool] = False
     needs_spectrum: ClassVar[bool] = False
+    needs_before: ClassVar[bool] = False
 
     @abc.abstractmethod
     def columns(self) -> Mapping[str, Column]:

@@ -39,6 +39,7 @@ class Subject:
         start_fn: () -> the parameters at step 0.
         learning_rate: of the next update.
         chunk: examples that go through the network at once.
+        before: as in `Snapshot`.
         spectrum: of the exact solver.
     """
 
@@ -51,6 +52,7 @@ class Subject:
     start_fn: Callable[[], Any]
     learning_rate: Any
     chunk: int
+    before: Any = None
     spectrum: Spectrum | None = None
 
     def losses(self) -> Metrics:
@@ -141,6 +143,7 @@ class Subject:
 
         return Snapshot(
             params=self.params,
+            before=self.before,
             gradient=gradient,
             curvature_fn=curvature,
             outputs_fn=outputs,
@@ -212,6 +215,11 @@ def by_every(measures: Mapping[str, Measure]) -> dict[int, list[Measure]]:
 def along_path(measures: Mapping[str, Measure]) -> dict[int, list[AlongPath]]:
     """Return the measures along the path that are due at the same eval points, by their `every`."""
     return _grouped([measure for measure in measures.values() if isinstance(measure, AlongPath)])
+
+
+def needs_before(measures: Mapping[str, Measure]) -> bool:
+    """Return whether any of some measures reads the parameters at the eval point before."""
+    return any(measure.needs_before for measure in measures.values())
 
 
 def _grouped(measures: list[AnyMeasure]) -> dict[int, list[AnyMeasure]]:

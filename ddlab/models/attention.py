@@ -17,10 +17,11 @@ from flax import nnx
 
 from ddlab.config import Mark, leaf
 from ddlab.models.base import Model
-from ddlab.models.init import LAYERS, Axis, Init
+from ddlab.models.init import Axis, Init
 from ddlab.models.layers import ACTIVATIONS
 from ddlab.models.norms import LayerNorm
 from ddlab.models.products import matmul
+from ddlab.parameters import LAYERS
 
 NORMS, KINDS = ("none", "pre", "post"), ("layer", "rms")
 INITIALIZERS = ("nanda", "torch", "standard")

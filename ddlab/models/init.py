@@ -20,9 +20,6 @@ from jax.extend.random import threefry_2x32
 from ddlab.errors import ConfigError
 from ddlab.streams import stream
 
-# Name of the axis of weights of which each layer has its own.
-LAYERS = "layers"
-
 
 class Axis(NamedTuple):
     """A logical axis of parameters.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -14,8 +14,8 @@ from flax import nnx
 from ddlab.data import Spec
 from ddlab.errors import ConfigError
 from ddlab.models.base import apply_network, make_network
-from ddlab.models.init import LAYERS, Axis, Init
-from ddlab.parameters import named
+from ddlab.models.init import Axis, Init
+from ddlab.parameters import Parameter, described
 from ddlab.plan.shapes import Size
 
 
@@ -34,41 +34,14 @@ class _Blank(Init):
         return nnx.Param(jnp.zeros([axis.size for axis in axes], self._dtype), axes=tuple(axis.name for axis in axes))
 
 
-class Parameter(NamedTuple):
-    """A trainable parameter of a network.
-
-    Attributes:
-        axes: the names of its axes; none: it does not name them.
-        shape: its live entries along each.
-    """
-
-    axes: tuple[str, ...]
-    shape: tuple[int, ...]
-
-    @property
-    def is_weight(self) -> bool:
-        """Whether it has an input and an output axis, besides one of layers."""
-        return len(self.shape) - self.is_stacked > 1
-
-    @property
-    def is_stacked(self) -> bool:
-        """Whether its first axis is one of layers, of which each has its own."""
-        return self.axes[:1] == (LAYERS,)
-
-
 def parameters(model: Any, spec: Spec) -> dict[str, Parameter]:
     """Return the trainable parameters of a trial's network by name."""
     return parameters_of(nnx.eval_shape(lambda: make_network(model, spec, _Blank())))
 
 
 def parameters_of(network: nnx.Module) -> dict[str, Parameter]:
-    """Return the trainable parameters of a network by name; of their arrays the shapes are looked at alone."""
-    params = nnx.state(network, nnx.Param)
-    leaves = jax.tree.leaves(params, is_leaf=lambda node: isinstance(node, nnx.Variable))
-    return {
-        name: Parameter(tuple(getattr(param, "axes", ())), shape.shape)
-        for (name, shape), param in zip(named(params).items(), leaves, strict=True)
-    }
+    """Return the trainable parameters of a network by name."""
+    return described(nnx.state(network, nnx.Param))
 
 
 def count(model: Any, spec: Spec) -> tuple[int, int]:

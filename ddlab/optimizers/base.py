@@ -35,7 +35,7 @@ class Optimizer(abc.ABC):
     schedule: Any = leaf("learning rate over time (a component)", group="schedule")
     warmup_steps: int = leaf("steps of linear warm-up before the schedule's full rate; 0: none", low=0, off=0)
     groups: dict[str, Group] = named_leaf("parameters with factors of their own, by name")
-    modifiers: dict[str, Any] = named_leaf("what lies around the update rule (components), by name")
+    modifiers: dict[str, Any] = named_leaf("what lies around the update rule (components), by name", group="modifier")
 
     def learning_rate_at(self, step: jax.Array, num_steps: int) -> Any:
         """Return the learning rate of the update made at `step` (0 for the first) of `num_steps`."""
@@ -52,7 +52,7 @@ class Optimizer(abc.ABC):
 
     @final
     def make(self, learning_rate: Any) -> optax.GradientTransformationExtraArgs:
-        """Return the update rule at a (traced) learning rate; `update` takes `grad_fn`, as `Modifier` says."""
+        """Return the update rule at a (traced) learning rate; `update` takes `grad_fn` and `step`, as `Modifier` says."""
 
         def begun(params: Any) -> optax.EmptyState:
             learning_rates(learning_rate, self.groups, params)  # a pattern that matches nothing is refused before training

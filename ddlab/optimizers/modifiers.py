@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
@@ -27,8 +28,9 @@ class Modifier(abc.ABC):
                 def wrap(self, rule):
                     return optax.chain(optax.clip_by_global_norm(self.norm), rule)
 
-        What needs more gradients gets `grad_fn` among the extra arguments of `update`, as optax's own `sam` asks for it:
-        (params, any) -> the gradient of the loss on the batch of this step.
+        `update` is offered extra arguments, of which it takes those that it names: `grad_fn`, as optax's own `sam` asks for it,
+        (params, any) -> the gradient of the loss on the batch of this step; and `step`, the updates made before, [] int32, one
+        number for all trials of a pack, so that what depends on it stays a real branch.
 
     Class attributes:
         GRADIENTS: how many it asks for at each step, for the planner to know what a step costs.
@@ -62,7 +64,7 @@ def modified(rule: optax.GradientTransformation, modifiers: Mapping[str, Modifie
     for name in sorted(modifiers, reverse=True):
         with inside(modifiers[name], "wrap"):
             rule = modifiers[name].wrap(_marked(rule))
-    return optax.with_extra_args_support(rule)
+    return _offered(rule)
 
 
 def evaluated(state: Any, params: Any, modifiers: Mapping[str, Modifier]) -> Any:
@@ -78,13 +80,27 @@ def evaluated(state: Any, params: Any, modifiers: Mapping[str, Modifier]) -> Any
 
 
 def _marked(rule: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
-    inner = optax.with_extra_args_support(rule)
+    inner = _offered(rule)
 
     def update(updates: Any, state: Wrapped, params: Any = None, **extra_args: Any) -> tuple[Any, Wrapped]:
         updates, changed = inner.update(updates, state.state, params, **extra_args)
         return updates, Wrapped(changed)
 
     return optax.GradientTransformationExtraArgs(lambda params: Wrapped(inner.init(params)), update)
+
+
+def _offered(rule: optax.GradientTransformation) -> optax.GradientTransformationExtraArgs:
+    """Return a rule that may be offered any extra arguments, of which it takes those that its `update` names."""
+    inner = optax.with_extra_args_support(rule)
+    parameters = inspect.signature(inner.update).parameters.values()
+    takes_all = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters)
+    named = {parameter.name for parameter in parameters}
+
+    def update(updates: Any, state: Any, params: Any = None, **offered: Any) -> tuple[Any, Any]:
+        taken = {name: value for name, value in offered.items() if takes_all or name in named}
+        return inner.update(updates, state, params, **taken)
+
+    return optax.GradientTransformationExtraArgs(inner.init, update)
 
 
 def _inner(modifier: Modifier, state: Any) -> Any:

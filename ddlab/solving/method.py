@@ -31,7 +31,7 @@ def check(config: Science, spec: Spec) -> None:
     """Raise `ConfigError` where a trial cannot be solved."""
     train = config.train
     for name, measure in config.measures.items():
-        if isinstance(measure, AlongPath):
+        if isinstance(measure, AlongPath) or measure.needs_before:
             raise ConfigError(f"measures.{name}: is a measure of networks that are trained; measures.{name}=null turns it off")
     for name, found, wanted, is_wanted in (
         ("loss", public_name(type(train.loss)), "mse", isinstance(train.loss, MSE)),

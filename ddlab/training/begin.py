@@ -17,8 +17,8 @@ from ddlab.config.schema import Science, Start
 from ddlab.config.trial import Leaves, clock_of, parse
 from ddlab.errors import StoreError, inside
 from ddlab.job.parents import Parents
-from ddlab.models.size import Parameter, parameters
-from ddlab.parameters import named
+from ddlab.models.size import parameters
+from ddlab.parameters import Parameter, named
 from ddlab.starts import Cut, Kept, Mask, Ref, Weights
 from ddlab.starts.base import Arrays
 from ddlab.streams import generator

@@ -10,7 +10,7 @@ from ddlab.config.declare import Mark
 from ddlab.config.schema import Science, Train
 from ddlab.config.trial import Leaves, declarations
 from ddlab.devices.layout import LEAST_EXAMPLES, MOST_EXAMPLES
-from ddlab.measures.evaluate import along_path
+from ddlab.measures.evaluate import along_path, needs_before
 from ddlab.measures.points import due_steps
 from ddlab.measures.size import row_bytes
 from ddlab.plan.cost import Cost, Load, Sharing
@@ -46,7 +46,7 @@ def training_cost(leaves: Leaves, config: Science, size: Size) -> TrainingCost:
     row = row_bytes(config, size.num_outputs)
     entries = max((measure.num_entries(size.num_units) for measure in config.measures.values()), default=0)
     per_step = config.optimizer.gradients_per_step
-    kept = sum(len(due_steps(config.train, every)) for every in along_path(config.measures))
+    kept = sum(len(due_steps(config.train, every)) for every in along_path(config.measures)) + needs_before(config.measures)
     return TrainingCost(size, config.train, per_step, max(gradients, default=0), kept, entries, row, sharing)
 
 
@@ -59,7 +59,7 @@ class TrainingCost(Cost):
         train: their training settings.
         gradients_per_step: of the optimizer and its modifiers.
         num_gradients: eval points at which a measure asks for the gradient on the training set.
-        num_kept: eval points whose parameters are kept until the end, for measures along the path.
+        num_kept: eval points whose parameters are kept, for measures along the path and of what has changed.
         num_measured: entries that a measure of a trial has in memory.
         row_bytes: of the metrics of a trial at one eval point.
         sharing: the leaves of the inputs, of the whole data set, and of what a teacher gives for it where there is one.

@@ -33,8 +33,8 @@ def check(config: Science, spec: Spec) -> None:
         if isinstance(measure, AlongPath) and config.train.stop_metric is not None:
             found = f"train.stop_metric={config.train.stop_metric}"
             raise ConfigError(f"{found}: must be null with measures.{name}, which is measured at the end of training")
-        if isinstance(measure, AlongPath) and config.start.go_on:
-            raise ConfigError(f"start.go_on=true: must be false with measures.{name}, which is of the whole path")
+        if (isinstance(measure, AlongPath) or measure.needs_before) and config.start.go_on:
+            raise ConfigError(f"start.go_on=true: must be false with measures.{name}, which is of the path from step 0")
 
 
 def padded(leaves: Leaves) -> tuple[str, ...]:

@@ -26,7 +26,7 @@ from ddlab.data import TRAIN, Spec
 from ddlab.devices.layout import MOST_EXAMPLES
 from ddlab.errors import inside
 from ddlab.measures import Measure
-from ddlab.measures.evaluate import Metrics, Subject, along_path, by_every, cond_due, is_due, joined
+from ddlab.measures.evaluate import Metrics, Subject, along_path, by_every, cond_due, is_due, joined, needs_before, where_due
 from ddlab.measures.examples import Examples, divided, live_sum, sum_over_chunks
 from ddlab.measures.points import due_steps, eval_steps
 from ddlab.models import Training
@@ -63,7 +63,8 @@ class Program:
             params, constants, moving = self.network.init(trial.config.model, trial.keys["init"])
             path = {every: jax.tree.map(partial(_room, points), (params, moving)) for every, points in self._path.items()}
             masks = jax.tree.map(lambda array: jnp.ones(array.shape, bool), params) if self.masked else None
-            return TrialState(params, masks, constants, moving, None, path)
+            before = params if needs_before(self.measures) else None
+            return TrialState(params, masks, constants, moving, None, path, before)
 
         trial = jax.vmap(begun)(inputs.trial)
         return State(jnp.zeros((), jnp.int32), trial._replace(optimizer=self.fresh(trial.params, inputs)))
@@ -94,7 +95,25 @@ class Program:
             return jax.vmap(partial(self._updated, step, pool))(trial, inputs.trial, own)
 
         step = jnp.asarray(target, jnp.int32)
-        return State(step, self._with_path(step, jax.lax.fori_loop(state.step, target, update, state.trial), inputs))
+        trial = jax.lax.fori_loop(state.step, target, update, self._with_before(state, step, inputs))
+        return State(step, self._with_path(step, trial, inputs))
+
+    def _with_before(self, state: State, target: jax.Array, inputs: Inputs) -> TrialState:
+        """Return the trials with their parameters kept as those of the eval point before, where they leave one."""
+        trial = state.trial
+        if trial.before is None:
+            return trial
+        leave = is_due(1, self.train, state.step) & (target > state.step)
+        before = jax.lax.cond(leave, lambda: self._evaluated(inputs, trial), lambda: trial.before)
+        return trial._replace(before=before)
+
+    def _evaluated(self, inputs: Inputs, trial: TrialState) -> Any:
+        """Return the parameters of trials that are evaluated."""
+
+        def of_trial(own: TrialInputs, state: TrialState) -> Any:
+            return own.config.optimizer.eval_params(state.optimizer, state.params)
+
+        return jax.vmap(of_trial)(inputs.trial, trial)
 
     @cached_property
     def _path(self) -> dict[int, int]:
@@ -103,16 +122,13 @@ class Program:
 
     def _with_path(self, step: jax.Array, trial: TrialState, inputs: Inputs) -> TrialState:
         """Return the trials with their parameters at a step kept, where a measure along the path is due there."""
-
-        def evaluated(own: TrialInputs, state: TrialState) -> Any:
-            return own.config.optimizer.eval_params(state.optimizer, state.params), state.moving
-
         path = {}
         for every, kept in trial.path.items():
             point = jnp.searchsorted(jnp.asarray(due_steps(self.train, every), jnp.int32), step)
 
             def put(kept: Any, point: jax.Array = point) -> Any:
-                return jax.tree.map(lambda at, now: at.at[:, point].set(now), kept, jax.vmap(evaluated)(inputs.trial, trial))
+                found = self._evaluated(inputs, trial), trial.moving
+                return jax.tree.map(lambda at, now: at.at[:, point].set(now), kept, found)
 
             path[every] = jax.lax.cond(is_due(every, self.train, step), put, lambda kept: kept, kept)
         return trial._replace(path=path)
@@ -135,7 +151,7 @@ class Program:
         # optax counts updates in integers and mixes them with floats
         with inside(optimizer, "make"), jax.numpy_dtype_promotion("standard"):
             rule = optimizer.make(optimizer.learning_rate_at(step, self.train.steps))
-            updates, rule_state = rule.update(gradient, state.optimizer, state.params, grad_fn=grad_fn)
+            updates, rule_state = rule.update(gradient, state.optimizer, state.params, grad_fn=grad_fn, step=step)
         params = live(optax.apply_updates(state.params, updates), state.masks)
         return state._replace(params=params, moving=moving, optimizer=rule_state)
 
@@ -212,7 +228,11 @@ class Program:
 
         def measured(trial: TrialState, own: TrialInputs) -> list[Metrics]:
             measures = by_every(own.config.measures)[every]
-            return self._subject(state.step, pool, trial, own).measured(measures)
+            found = self._subject(state.step, pool, trial, own).measured(measures)
+            return [
+                where_due(state.step > 0, metrics) if measure.needs_before else metrics
+                for measure, metrics in zip(measures, found, strict=True)
+            ]
 
         return jax.vmap(measured)(state.trial, inputs.trial)
 
@@ -251,6 +271,7 @@ class Program:
             lambda: live(self.network.init(inputs.config.model, inputs.keys["init"])[0], trial.masks),
             learning_rate,
             self.chunk,
+            trial.before,
         )
 
 

@@ -35,6 +35,7 @@ class TrialState(NamedTuple):
         optimizer: pytree of [T, ...], optimizer state.
         path: `every` of measures along the path -> parameters and batch statistics at their eval points, pytree of
             [T, points, ...].
+        before: pytree of [T, ...], the parameters that were evaluated at the last eval point; None: no measure reads them.
     """
 
     params: Any
@@ -43,6 +44,7 @@ class TrialState(NamedTuple):
     moving: Any
     optimizer: Any
     path: Any
+    before: Any = None
 
 
 class State(NamedTuple):

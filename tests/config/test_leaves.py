@@ -61,7 +61,7 @@ def test_ranges(declared, good, bad):
 @pytest.mark.parametrize("option", GROUPS)
 def test_every_shipped_option_composes_and_is_in_range(option):
     group, _, name = option.partition("=")
-    check(leaves_of(*BESIDE.get(option, ()), f"{catalog.PLACES.get(group, group)}={name}"))
+    check(leaves_of(*BESIDE.get(option, ()), f"{catalog.place(group, name)}={name}"))
 
 
 @pytest.mark.parametrize("option", GROUPS)

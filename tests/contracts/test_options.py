@@ -51,6 +51,9 @@ WORDS = {
     "model=transformer": ("depth=2", "init_scale=0.3"),
     "model=vision_transformer": ("depth=1", "dimensions=2", "patch=2", "bias=mlp", "init_scale=0.3"),
     "measures=default": ONE_NUMBER,
+    **{f"modifier={name}": ONE_NUMBER for name in ("ema", "sam")},
+    "modifier=swa": ("begin=8", "every=4", *ONE_NUMBER),
+    "modifier=prune": ("every=4", "begin=4", "end=20"),
     **{f"optimizer={name}": ONE_NUMBER for name in ("adam", "adamw", "sgd")},
     **{f"schedule={name}": ONE_NUMBER for name in ("constant", "cosine", "inverse_sqrt")},
 }

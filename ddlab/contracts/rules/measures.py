@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ddlab.config.trial import parse
 from ddlab.contracts.rules.arrays import Arrays, difference, not_finite
 from ddlab.contracts.subject import MEASURE, Subject
 from ddlab.contracts.verdict import Verdict, broken, verdict_of
@@ -31,8 +32,10 @@ def _together(subject: Subject) -> dict[str, np.ndarray]:
 
 
 def begins_finite(subject: Subject) -> Verdict:
-    """It is finite before training."""
-    return verdict_of(not_finite({name: array[0] for name, array in _together(subject).items()}))
+    """It is finite before training, or, if it is of what has changed, at the next eval point."""
+    measures = parse(subject.leaves).measures.values()
+    first = {name: int(measure.needs_before) for measure in measures for name in measure.columns()}
+    return verdict_of(not_finite({name: array[first.get(name, 0)] for name, array in _together(subject).items()}))
 
 
 def counts_its_values(subject: Subject) -> Verdict:
