@@ -114,7 +114,7 @@ def _replace_word(key: str, node: DictConfig, name: str, declaration: Leaf, word
         words[inner] = value
         with open_dict(node):
             node[name] = read_option(inner, declaration.group, value)
-    elif declaration.group and declaration.is_off(value):
+    elif declaration.group and value is None and (declaration.named or declaration.is_off(value)):
         words[inner] = NONE
 
 

@@ -100,3 +100,10 @@ def test_nothing_is_a_value_of_an_axis_of_words():
     trials = trials_of("train.augment=null,shift", "optimizer.schedule=constant,cosine")
     assert [trial.get("train.augment._target_") for trial in trials].count(None) == 2
     assert len(trials) == 4
+
+
+def test_a_component_that_has_a_name_may_be_a_word_too():
+    sam = "optimizer.modifiers.sam"
+    for nothing in ("none", "null"):
+        assert [trial.get(f"{sam}.radius") for trial in trials_of(f"+{sam}={nothing},sam")] == [None, 0.05]
+    assert [trial[f"{sam}.radius"] for trial in trials_of(f"+{sam}=sam", f"{sam}.radius=0.1,0.2")] == [0.1, 0.2]

@@ -14,7 +14,7 @@ from ddlab.optimizers import Modifier
 
 @dataclass(frozen=True)
 class Sam(Modifier):
-    """Sharpness-aware minimisation (Foret et al. 2021): the gradient at w + radius g / |g|."""
+    """Sharpness-aware minimisation as optax has it."""
 
     GRADIENTS = 1
 
@@ -23,23 +23,6 @@ class Sam(Modifier):
     def wrap(self, rule):
         ascent = optax.chain(optax.contrib.normalize(), optax.sgd(self.radius))
         return optax.contrib.sam(rule, ascent, opaque_mode=True)
-
-
-@dataclass(frozen=True)
-class Average(Modifier):
-    """Evaluates an exponential moving average of the weights; trains as without."""
-
-    decay: float = leaf("of the average before, in the average after a step", Mark.TRACED, low=0, below=1)
-
-    def wrap(self, rule):
-        def follow(updates, average, params=None):
-            return updates, optax.incremental_update(optax.apply_updates(params, updates), average, 1 - self.decay)
-
-        return optax.chain(rule, optax.GradientTransformation(lambda params: params, follow))
-
-    def eval_params(self, state, params):
-        _, average = state
-        return average
 
 
 @dataclass(frozen=True)

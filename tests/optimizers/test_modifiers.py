@@ -1,4 +1,4 @@
-"""Modifiers: optax's SAM, averaged weights, and their order."""
+"""Modifiers: sharpness-aware steps, averaged weights, those of a user, and their order."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 
 from ddlab.contracts import Status, check, compose_subject
 from ddlab.errors import ComponentError
-from ddlab.optimizers import SGD, Constant
+from ddlab.optimizers import EMA, SAM, SGD, SWA, Constant
 from ddlab.plan.cost import Load
 from ddlab.run.settle import settle
-from tests.optimizers.modifiers import Average, Forgets, Sam, Scaled, Shifted
+from tests.optimizers.modifiers import Forgets, Sam, Scaled, Shifted
 from tests.support import ONE_NUMBER, leaves_of, make_pack
 
 pytestmark = [pytest.mark.numeric, pytest.mark.usefixtures("fast_packs")]
@@ -34,8 +34,8 @@ def trajectory(optimizer, num_steps=20):
     """Return the weights after each step down a quadratic, [num_steps, 3], and the state of the rule."""
     rule, weights, found = optimizer.make(optimizer.learning_rate), jnp.asarray(START), []
     state = rule.init(weights)
-    for _ in range(num_steps):
-        updates, state = rule.update(grad_fn(weights), state, weights, grad_fn=grad_fn)
+    for step in range(num_steps):
+        updates, state = rule.update(grad_fn(weights), state, weights, grad_fn=grad_fn, step=jnp.int32(step))
         weights = optax.apply_updates(weights, updates)
         found.append(weights)
     return np.array(found), state
@@ -47,9 +47,10 @@ def double_precision():
         yield
 
 
-def test_sam_of_optax_is_its_formula():
+@pytest.mark.parametrize("cls", [SAM, Sam])
+def test_sam_is_its_formula_and_so_is_that_of_optax(cls):
     weights, velocity = START.copy(), np.zeros(3)
-    for found in trajectory(sgd(sam=Sam(0.3)))[0]:
+    for found in trajectory(sgd(sam=cls(0.3)))[0]:
         gradient = CURVATURE * weights
         gradient = CURVATURE * (weights + 0.3 * gradient / np.linalg.norm(gradient))
         velocity = 0.5 * velocity + gradient + 0.1 * weights
@@ -60,13 +61,30 @@ def test_sam_of_optax_is_its_formula():
 
 @pytest.mark.parametrize("decay", [0.0, 0.9])
 def test_averaged_weights_are_evaluated_and_not_trained(decay):
-    optimizer = sgd(average=Average(decay))
+    optimizer = sgd(ema=EMA(decay))
     weights, state = trajectory(optimizer)
     np.testing.assert_array_equal(weights, trajectory(sgd())[0])
     average = START.copy()
     for each in weights:
         average = decay * average + (1 - decay) * each
     np.testing.assert_allclose(optimizer.eval_params(state, weights[-1]), average, rtol=1e-12)
+
+
+def test_sam_stays_where_there_is_no_slope():
+    rule = sgd(sam=SAM(0.3)).make(1.0)
+    updates, _ = rule.update(jnp.zeros(3), rule.init(START), START, grad_fn=lambda _: jnp.zeros(3), step=jnp.int32(0))
+    np.testing.assert_allclose(updates, -0.1 * START, rtol=1e-12)
+
+
+@pytest.mark.parametrize(("begin", "every"), [(0, 1), (7, 3), (20, 5), (21, 1)])
+def test_stochastic_weight_averaging_evaluates_the_mean_of_the_weights_that_are_taken(begin, every):
+    """Of those after steps begin, begin + every, ...; before the first those that are trained."""
+    optimizer = sgd(swa=SWA(begin, every))
+    weights, state = trajectory(optimizer)
+    np.testing.assert_array_equal(weights, trajectory(sgd())[0])
+    taken = [weights[step - 1] for step in range(1, 21) if step >= begin and (step - begin) % every == 0]
+    expected = np.mean(taken, axis=0) if taken else weights[-1]
+    np.testing.assert_allclose(optimizer.eval_params(state, weights[-1]), expected, rtol=1e-12)
 
 
 def test_without_modifiers_the_weights_that_are_trained_are_evaluated():
@@ -82,10 +100,10 @@ def test_a_gradient_goes_through_the_modifiers_in_the_order_of_their_names():
 
 def test_of_two_modifiers_that_choose_what_is_evaluated_the_first_has_the_last_word():
     for first, second in ((0.0, 0.9), (0.9, 0.0)):
-        optimizer = sgd(a=Average(first), b=Sam(0.1), c=Average(second))
+        optimizer = sgd(a=EMA(first), b=Sam(0.1), c=EMA(second))
         weights, state = trajectory(optimizer)
-        _, alone = trajectory(sgd(a=Average(first), b=Sam(0.1)))
-        expected = sgd(a=Average(first), b=Sam(0.1)).eval_params(alone, weights[-1])
+        _, alone = trajectory(sgd(a=EMA(first), b=Sam(0.1)))
+        expected = sgd(a=EMA(first), b=Sam(0.1)).eval_params(alone, weights[-1])
         np.testing.assert_allclose(optimizer.eval_params(state, weights[-1]), expected, rtol=1e-12)
 
 
@@ -116,8 +134,8 @@ def test_a_program_gives_sam_the_gradient_of_its_batch():
     gradient = optax.tree.sub(start, plain(start))
     shifted = optax.tree.add_scale(start, 0.3 / optax.tree.norm(gradient), gradient)
     expected = optax.tree.sub(start, optax.tree.sub(shifted, plain(shifted)))
-    sam = "+optimizer.modifiers.sam={_target_:tests.optimizers.modifiers.Sam,radius:0.3}"
-    found = stepper("optimizer.learning_rate=1.0", sam)[1](start)
+    sam = ("optimizer.modifiers.sam=sam", "optimizer.modifiers.sam.radius=0.3")
+    found = stepper("optimizer.learning_rate=1.0", *sam)[1](start)
     for each, wanted, without in zip(*map(jax.tree.leaves, (found, expected, plain(start))), strict=True):
         np.testing.assert_allclose(each, wanted, rtol=1e-9, atol=1e-12)
         assert not np.allclose(each, without, rtol=1e-4)
@@ -125,9 +143,8 @@ def test_a_program_gives_sam_the_gradient_of_its_batch():
 
 def test_metrics_are_those_of_the_averaged_weights():
     """The programs are those of a sweep; the average of the weights of a run without a modifier is taken by hand."""
-    average = "+optimizer.modifiers.average={_target_:tests.optimizers.modifiers.Average,decay:0.5}"
     states, programs = {}, {}
-    for name, more in {"plain": (), "averaged": (average,)}.items():
+    for name, more in {"plain": (), "averaged": ("optimizer.modifiers.ema=ema", "optimizer.modifiers.ema.decay=0.5")}.items():
         program, inputs = make_pack([leaves_of(*SMALL, *more)])
         advance, state = jax.jit(program.advance), jax.jit(program.init)(inputs)
         states[name] = [state := advance(state, inputs, np.int32(step)) for step in range(6)]
@@ -144,22 +161,20 @@ def test_metrics_are_those_of_the_averaged_weights():
 
 
 def test_without_modifiers_a_config_says_nothing_of_them():
-    words = (f"+optimizer.modifiers.sam={{_target_:{Sam.__module__}.Sam,radius:0.1}}", "+optimizer.modifiers.sam.radius=0.2")
+    words = ("optimizer.modifiers.sam=sam", "optimizer.modifiers.sam.radius=0.2")
     assert leaves_of(*words)["optimizer.modifiers.sam.radius"] == 0.2
-    for absent in (leaves_of(), leaves_of("+optimizer.modifiers.sam=null")):
+    for absent in (leaves_of(), *(leaves_of(f"optimizer.modifiers.sam={word}") for word in ("null", "none"))):
         assert not [key for key in absent if key.startswith("optimizer.modifiers")]
 
 
-@pytest.mark.parametrize("cls", [Sam, Average])
-def test_a_modifier_keeps_every_rule(cls):
-    found = list(check(compose_subject(f"{cls.__module__}.{cls.__name__}", ONE_NUMBER)))
+def test_a_modifier_of_a_user_keeps_every_rule():
+    found = list(check(compose_subject(f"{Sam.__module__}.Sam", ONE_NUMBER)))
     assert {rule.__name__: verdict.reason for rule, verdict in found if verdict.status is not Status.KEPT} == {}
 
 
 def test_the_planner_counts_the_gradients_that_a_modifier_asks_for():
-    sam, average = (
-        f"+optimizer.modifiers.m={{_target_:{Sam.__module__}.{fields}}}" for fields in ("Sam,radius:1", "Average,decay:0")
-    )
-    costs = [settle(leaves_of(*SMALL, *more)).cost for more in ((), (sam,), (average,))]
+    costs = [
+        settle(leaves_of(*SMALL, *more)).cost for more in ((), ("optimizer.modifiers.m=sam",), ("optimizer.modifiers.m=ema",))
+    ]
     plain, twice, once = (cost.step_flops(Load(1, (1, 1), cost.size.examples), None) for cost in costs)
     assert (twice, once) == (2 * plain, plain)

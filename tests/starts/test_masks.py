@@ -117,10 +117,7 @@ OPTIMIZERS = {
     "sgd": ("optimizer=sgd", "optimizer.momentum=0.9", "optimizer.weight_decay=0.01"),
     "adam": ("optimizer=adam", "optimizer.weight_decay=0.01"),
     "adamw": ("optimizer=adamw", "optimizer.weight_decay=0.1"),
-    "sharpness-aware": (
-        "+optimizer.modifiers.sam._target_=tests.optimizers.modifiers.Sam",
-        "+optimizer.modifiers.sam.radius=0.05",
-    ),
+    "sharpness-aware": ("optimizer.modifiers.sam=sam",),
     "of each matrix": ("+optimizer.modifiers.muon._target_=tests.optimizers.modifiers.Orthogonal",),
 }
 
