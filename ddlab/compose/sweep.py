@@ -100,4 +100,4 @@ def _adds_axis(override: Override) -> bool:
 
 def _added(override: Override, value: Any) -> str:
     prefix = "++" if override.is_force_add() else "+"
-    return f"{prefix}{override.key_or_group}={value}"
+    return f"{prefix}{override.key_or_group}={'null' if value is None else value}"

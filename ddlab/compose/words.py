@@ -100,8 +100,8 @@ def _replace_within(key: str, node: Any, words: dict[str, str]) -> None:
 def _replace_fields(key: str, node: DictConfig, cls: type, words: dict[str, str]) -> None:
     for name, declaration in declared(cls).items():
         inner, value = f"{key}.{name}", _value(node, name)
-        if declaration.named and isinstance(value, DictConfig):
-            for each in map(str, value):
+        if declaration.named:
+            for each in map(str, value if isinstance(value, DictConfig) else ()):
                 _replace_word(inner, value, each, declaration, words)
         else:
             _replace_word(key, node, name, declaration, words)
