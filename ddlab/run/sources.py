@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import NamedTuple
 
@@ -92,10 +93,18 @@ class Sources:
         return wanted(self._plan["parents"], own, living)
 
     def _trial(self, ref: Ref) -> str:
-        """Return the id of a trial that is done, by the name that others have for it."""
+        """Return the id of a trial that is done, by the name that others have for it.
+
+        Of trials of equal weights it is one of which something is kept at this step, and which has gone farthest: a name that
+        stands for several is of none that may end early.
+        """
         if ref.trial not in self._named:
             raise StoreError(f"{self._store.root}: trial {ref.trial}, from which others start, is not done")
-        return self._named[ref.trial]
+        steps = self._steps
+        return max(
+            self._named[ref.trial],
+            key=lambda trial: (ref.step in steps[trial], self._ended[trial].last_step, bool(steps[trial])),
+        )
 
     def _configs(self, pack: int) -> dict[str, str]:
         """Return the configs of the trials of a pack."""
@@ -109,12 +118,23 @@ class Sources:
         return self._store.read_plan(columns=["trial_id", "weights_id", "parents"])
 
     @cached_property
-    def _named(self) -> dict[str, str]:
-        """The trials that are done, by both of their names; of those of equal weights one."""
-        done = self._plan[self._plan["trial_id"].isin(set(self._ended))]
-        meant = {trial for text in set(self._plan["parents"]) for trial, *_ in json.loads(text)}
-        done = done.sort_values("trial_id", key=lambda ids: ids.isin(meant), kind="stable")  # the last of equals is taken
-        return dict(zip([*done["weights_id"], *done["trial_id"]], [*done["trial_id"], *done["trial_id"]], strict=True))
+    def _named(self) -> dict[str, list[str]]:
+        """The trials that are done, by both of their names."""
+        found: dict[str, list[str]] = defaultdict(list)
+        for trial_id, weights_id in zip(self._plan["trial_id"], self._plan["weights_id"], strict=True):
+            if trial_id in self._ended:
+                found[trial_id].append(trial_id)
+                found[weights_id].append(trial_id)
+        return found
+
+    @cached_property
+    def _steps(self) -> Mapping[str, set[int | None]]:
+        """Trial -> the steps at which others start from it."""
+        found: dict[str, set[int | None]] = defaultdict(set)
+        for text in set(self._plan["parents"]):
+            for trial, step, _ in json.loads(text):
+                found[trial].add(step)
+        return found
 
     @cached_property
     def _ended(self) -> dict[str, _Ended]:

@@ -153,6 +153,27 @@ def test_a_killed_sweep_of_stages_goes_on(whole, workplace, monkeypatch, moment)
     check_equal(whole)
 
 
+EQUALS = """\
+stages:
+  dense: {}
+  stopped: {train.stop_metric: train_loss, train.stop_below: 100, train.stop_patience: 3}
+  of_dense: {train.stop_metric: null, start: {values: dense}}
+  of_stopped: {train.stop_metric: null, start: {values: stopped}}
+"""
+
+
+@pytest.mark.usefixtures("fast_packs")
+def test_of_trials_of_equal_weights_each_is_taken_where_it_ended(workplace):
+    write_sweep(workplace, "equals", HEAD + EQUALS)
+    assert main(["sweep", "equals", "seed=0"]) == 0
+    ends, begins = {}, {}
+    for stage in ("dense", "stopped"):
+        ends[stage] = by_stage("results/equals", stage)["test_loss"].iloc[-1]
+        begins[stage] = by_stage("results/equals", f"of_{stage}")["test_loss"].iloc[0]
+    assert ends == begins
+    assert ends["dense"] != ends["stopped"]
+
+
 @pytest.mark.usefixtures("fast_packs")
 def test_children_of_a_trial_that_diverged_are_orphans(workplace):
     write_sweep(workplace, "orphans", HEAD + TICKETS)
