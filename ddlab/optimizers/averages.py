@@ -1,6 +1,6 @@
 """Averages of weights along a trajectory: they are evaluated, the weights themselves are trained as without.
 
-Batch statistics of a network are those of the weights that are trained.
+Batch statistics of a network are those of the weights that are trained, and what starts from such a trial takes these weights.
 """
 
 from __future__ import annotations

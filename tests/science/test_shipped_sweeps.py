@@ -42,6 +42,10 @@ TINY = {
         *("data.num_train=60", "data.num_validation=60", "train.batch_size=20", "train.steps=8"),
         *("stages.at_once=null", "seed=0"),
     ],
+    "early_bird": [
+        *("model.width=6", "data.num_train=60", "data.num_test=60", "train.batch_size=20", "train.steps=41"),
+        *("stages.late_short.train.steps=8", "train.num_evals=6", "seed=0"),
+    ],
     "frankle2019_tickets": [
         *("model.width=6", "data.num_train=60", "data.num_test=60", "train.batch_size=20", "train.steps=8"),
         *("stages.ticket.rounds=2", "stages.random.rounds=2", "seed=0"),
