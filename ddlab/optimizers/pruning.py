@@ -37,14 +37,11 @@ class GradualPruning(Modifier):
     """
 
     sparsity: float = leaf("share of the weights of each layer that are gone at the end", Mark.TRACED, low=0, high=1)
-    begin: int = leaf("step after which weights begin to go, a multiple of every", Mark.TRACED, low=0)
-    end: int = leaf("step after which no more go, a multiple of every", Mark.TRACED, low=1)
-    every: int = leaf("steps from one cut to the next", low=1)
+    begin: int = leaf("step after which weights begin to go", low=0)
+    end: int = leaf("step after which no more go", low=1)
+    every: int = leaf("steps from begin to the first cut, and from one to the next; the last is at end", low=1)
 
     def check(self) -> None:
-        for name, step in (("begin", self.begin), ("end", self.end)):
-            if step % self.every:
-                raise ConfigError(f"optimizer.modifiers: {name}={step}: must be a multiple of every={self.every}")
         if self.begin >= self.end:
             raise ConfigError(f"optimizer.modifiers: begin={self.begin}: must be below end={self.end}")
 
@@ -55,8 +52,9 @@ class GradualPruning(Modifier):
         def update(gradient: Any, state: Pruned, params: Any = None, *, step: jax.Array, **offered: Any) -> tuple[Any, Pruned]:
             updates, inner = rule.update(gradient, state.rule, params, step=step, **offered)
             moved = optax.apply_updates(params, updates)
-            is_cut = (step + 1) % self.every == 0
-            gone = jax.lax.cond(is_cut, self._cut, lambda _, gone, __: gone, moved, state.gone, step + 1)
+            since, length = step + 1 - self.begin, self.end - self.begin
+            is_cut = (since > 0) & (since <= length) & ((since % self.every == 0) | (since == length))
+            gone = jax.lax.cond(is_cut, self._cut, lambda _, gone, __: gone, moved, state.gone, since / length)
             kept = jax.tree.map(lambda gone, update, param: jnp.where(gone, -param, update), gone, updates, params)
             return kept, Pruned(inner, gone)
 
@@ -65,10 +63,8 @@ class GradualPruning(Modifier):
     def eval_params(self, state: Any, params: Any) -> Any:
         return _without(params, state.gone)
 
-    def _cut(self, params: Any, gone: Any, step: jax.Array) -> Any:
-        """Return which weights are gone after a step, given those that were before."""
-        length = jnp.maximum(self.end - self.begin, 1)
-        done = jnp.clip((step - self.begin) / length, 0, 1)
+    def _cut(self, params: Any, gone: Any, done: jax.Array) -> Any:
+        """Return which weights are gone after a cut, given those that were before it; done: share of the way to the last one."""
         share = self.sparsity * (1 - (1 - done) ** 3)
         living = _without(params, gone)
         counted = jax.tree.map(lambda array, gone: (array != 0) | gone, living, gone)

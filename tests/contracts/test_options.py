@@ -55,7 +55,7 @@ WORDS = {
     "measures=masks": ONE_NUMBER,
     **{f"modifier={name}": ONE_NUMBER for name in ("ema", "sam")},
     "modifier=swa": ("begin=8", "every=4", *ONE_NUMBER),
-    "modifier=prune": ("sparsity=0.5", "every=4", "begin=4", "end=20", *ONE_NUMBER),
+    "modifier=prune": ("sparsity=0.5", "every=8", *ONE_NUMBER),
     **{f"optimizer={name}": ONE_NUMBER for name in ("adam", "adamw", "sgd")},
     **{f"schedule={name}": ONE_NUMBER for name in ("constant", "cosine", "inverse_sqrt")},
 }
