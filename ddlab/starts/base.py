@@ -77,7 +77,13 @@ class Weights(NamedTuple):
 
 
 class Mask(abc.ABC):
-    """Base of what says which weights of a trial live."""
+    """Base of what says which weights of a trial live.
+
+    Class attributes:
+        stream: of its chances; a mask may be drawn of one that was drawn, which must be of another stream.
+    """
+
+    stream: ClassVar[str] = "mask"
 
     @abc.abstractmethod
     def refs(self) -> list[Ref]:
@@ -90,7 +96,7 @@ class Mask(abc.ABC):
         Args:
             weights: those that live in the trial that it is of.
             score_fn: gives the scores of these, or of fewer that live, where the mask has a score.
-            rng: of the trial.
+            rng: of the trial and `stream`.
         """
 
 

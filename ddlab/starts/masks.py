@@ -44,6 +44,8 @@ class Cut(Mask):
     Equal scores are ordered at random.
     """
 
+    stream = "cut"
+
     score: Any = leaf("how much a weight is worth keeping (a component)", Mark.HOST, group="score")
     of: str = trial_leaf("the trial whose weights are scored; empty: its own as it begins")
     step: int | None = leaf("at which they are scored; null: its last", Mark.HOST, low=0)

@@ -150,7 +150,7 @@ def _take_masks(
             scorer = compiled.program.scorer(mask.score)
             score_fn = partial(_scores, scorer, _scored(trial, row, kept), _row(compiled.inputs, row), network)
         with inside(mask):
-            found = mask(Weights(live, *_named_layers(network)), score_fn, generator(trials[row]["seed"], "mask"))
+            found = mask(Weights(live, *_named_layers(network)), score_fn, generator(trials[row]["seed"], mask.stream))
         for name, array in found.items():
             _box(into[name][row], network[name])[...] = array
     _mask(trial)

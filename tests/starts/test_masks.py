@@ -12,9 +12,10 @@ import ddlab
 from ddlab.cli import main
 from ddlab.config import Mark, leaf
 from ddlab.models import Model, matmul
-from ddlab.starts import Copied, Cut, Magnitude, Weights
+from ddlab.starts import Copied, Cut, Magnitude, Random, Weights
 from ddlab.store.kept import read_kept
 from ddlab.store.store import Store
+from ddlab.streams import generator
 from tests.support import write_sweep
 
 pytestmark = pytest.mark.usefixtures("fast_packs")
@@ -79,6 +80,22 @@ def test_a_shuffled_mask_has_as_many_of_each_layer():
         np.testing.assert_array_equal(pieces(copied)[layer], live)
         assert pieces(shuffled)[layer].sum() == live.sum()
     assert any((shuffled[name] != weights.live[name]).any() for name in SHAPES)
+
+
+def test_a_shuffled_random_mask_is_a_random_one():
+    shapes = {"first": (40, 200), "last": (200, 200)}
+    layers = {name: (name, None) for name in shapes}
+    live, alike = (
+        {name: make(shape) for name, shape in shapes.items()} for make in (lambda shape: np.ones(shape, bool), np.zeros)
+    )
+    cut = Cut(score=Random(), of="", step=None, drop=0.9, scope="global", readout=1.0)
+    copy = Copied(of="x", shuffle=True)
+    variances = []
+    for seed in range(5):
+        masks = cut(Weights(live, layers, frozenset()), lambda _: alike, generator(seed, cut.stream))
+        shuffled = copy(Weights(masks, layers, frozenset()), None, generator(seed, copy.stream))["first"]
+        variances.append(shuffled.sum(axis=1).var(ddof=1) / (200 * 0.1 * 0.9))
+    assert 0.6 < np.mean(variances) < 1.4  # of each, 39 degrees of freedom: a standard deviation of 0.1 of the mean of five
 
 
 HEAD = """\
