@@ -37,7 +37,9 @@ from ddlab.plan.shapes import Settled, Size
 from ddlab.plan.trial import Trial
 from ddlab.plan.trials import make_trials
 from ddlab.run.settle import join, settle
+from ddlab.store.kept import read_kept
 from ddlab.store.results import load
+from ddlab.store.store import Store
 from ddlab.streams import stream
 from ddlab.training.compiled import Compiled, compile_pack
 from ddlab.training.cost import training_cost
@@ -267,6 +269,17 @@ def write_sweep(directory: Path, name: str, text: str) -> None:
     """Write a sweep that commands in a directory know by its name."""
     (directory / "sweeps").mkdir(exist_ok=True)
     (directory / "sweeps" / f"{name}.yaml").write_text(text)
+
+
+def kept_of(root: str | Path, stage: str, step: int | None = None) -> dict[str, np.ndarray]:
+    """Return what is kept of the only trial of a stage at a step, or at its last, name -> array."""
+    store = Store(root)
+    trials = load(root).trials.merge(store.read_plan(columns=["trial_id", "pack"]), on="trial_id")
+    trial = trials[trials["stage"] == stage].iloc[0]
+    found = read_kept(store, trial["pack"], int(trial["last_step"]) if step is None else step, ["params."])
+    assert found is not None
+    names, arrays = found
+    return {name: array[names.index(trial["trial_id"])] for name, array in arrays.items()}
 
 
 def curves(directory: str | Path = "results/tiny") -> pd.DataFrame:

@@ -86,12 +86,12 @@ def _stage(name: str, node: Mapping[str, Any], above: Mapping[str, Stage]) -> St
     start, teacher = dict(_start(name, node.get("start") or {})), dict(_teacher(own))
     fields = _fields({**start, **teacher})
     sources = _sources(name, {**start, **teacher}, fields, first, above)
-    of_start = [source for key, source in sources.items() if key != f"{TEACHER}.of"]
+    of_start = [source for key, source in sources if key != f"{TEACHER}.of"]
     replaced = ("start.", TEACHER) if teacher else ("start.",)
     base = {key: value for key, value in (of_start[0].overrides if of_start else {}).items() if not key.startswith(replaced)}
     axes = dict(node.get("axes") or {})
     overrides = {key: value for key, value in {**base, **own, **start, **teacher}.items() if key not in axes}
-    taken = {key: value for source in sources.values() for key, value in {**source.labels, **source.axes}.items()}
+    taken = {key: value for _, source in sources for key, value in {**source.labels, **source.axes}.items()}
     labels = {key: value for key, value in taken.items() if key == ROUND or (key.startswith("start.") and key not in fields)}
     axes = {key: value for key, value in taken.items() if key not in labels} | axes
     if rounds:
@@ -138,22 +138,24 @@ def _fields(overrides: Mapping[str, Any]) -> dict[str, Leaf]:
 
 def _sources(
     name: str, overrides: Mapping[str, Any], fields: Mapping[str, Leaf], first: str, above: Mapping[str, Stage]
-) -> dict[str, Stage]:
-    """Return the stages that one takes from by the keys that name them, those of its values first."""
-    names = [key for key, declaration in fields.items() if declaration.trial]
-    given = {key: overrides[key] for key in names if overrides.get(key)}
-    named = {key: first if first and stage == PREVIOUS else stage for key, stage in given.items()}
-    if first:
-        named["first"] = first
-    elif PREVIOUS in named.values():
-        key = next(key for key, value in named.items() if value == PREVIOUS)
-        raise ConfigError(f"stages.{name}.{key}={PREVIOUS}: is the trial of the round before; the stage has no rounds of its own")
-    found = {}
-    for key, stage in named.items():
+) -> list[tuple[str, Stage]]:
+    """Return the stages that one takes from, each with the key that names it, those of its values first."""
+    named = [
+        (key, stage)
+        for key, leaf in fields.items()
+        if leaf.trial and overrides.get(key)
+        for stage in (overrides[key] if leaf.several and isinstance(overrides[key], list) else [overrides[key]])
+    ]
+    found = []
+    for key, value in [*named, *([("first", first)] if first else [])]:
+        stage = first if first and value == PREVIOUS else value
         if not isinstance(stage, str):
             raise ConfigError(f"stages.{name}.{key}={stage}: must be the name of a stage")
+        if stage == PREVIOUS and not first:
+            no_rounds = "is the trial of the round before; the stage has no rounds of its own"
+            raise ConfigError(f"stages.{name}.{key}={PREVIOUS}: {no_rounds}")
         if stage in above:
-            found[key] = above[stage]
+            found.append((key, above[stage]))
         elif stage != PREVIOUS:
             raise ConfigError(f"stages.{name}.{key}={stage}: must be a stage above it. {suggest(str(stage), above)}".rstrip())
     return found
@@ -189,9 +191,11 @@ def _option(key: str, option: str, values: Mapping[Any, Any]) -> Iterator[tuple[
     """Yield the overrides of a component: an option of its group, and its fields; the option's name stands for the first."""
     node = read_option(key, key.rpartition(".")[2], option) or {}
     yield key, option
-    first, *_ = declared(component_class(key, node[TARGET])) if node else [option]
-    for name, value in values.items():
-        yield f"{key}.{first if name == option else name}", value
+    fields = declared(component_class(key, node[TARGET])) if node else {option: Leaf("")}
+    first, *_ = fields
+    for word, value in values.items():
+        name = first if word == option else word
+        yield f"{key}.{name}", [value] if isinstance(value, str) and name in fields and fields[name].several else value
 
 
 def _grammar(value: Any) -> str:

@@ -47,6 +47,7 @@ class Leaf:
         group: the field holds a component, and a word in its place is an option of this config group.
         named: the field holds components by name, each of which may be such a word.
         trial: the field names another trial: by its id, and in a sweep's file by its stage.
+        several: it names a list of them.
     """
 
     doc: str
@@ -63,6 +64,7 @@ class Leaf:
     group: str | None = None
     named: bool = False
     trial: bool = False
+    several: bool = False
 
     def is_off(self, value: Any) -> bool:
         """Whether the field does nothing at this value."""
@@ -133,6 +135,11 @@ def leaf(
 def trial_leaf(doc: str) -> Any:
     """Declare a field that names another trial: by its id, and in a sweep's file by its stage."""
     return dataclasses.field(metadata={"leaf": Leaf(doc, Mark.HOST, trial=True)})
+
+
+def trials_leaf(doc: str) -> Any:
+    """Declare a field that names other trials, a list; in a sweep's file one name may stand for a list of one."""
+    return dataclasses.field(metadata={"leaf": Leaf(doc, Mark.HOST, trial=True, several=True)})
 
 
 def named_leaf(doc: str, group: str | None = None) -> Any:

@@ -15,7 +15,7 @@ DTYPES = ("bfloat16", "float32", "float64")
 class Train:
     """How a trial is trained and when it is evaluated."""
 
-    steps: int = leaf("optimizer steps", low=1, high=2**31 - 1)
+    steps: int = leaf("optimizer steps; 0: what a trial starts from is measured", low=0, high=2**31 - 1)
     batch_size: int | None = leaf("examples per step; null: full batch", low=1)
     loss: Any = leaf("training loss (a component)", group="loss")
     teacher: Any = leaf("another trial whose outputs are learned, too (a component); null: none", group="teacher", off=None)

@@ -111,9 +111,10 @@ def _declarations(targets: tuple[tuple[str, str], ...]) -> dict[str, Leaf]:
     return found | {f"{owner}.{TARGET}": Leaf("", Mark.HOST) for owner in on_host}
 
 
-def named_trials(leaves: Leaves) -> dict[str, str]:
-    """Return the leaves that name other trials, and what they name."""
-    return {key: leaves[key] for key, declaration in declarations(leaves).items() if declaration.trial}
+def named_trials(leaves: Leaves) -> dict[str, tuple[str, ...]]:
+    """Return the leaves that name other trials, and those that they name."""
+    found = {key: leaves[key] for key, declaration in declarations(leaves).items() if declaration.trial}
+    return {key: value if isinstance(value, tuple) else (value,) for key, value in found.items() if value}
 
 
 # The step of a trial's values, at which it begins where its clock goes on.

@@ -9,7 +9,7 @@ from ddlab.config.schema import Train
 
 def eval_steps(train: Train) -> np.ndarray:
     """Return the ascending distinct eval steps: 0, the last, and `num_evals` in all where that many differ."""
-    if train.eval_spacing == "linear":
+    if train.eval_spacing == "linear" or not train.steps:
         steps = np.linspace(0, train.steps, train.num_evals)
     else:
         steps = np.concatenate([[0], np.geomspace(train.steps, 1, train.num_evals - 1)])

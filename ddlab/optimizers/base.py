@@ -41,7 +41,7 @@ class Optimizer(abc.ABC):
         """Return the learning rate of the update made at `step` (0 for the first) of `num_steps`."""
         made = step.astype(jnp.asarray(self.learning_rate).dtype)
         with inside(self.schedule):
-            factor = self.schedule(made, num_steps)
+            factor = self.schedule(made, max(1, num_steps))
         if self.warmup_steps:
             factor = jnp.minimum(1.0, (made + 1) / self.warmup_steps) * factor
         return self.learning_rate * factor

@@ -21,7 +21,7 @@ class Schedule(abc.ABC):
 
         Args:
             step: the updates made before, [], a float.
-            num_steps: of the whole training.
+            num_steps: of the whole training; of one without steps 1.
         """
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ddlab.config.components import TARGET
@@ -15,9 +15,16 @@ from ddlab.plan.trial import Parent, Trial
 Point = Mapping[str, Any]
 
 
-def step_key(key: str) -> str:
+def _step_key(key: str) -> str:
     """Return the leaf that says at which step the trial that a leaf names is meant."""
     return f"{key.rpartition('.')[0]}.step"
+
+
+def _steps(leaves: Leaves, key: str) -> dict[int | None, str]:
+    """Return the steps at which the trials that a leaf names are meant, None: their last; and the leaf that says so of each."""
+    step = _step_key(key)
+    several = f"{step}s"
+    return dict.fromkeys(leaves.get(several) or (), several) or {leaves.get(step): step}
 
 
 class Lineage:
@@ -40,9 +47,15 @@ class Lineage:
             ConfigError: none of a stage agrees with it, or several do, or they end before the step that is wanted.
         """
         leaves, point = part.at_point(point), {**part.chosen, **point}
-        return [self._parent(part, point, key, stage, leaves) for key, stage in named_trials(leaves).items() if stage]
+        return [
+            parent
+            for key, stages in named_trials(leaves).items()
+            for stage in stages
+            for parent in self._parents(part, point, key, stage, leaves)
+        ]
 
-    def _parent(self, part: Part, point: Point, key: str, stage: str, leaves: Leaves) -> Parent:
+    def _parents(self, part: Part, point: Point, key: str, stage: str, leaves: Leaves) -> Iterator[Parent]:
+        """Yield the trial of a stage that a leaf names, at each step at which it is meant."""
         place = f"stages.{part.stage}.{key}={stage}"
         if not part.stage:
             raise ConfigError(f"{key}={stage}: names a stage, and the sweep has none")
@@ -54,13 +67,14 @@ class Lineage:
             else:
                 stage = part.stage
         trial = self._trial(place, stage, point)
-        wanted, last = leaves.get(step_key(key)), trial.shape.leaves["train.steps"]
-        if wanted is not None and not trial.shape.clock <= wanted <= last:
-            allowed = f"from {trial.shape.clock} to {last}, the steps of stage {stage}"
-            raise ConfigError(f"stages.{part.stage}.{step_key(key)}={wanted}: must be {allowed}")
+        last = trial.shape.leaves["train.steps"]
         may_stop = trial.shape.leaves["train.stop_metric"] is not None
         optimizer = leaves["start.optimizer"] == "kept" and key.startswith("start.values.")
-        return Parent(key, trial, wanted if wanted is not None or may_stop else last, optimizer)
+        for wanted, said in _steps(leaves, key).items():
+            if wanted is not None and not trial.shape.clock <= wanted <= last:
+                allowed = f"from {trial.shape.clock} to {last}, the steps of stage {stage}"
+                raise ConfigError(f"stages.{part.stage}.{said}={wanted}: must be {allowed}")
+            yield Parent(key, trial, wanted if wanted is not None or may_stop else last, optimizer)
 
     def _trial(self, place: str, stage: str, point: Point) -> Trial:
         trials = self._stages[stage]
@@ -94,8 +108,11 @@ def _point(trial: Trial) -> dict[str, Any]:
 
 def named(parents: Sequence[Parent], leaves: Leaves) -> dict[str, Any]:
     """Return the leaves that name parents, and say at which step they are meant."""
-    names = {parent.key: parent.name for parent in parents}
-    return names | {step: parent.step for parent in parents if (step := step_key(parent.key)) in leaves}
+    names: dict[str, list[str]] = defaultdict(list)
+    for parent in parents:
+        names[parent.key] += [parent.name] if parent.name not in names[parent.key] else []
+    found = {key: tuple(own) if isinstance(leaves[key], tuple) else own[0] for key, own in names.items()}
+    return found | {step: parent.step for parent in parents if (step := _step_key(parent.key)) in leaves}
 
 
 def check_alike(shape: Shape, parents: Sequence[Parent]) -> None:

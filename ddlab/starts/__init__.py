@@ -8,9 +8,10 @@ from ddlab.starts.base import Kept, Mask, Ref, Score, Values, Weights
 from ddlab.starts.masks import Copied, Cut
 from ddlab.starts.scores import Grasp, Growth, Magnitude, Random, Snip, SynFlow, Taylor
 from ddlab.starts.teacher import Teacher
-from ddlab.starts.values import Between, FromTrial, NormOf
+from ddlab.starts.values import Average, Between, FromTrial, NormOf
 
 __all__ = [
+    "Average",
     "Between",
     "Copied",
     "Cut",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ddlab.config import Mark, leaf
-from ddlab.config.declare import trial_leaf
+from ddlab.config.declare import trial_leaf, trials_leaf
 from ddlab.errors import ConfigError
 from ddlab.starts.base import Arrays, Kept, Ref, Values
 
@@ -50,14 +50,29 @@ class Between(Values):
 
     def __call__(self, kept: Sequence[Kept], drawn: Kept) -> Kept:
         del drawn
-        one, other = kept
-        return one._replace(params=self._between(one.params, other.params), moving=self._between(one.moving, other.moving))
+        return _sum(kept, [1 - self.alpha, self.alpha])
 
-    def _between(self, one: Arrays, other: Arrays) -> dict[str, np.ndarray]:
-        alpha = self.alpha
-        return {
-            name: ((1 - alpha) * array.astype(float) + alpha * other[name]).astype(array.dtype) for name, array in one.items()
-        }
+
+@dataclass(frozen=True)
+class Average(Values):
+    """The mean of one trial at several steps (SWA; Izmailov et al. 2018), or of several trials (a soup; Wortsman et al. 2022).
+
+    Batch statistics are averaged, too. (Izmailov et al. compute them anew.)
+    """
+
+    of: list[str] = trials_leaf("the trials")
+    steps: list[int] = leaf("at each of which all of them are taken; none: their last", Mark.HOST)
+
+    def check(self) -> None:
+        if not self.of:
+            raise ConfigError("start.values.of: must name a stage, or several")
+
+    def refs(self) -> list[Ref]:
+        return [Ref(trial, step) for trial in self.of for step in (*self.steps,) or (None,)]
+
+    def __call__(self, kept: Sequence[Kept], drawn: Kept) -> Kept:
+        del drawn
+        return _sum(kept, [1 / len(kept)] * len(kept))
 
 
 @dataclass(frozen=True)
@@ -86,3 +101,15 @@ class NormOf(Values):
     def _scaled(self, array: np.ndarray, other: np.ndarray) -> np.ndarray:
         own, wanted = (np.linalg.norm(of.astype(float).ravel(), self.order) for of in (array, other))
         return (array * (wanted / own)).astype(array.dtype) if own else array
+
+
+def _sum(kept: Sequence[Kept], shares: Sequence[float]) -> Kept:
+    """Return what is kept of the first trial, with the parameters and batch statistics of all, as much of each as its share."""
+
+    def summed(arrays: Sequence[Arrays]) -> dict[str, np.ndarray]:
+        return {
+            name: np.tensordot(shares, np.array([own[name] for own in arrays], float), axes=1).astype(array.dtype)
+            for name, array in arrays[0].items()
+        }
+
+    return kept[0]._replace(params=summed([one.params for one in kept]), moving=summed([one.moving for one in kept]))

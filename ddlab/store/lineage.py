@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,8 +40,8 @@ def with_lineage(trials: pd.DataFrame, plan: pd.DataFrame, curves: pd.DataFrame)
         counted = curves.dropna(subset=[NUM_LIVE]).groupby("trial_id")[NUM_LIVE].last()
         live = trials["trial_id"].map(counted).fillna(live)
     stages = dict(zip([*trials["weights_id"], *trials["trial_id"]], 2 * list(trials["stage"]), strict=True))
-    starting = sorted({key for leaves in configs for key, value in named_trials(leaves).items() if value} & set(trials))
-    of = {name: trials[name].map(lambda trial: stages.get(trial, trial)) for name in starting}
+    starting = sorted({key for leaves in configs for key in named_trials(leaves)} & set(trials))
+    of = {name: trials[name].map(partial(_by_stage, stages)) for name in starting}
     level = dict(zip(ids, plan["level"], strict=True))
     return trials.assign(
         **of,
@@ -48,6 +50,11 @@ def with_lineage(trials: pd.DataFrame, plan: pd.DataFrame, curves: pd.DataFrame)
         num_live=live,
         live_per_sample=live / trials["num_train"],
     )
+
+
+def _by_stage(stages: Mapping[str, str], trials: Any) -> Any:
+    """Return the stage of a trial, or those of some."""
+    return tuple(stages.get(trial, trial) for trial in trials) if isinstance(trials, tuple) else stages.get(trials, trials)
 
 
 Parents = Mapping[str, list[tuple[str, int | None, bool]]]

@@ -22,6 +22,7 @@ BESIDE = dict.fromkeys(("measures=circuit", "measures=pizza"), ("data=modular", 
 BESIDE |= {
     "mask=copy": ("start.mask.of=a",),
     "values=trial": ("start.values.of=a",),
+    "values=average": ("start.values.of=[a]",),
     "values=between": ("start.values.of=a", "start.values.other=b"),
 }
 BESIDE |= dict.fromkeys((option for option in GROUPS if option.startswith("score=")), ("start.mask=cut",))

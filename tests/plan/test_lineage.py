@@ -114,6 +114,13 @@ MISTAKES = [
         f"{A}  b: {{{GO_ON}}}\n  c: {{start: {{values: {{trial: b, step: 10}}}}}}\n",
         r"step=10: must be from 20 to 5000, the steps",
     ),
+    (f"{A}  b: {{start: {{values: {{average: [a, 3]}}}}}}\n", r"stages\.b\.start\.values\.of=3: must be the name of a stage"),
+    (f"{A}  b: {{start: {{values: {{average: [a, c]}}}}}}\n", r"start\.values\.of=c: must be a stage above it"),
+    (f"{A}  b: {{start: {{values: {{average: []}}}}}}\n", r"start\.values\.of: must name a stage, or several"),
+    (
+        f"{A}  b: {{start: {{values: {{average: a, steps: [0, 6000]}}}}}}\n",
+        r"b\.start\.values\.steps=6000: must be from 0 to 5000",
+    ),
     (f"{A}  b: {{start: {{go_on: true}}}}\n", r"start\.go_on=true: needs start\.values"),
     (f"{A}  b: {{start: {{optimizer: kept}}}}\n", r"start\.optimizer=kept: needs start\.values"),
     (f"{A}  b: {{optimizer: sgd, {GO_ON}}}\n", r"start\.optimizer=kept: must be fresh, as stage a has another optimizer"),

@@ -13,10 +13,8 @@ from ddlab.cli import main
 from ddlab.config import Mark, leaf
 from ddlab.models import Model, matmul
 from ddlab.starts import Copied, Cut, Magnitude, Random, Weights
-from ddlab.store.kept import read_kept
-from ddlab.store.store import Store
 from ddlab.streams import generator
-from tests.support import write_sweep
+from tests.support import kept_of, write_sweep
 
 pytestmark = pytest.mark.usefixtures("fast_packs")
 
@@ -112,15 +110,6 @@ stages:
   ticket: {start: {mask: {cut: magnitude, of: dense, drop: 0.5}}}
   end: {start: {values: ticket, mask: {copy: ticket}}}
 """
-
-
-def kept_of(root, stage):
-    """Return what is kept of the only trial of a stage, name -> array."""
-    store = Store(root)
-    trials = ddlab.load(root).trials.merge(store.read_plan(columns=["trial_id", "pack"]), on="trial_id")
-    trial = trials[trials["stage"] == stage].iloc[0]
-    names, arrays = read_kept(store, trial["pack"], int(trial["last_step"]), ["params."])
-    return {name: array[names.index(trial["trial_id"])] for name, array in arrays.items()}
 
 
 def weights_and_masks(root, stage):
