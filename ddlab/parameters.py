@@ -20,28 +20,38 @@ class Parameter(NamedTuple):
 
     Attributes:
         axes: the names of its axes; none: it does not name them.
+        units: what lies along each, as `ddlab.models.Axis` says; likewise.
         shape: its entries along each.
     """
 
     axes: tuple[str, ...]
+    units: tuple[str, ...]
     shape: tuple[int, ...]
 
     @property
     def is_weight(self) -> bool:
-        """Whether it has an input and an output axis, besides one of layers."""
-        return len(self.shape) - self.is_stacked > 1
+        """Whether it has an axis of inputs, besides one of layers."""
+        return len(self.shape) - self.is_stacked >= -self.input_axis
 
     @property
     def is_stacked(self) -> bool:
         """Whether its first axis is one of layers, of which each has its own."""
         return self.axes[:1] == (LAYERS,)
 
+    @property
+    def input_axis(self) -> int:
+        """The axis of a weight, counted from the last, whose entries are the inputs of a unit: that before its outputs.
+
+        These are one axis, but the two of heads and their entries where it gives queries, keys or values.
+        """
+        return -3 if self.units[-2:-1] == ("head",) else -2
+
 
 def described(tree: Any) -> dict[str, Parameter]:
     """Return what the parameters of a network are, by their dotted names; of their arrays the shapes are looked at alone."""
     leaves = jax.tree.leaves(tree, is_leaf=lambda node: isinstance(node, nnx.Variable))
     return {
-        name: Parameter(tuple(getattr(leaf, "axes", ())), array.shape)
+        name: Parameter(tuple(getattr(leaf, "axes", ())), tuple(getattr(leaf, "units", ())), array.shape)
         for (name, array), leaf in zip(named(tree).items(), leaves, strict=True)
     }
 

@@ -121,6 +121,10 @@ def named_trials(leaves: Leaves) -> dict[str, tuple[str, ...]]:
 CLOCK = "start.values.step"
 
 
+# What a cut takes out as a whole, of which a network must have some.
+UNIT = "start.mask.unit"
+
+
 def clock_of(leaves: Leaves) -> int:
     """Return the step at which a trial begins: 0, or where its clock goes on, that of its values."""
     return int(leaves[CLOCK]) if leaves["start.go_on"] else 0

@@ -155,7 +155,7 @@ class Blocks(nnx.Module):
             share: of the softmax in the attention; the rest is uniform. None: all of it.
         """
         layers, all_biased = init.axis(LAYERS, model.depth), model.bias == "all"
-        heads, head_size = init.axis("heads", model.heads), init.axis("head_size", model.head_size)
+        heads, head_size = init.axis("heads", model.heads, "head"), init.axis("head_size", model.head_size)
 
         def linear(name: str, fan_in: tuple[Axis, ...], fan_out: tuple[Axis, ...], biased: bool) -> LayeredLinear:
             weight = drawn.linear(name, (layers, *fan_in, *fan_out), fan_in)
@@ -172,7 +172,8 @@ class Blocks(nnx.Module):
         if model.hidden is None:
             self.hidden = self.gate = self.read = None
         else:
-            hidden, is_gated, biased = init.axis("hidden", model.hidden), model.activation == "swiglu", model.bias != "none"
+            hidden = init.axis("hidden", model.hidden, "neuron")
+            is_gated, biased = model.activation == "swiglu", model.bias != "none"
             self.hidden = linear("hidden", (width,), (hidden,), biased)
             self.gate = linear("gate", (width,), (hidden,), biased) if is_gated else None
             self.read = linear("read", (hidden,), (width,), biased)

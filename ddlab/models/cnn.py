@@ -17,7 +17,7 @@ from ddlab.models.base import Model, Training
 from ddlab.models.convolutions import Convolution, Window, convolution, max_pool, places_of, with_channels
 from ddlab.models.init import Init
 from ddlab.models.layers import ACTIVATIONS, INITIALIZERS, Linear, drawn, fan_in_of
-from ddlab.models.norms import KINDS, BatchNorm, GroupNorm, norm_of
+from ddlab.models.norms import KINDS, BatchNorm, GroupNorm, norm_of, unit_of
 from ddlab.models.products import matmul
 
 # In a list of a CNN.
@@ -62,7 +62,7 @@ class CNN(Model):
         places, num_channels = places_of(spec, self.dimensions)
         channels = [
             init.axis("channels", num_channels),
-            *(init.axis(f"width{times}", times * self.width) for times in self.channels),
+            *(init.axis(f"width{index}", times * self.width, unit_of(self.norm)) for index, times in enumerate(self.channels)),
         ]
         layers = []
         for index, (size, stride, pool, (inputs, outputs)) in enumerate(

@@ -28,11 +28,14 @@ class Axis(NamedTuple):
         name: what runs along it ("inputs", "width", "outputs"); says what to pad.
         active: number of live entries; a traced integer for a padded axis.
         size: number of entries in the array.
+        unit: what its entries are, if each is a unit that the parameters with an axis of this name share, and that is as good as
+            gone where all of its entries are 0: "neuron", "channel" or "head"; empty: none.
     """
 
     name: str
     active: Any
     size: int
+    unit: str = ""
 
 
 class Constant(nnx.Variable):
@@ -125,11 +128,11 @@ class Init:
         self._given = sizes or {}
         self.sizes: dict[str, int] = {}
 
-    def axis(self, name: str, active: Any) -> Axis:
+    def axis(self, name: str, active: Any, unit: str = "") -> Axis:
         """Return an axis of so many live entries, padded to the size that it has for the largest trial of the pack.
 
-        The name stands for the size: axes of one name are as long as each other. An axis may be made of a size of the config,
-        such as 4 times the width, but must grow with it.
+        The name stands for the size: axes of one name are as long as each other; where they have units, they have the same ones.
+        An axis may be made of a size of the config, such as 4 times the width, but must grow with it.
 
         Raises:
             ValueError: another axis of the name has another size.
@@ -137,7 +140,7 @@ class Init:
         size = self._given[name] if name in self._given else int(active)
         if self.sizes.setdefault(name, size) != size:
             raise ValueError(f"axis '{name}' has {size} entries here, and {self.sizes[name]} elsewhere in the network")
-        return Axis(name, active, size)
+        return Axis(name, active, size, unit)
 
     def length(self, axis: Axis) -> jax.Array:
         """Return the active size of an axis, [] of the parameters' type, for fan-in scaling."""
@@ -183,7 +186,11 @@ class Init:
         for dimension, axis in enumerate(axes):
             live = self.live(axis).astype(bool).reshape([-1] + [1] * (len(axes) - dimension - 1))
             value = jnp.where(live, value, 0)
-        return nnx.Param(value.astype(self._dtype), axes=tuple(axis.name for axis in axes))
+        return self._with_axes(axes, value.astype(self._dtype))
+
+    def _with_axes(self, axes: tuple[Axis, ...], value: jax.Array) -> nnx.Param:
+        """Return a parameter that says what runs along its axes."""
+        return nnx.Param(value, axes=tuple(axis.name for axis in axes), units=tuple(axis.unit for axis in axes))
 
 
 def _shape(axes: tuple[Axis, ...]) -> tuple[int, ...]:

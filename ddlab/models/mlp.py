@@ -36,10 +36,17 @@ class LayeredModel(Model):
     init_scale: float = leaf("multiplies every initial weight and bias", Mark.TRACED, above=0)
     bias: bool = leaf("layers have biases")
 
-    def layers(self, inputs: tuple[Axis, ...], spec: Spec, init: Init) -> list[Linear]:
-        """Return the layers from inputs to outputs; the weight of the first is [*inputs, width]."""
-        width, outputs = init.axis("width", self.width), init.axis("outputs", spec.num_outputs)
-        axes = [inputs, *[(width,)] * self.depth, (outputs,)]
+    def layers(self, inputs: tuple[Axis, ...], spec: Spec, init: Init, unit: str = "neuron") -> list[Linear]:
+        """Return the layers from inputs to outputs; the weight of the first is [*inputs, width].
+
+        Args:
+            inputs: axes of the inputs.
+            spec: sizes of the data.
+            init: of the trial.
+            unit: what the entries of a hidden layer are, as `Axis.unit` says.
+        """
+        hidden = [(init.axis(f"width{index}", self.width, unit),) for index in range(self.depth)]
+        axes = [inputs, *hidden, (init.axis("outputs", spec.num_outputs),)]
         return [
             self._layer(f"layer{index}", fan_in, fan_out, index == self.depth, init)
             for index, (fan_in, (fan_out, *_)) in enumerate(itertools.pairwise(axes))
@@ -93,7 +100,9 @@ class MLP(LayeredModel):
     residual: bool = leaf("each hidden layer but the first adds to the one before it", off=False)
 
     def make(self, spec: Spec, init: Init) -> nnx.Module:
-        layers = self.layers((init.axis("inputs", num_features(spec)),), spec, init)
+        # A norm over a layer counts what is 0, too; and of a residual stream every layer has a part.
+        unit = "neuron" if self.norm == "none" and not self.residual else ""
+        layers = self.layers((init.axis("inputs", num_features(spec)),), spec, init, unit)
         width = init.axis("width", self.width)
         norms = [] if self.norm == "none" else [LayerNorm((width,), init) for _ in range(self.depth)]
         return _Network(layers, norms, self, spec)

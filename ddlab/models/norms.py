@@ -110,3 +110,8 @@ def norm_of(kind: str, groups: int, channels: Axis, init: Init) -> BatchNorm | G
     if kind == "none":
         return None
     return BatchNorm(channels, init) if kind == "batch" else GroupNorm(groups, channels, init)
+
+
+def unit_of(kind: str) -> str:
+    """Return what channels behind a normalisation are, as `Axis.unit` says: over a group it counts those that are 0, too."""
+    return "" if kind == "group" else "channel"

@@ -36,7 +36,7 @@ class QuadraticMLP(Model):
 
     def make(self, spec: Spec, init: Init) -> nnx.Module:
         inputs, outputs = init.axis("inputs", num_features(spec)), init.axis("outputs", spec.num_outputs)
-        width = init.axis("width", self.width)
+        width = init.axis("width", self.width, "neuron")
         if self.initializer == "analytic":
             return _Network(*self._solution(inputs, width, outputs, spec, init), spec)
         std = self.init_scale / (2 * init.length(width)) ** (1 / 3)

@@ -15,7 +15,7 @@ from ddlab.models.base import Model, Training
 from ddlab.models.convolutions import Convolution, Window, convolution, places_of, with_channels
 from ddlab.models.init import Axis, Init
 from ddlab.models.layers import INITIALIZERS, Linear, drawn, fan_in_of
-from ddlab.models.norms import KINDS, BatchNorm, GroupNorm, norm_of
+from ddlab.models.norms import KINDS, BatchNorm, GroupNorm, norm_of, unit_of
 
 # Of a stage.
 MOST_BLOCKS = 100
@@ -62,12 +62,13 @@ class ResNet(Model):
 
     def _block(self, name: str, channels: tuple[Axis, Axis], stride: int, init: Init) -> _Block:
         before, after = channels
+        inner = init.axis(f"{name}.inner", after.active, unit_of(self.norm))
         changes = stride > 1 or before.name != after.name
         return _Block(
-            norms=[norm_of(self.norm, self.groups, axis, init) for axis in channels],
+            norms=[norm_of(self.norm, self.groups, axis, init) for axis in (before, inner)],
             convolutions=[
-                self._convolution(f"{name}.first", channels, 3, stride, init),
-                self._convolution(f"{name}.second", (after, after), 3, 1, init),
+                self._convolution(f"{name}.first", (before, inner), 3, stride, init),
+                self._convolution(f"{name}.second", (inner, after), 3, 1, init),
             ],
             shortcut=self._convolution(f"{name}.shortcut", channels, 1, stride, init) if changes else None,
         )

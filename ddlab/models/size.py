@@ -31,7 +31,7 @@ class _Blank(Init):
 
     def _parameter(self, axes: tuple[Axis, ...], value: jax.Array) -> nnx.Param:
         del value
-        return nnx.Param(jnp.zeros([axis.size for axis in axes], self._dtype), axes=tuple(axis.name for axis in axes))
+        return self._with_axes(axes, jnp.zeros([axis.size for axis in axes], self._dtype))
 
 
 def parameters(model: Any, spec: Spec) -> dict[str, Parameter]:

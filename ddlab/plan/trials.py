@@ -13,7 +13,7 @@ from typing import Any
 
 from ddlab.config.declare import Mark
 from ddlab.config.identity import Naming, Piece
-from ddlab.config.trial import CLOCK, Leaves, check_component, components, declarations, seeds
+from ddlab.config.trial import CLOCK, UNIT, Leaves, check_component, components, declarations, seeds
 from ddlab.errors import ConfigError
 from ddlab.plan.lineage import Lineage, check_alike, named
 from ddlab.plan.shapes import Part, Settled, Shape
@@ -69,7 +69,7 @@ def _part_trials(part: Part, settle: Callable[[Leaves], Settled], lineage: Linea
     declared = declarations(part.base)
     follow = {axis: [alias for alias, (source, _) in part.aliases.items() if source == axis] for axis in part.axes}
     enters = (Mark.TRACED, Mark.HOST)
-    decides = {CLOCK} if part.base["start.go_on"] else set()
+    decides = {UNIT, CLOCK} if part.base["start.go_on"] else {UNIT}  # of what `settle` looks at
     plain = {
         key: part.at is None
         and None not in values

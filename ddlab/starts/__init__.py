@@ -4,8 +4,8 @@ Where it begins: `Values` say where its parameters are from, a `Mask` which weig
 `Teacher`, whose outputs it learns.
 """
 
-from ddlab.starts.base import Kept, Mask, Ref, Score, Values, Weights
-from ddlab.starts.masks import Copied, Cut
+from ddlab.starts.base import Kept, Layer, Mask, Piece, Ref, Score, Sets, Values, Weights
+from ddlab.starts.masks import Copied, Cut, Pattern, Scored
 from ddlab.starts.scores import Grasp, Growth, Magnitude, Random, Snip, SynFlow, Taylor
 from ddlab.starts.teacher import Teacher
 from ddlab.starts.values import Average, Between, FromTrial, NormOf
@@ -19,12 +19,17 @@ __all__ = [
     "Grasp",
     "Growth",
     "Kept",
+    "Layer",
     "Magnitude",
     "Mask",
     "NormOf",
+    "Pattern",
+    "Piece",
     "Random",
     "Ref",
     "Score",
+    "Scored",
+    "Sets",
     "Snip",
     "SynFlow",
     "Taylor",

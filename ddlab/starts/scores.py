@@ -1,4 +1,8 @@
-"""Scores of weights: how much one is worth keeping. Those at the start are of the whole training set, not of one batch."""
+"""Scores: how much a weight, or a set of them such as a unit, is worth keeping.
+
+The gradient g and the Hessian H are of the loss over the whole training set, not of one batch. Where nothing else is said, the
+score of a set is the sum of those of its weights.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from ddlab.config import leaf
 from ddlab.errors import ConfigError
@@ -16,10 +21,13 @@ from ddlab.starts.base import Score
 
 @dataclass(frozen=True)
 class Magnitude(Score):
-    """|w| (Han et al. 2015; Frankle, Carbin 2019)."""
+    """|w| (Han et al. 2015; Frankle, Carbin 2019), of a set the root of the sum of squares."""
 
     def __call__(self, snapshot: Snapshot) -> Any:
         return jax.tree.map(jnp.abs, snapshot.params)
+
+    def of_sets(self, terms: np.ndarray) -> np.ndarray:
+        return np.sqrt(np.square(terms).sum(axis=1))
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,9 @@ class SynFlow(Score):
 class Taylor(Score):
     """(w g - w (H w) / 2)^2, the change of the loss where the weight goes, squared (Molchanov et al. 2017, 2019).
 
-    Of order 1 without the second term; H is the Hessian, with which w is multiplied as a whole.
+    Of order 1 without the second term; in H w, w is the vector of all weights. Of a set it is the square of the sum. Of order 1
+    and a ReLU unit that is (2 dL/dz)^2 for a gate z that multiplies what it gives (Molchanov et al. 2019; of heads, Michel et al.
+    2019): its weights from before, its bias included, and those to the layer behind each sum up to dL/dz.
     """
 
     order: int = leaf("of the expansion of the loss", choices=(1, 2))
@@ -95,6 +105,9 @@ class Taylor(Score):
     def __call__(self, snapshot: Snapshot) -> Any:
         first = jax.tree.map(jnp.multiply, snapshot.params, snapshot.gradient)
         if self.order == 1:
-            return jax.tree.map(jnp.square, first)
+            return first
         second = jax.tree.map(jnp.multiply, snapshot.params, snapshot.curvature_fn(snapshot.params))
-        return jax.tree.map(lambda one, two: jnp.square(one - two / 2), first, second)
+        return jax.tree.map(lambda one, two: one - two / 2, first, second)
+
+    def of_sets(self, terms: np.ndarray) -> np.ndarray:
+        return np.square(terms.sum(axis=1))

@@ -6,6 +6,7 @@ live by 0. So no start is in a compiled program, and trials of any start share o
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -15,12 +16,13 @@ import numpy as np
 
 from ddlab.config.schema import Science, Start
 from ddlab.config.trial import Leaves, clock_of, parse
+from ddlab.data import Spec
 from ddlab.errors import StoreError, inside
 from ddlab.job.parents import Parents
 from ddlab.models.size import parameters
 from ddlab.parameters import Parameter, named
-from ddlab.starts import Cut, Kept, Mask, Ref, Weights
-from ddlab.starts.base import Arrays
+from ddlab.starts import Cut, Kept, Layer, Mask, Piece, Ref, Scored, Sets, Weights
+from ddlab.starts.base import WEIGHT, Arrays
 from ddlab.streams import generator
 from ddlab.training.compiled import Compiled, Placed
 from ddlab.training.state import Inputs, State, TrialState
@@ -33,6 +35,12 @@ def refs(config: Science) -> list[Ref]:
     """Return the trials that one takes from."""
     parts = (config.start.values, config.start.mask, config.train.teacher)
     return [ref for part in parts if part is not None for ref in part.refs()]
+
+
+def check_start(config: Science, spec: Spec) -> None:
+    """Raise `ConfigError` where units are to be cut that a network has not."""
+    if isinstance(mask := config.start.mask, Cut) and mask.unit != WEIGHT:
+        _weights_of(parameters(config.model, spec), {}).sets(mask.unit)
 
 
 def is_masked(trials: Sequence[Leaves]) -> bool:
@@ -104,8 +112,8 @@ def _take_values(trial: TrialState, row: int, start: Start, network: Mapping[str
             _put(named(getattr(trial, field)), row, getattr(values, field))
     if start.signs:
         drawn = named(trial.params)
-        weights = {name: _box(drawn[name][row], network[name]) for name in _weights(network)}
-        for layer in Weights(weights, *_named_layers(network)).by_layer(weights).values():
+        boxes = {name: _box(drawn[name][row, ...], parameter) for name, parameter in network.items()}
+        for layer in _weights_of(network, {}).by_layer(boxes).values():
             layer[...] = np.sign(layer) * np.sqrt(np.mean(np.square(layer, dtype=float)))
 
 
@@ -143,16 +151,16 @@ def _take_masks(
         network, kept = networks[row], of.get(row)
         known = kept.masks if kept else {}
         live = {
-            name: _box(known[name], network[name]) if known else np.ones(network[name].shape, bool) for name in _weights(network)
+            name: _box(known[name], parameter) if known else np.ones(parameter.shape, bool) for name, parameter in network.items()
         }
         score_fn = None
-        if isinstance(mask, Cut):
+        if isinstance(mask, Scored):
             scorer = compiled.program.scorer(mask.score)
             score_fn = partial(_scores, scorer, _scored(trial, row, kept), _row(compiled.inputs, row), network)
         with inside(mask):
-            found = mask(Weights(live, *_named_layers(network)), score_fn, generator(trials[row]["seed"], mask.stream))
+            found = mask(_weights_of(network, live), score_fn, generator(trials[row]["seed"], mask.stream))
         for name, array in found.items():
-            _box(into[name][row], network[name])[...] = array
+            _box(into[name][row, ...], network[name])[...] = array
     _mask(trial)
 
 
@@ -179,17 +187,13 @@ def _scored(trial: TrialState, row: int, kept: Kept | None) -> TrialState:
 def _scores(
     scorer: Any, scored: TrialState, inputs: Inputs, network: Mapping[str, Parameter], live: Arrays
 ) -> dict[str, np.ndarray]:
-    """Return the scores of the weights of a trial, of which some live."""
+    """Return the terms of the scores of the parameters of a trial, of which some live."""
     masks = named(scored.masks)
     for name, array in live.items():
-        _box(masks[name][0], network[name])[...] = array
+        _box(masks[name][0, ...], network[name])[...] = array
     _mask(scored)
     found = named(jax.device_get(scorer(State(np.int32(0), scored), inputs)))
-    return {name: _box(found[name][0], network[name]) for name in live}
-
-
-def _weights(network: Mapping[str, Parameter]) -> list[str]:
-    return [name for name, parameter in network.items() if parameter.is_weight]
+    return {name: _box(found[name][0, ...], network[name]) for name in live}
 
 
 def _box(array: np.ndarray, parameter: Parameter) -> np.ndarray:
@@ -205,14 +209,16 @@ def _only_live(array: np.ndarray, parameter: Parameter) -> None:
     _box(array, parameter)[...] = live
 
 
-def _named_layers(network: Mapping[str, Parameter]) -> tuple[dict[str, tuple[str, int | None]], frozenset[str]]:
-    """Return the layers of the weights of a network, and which are its readout, as `Weights` has them."""
-    layers: dict[str, tuple[str, int | None]] = {}
-    for name in _weights(network):
-        parameter = network[name]
-        layers |= (
-            {f"{name}[{index}]": (name, index) for index in range(parameter.shape[0])}
-            if parameter.is_stacked
-            else {name: (name, None)}
-        )
-    return layers, frozenset(layer for layer, (name, _) in layers.items() if "outputs" in network[name].axes)
+def _weights_of(network: Mapping[str, Parameter], live: Arrays) -> Weights:
+    """Return what of a network a mask may take out."""
+    layers: dict[str, Layer] = {}
+    units: dict[str, dict[str, list[tuple[Piece, int | None]]]] = defaultdict(lambda: defaultdict(list))
+    for name, parameter in network.items():
+        for index in range(parameter.shape[0]) if parameter.is_stacked else [None]:
+            piece, place = Piece(name, index), "" if index is None else f"[{index}]"
+            if parameter.is_weight:
+                layers[f"{name}{place}"] = Layer(piece, parameter.input_axis, "outputs" in parameter.axes)
+            for axis, (along, unit) in enumerate(zip(parameter.axes, parameter.units, strict=False)):
+                if unit:
+                    units[unit][f"{along}{place}"].append((piece, axis - parameter.is_stacked))
+    return Weights(live, layers, {unit: {axis: Sets(tuple(own)) for axis, own in of.items()} for unit, of in units.items()})

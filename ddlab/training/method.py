@@ -13,6 +13,7 @@ from ddlab.errors import ConfigError
 from ddlab.job.job import Job
 from ddlab.measures import AlongPath
 from ddlab.measures.evaluate import Metrics
+from ddlab.training.begin import check_start
 from ddlab.training.cost import training_cost as cost
 from ddlab.training.prepare import Prepared, prepare
 from ddlab.training.program import make_program
@@ -26,7 +27,7 @@ COUNTS_STEPS = True
 
 def check(config: Science, spec: Spec) -> None:
     """Raise `ConfigError` where a trial cannot be trained."""
-    del spec
+    check_start(config, spec)
     for name, measure in config.measures.items():
         if measure.needs_spectrum:
             raise ConfigError(f"measures.{name}: is a measure of the exact solver; measures.{name}=null turns it off")

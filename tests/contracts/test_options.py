@@ -41,7 +41,9 @@ WITHOUT = {
 # Config groups that hold settings, not components.
 SETTINGS = {"pack", "train", "start"}
 # What names other trials, and so is tried in whole sweeps (tests/starts).
-OF_TRIALS = {f"ddlab.starts.{name}" for name in ("FromTrial", "Between", "Average", "NormOf", "Cut", "Copied", "Teacher")}
+OF_TRIALS = {
+    f"ddlab.starts.{name}" for name in ("FromTrial", "Between", "Average", "NormOf", "Cut", "Pattern", "Copied", "Teacher")
+}
 # Overrides of the trial that an option is tried in; those of models give them weights between units that are padded.
 WORDS = {
     "model=cnn": ("pools=[1,2,2,2]",),

@@ -12,21 +12,22 @@ import ddlab
 from ddlab.cli import main
 from ddlab.config import Mark, leaf
 from ddlab.models import Model, matmul
-from ddlab.starts import Copied, Cut, Magnitude, Random, Weights
+from ddlab.starts import Copied, Cut, Layer, Magnitude, Piece, Random, Weights
 from ddlab.streams import generator
 from tests.support import kept_of, write_sweep
 
 pytestmark = pytest.mark.usefixtures("fast_packs")
 
 SHAPES = {"first": (7, 5), "stack": (3, 4, 5), "last": (5, 4)}
-LAYERS = {"first": ("first", None), **{f"stack[{k}]": ("stack", k) for k in range(3)}, "last": ("last", None)}
+LAYERS = {"first": Piece("first", None), **{f"stack[{k}]": Piece("stack", k) for k in range(3)}, "last": Piece("last", None)}
 
 
 def random_weights(seed=0, share=0.7):
     rng = np.random.default_rng(seed)
     live = {name: rng.random(shape) < share for name, shape in SHAPES.items()}
     scores = {name: rng.random(shape) for name, shape in SHAPES.items()}
-    return Weights(live, LAYERS, frozenset({"last"})), scores
+    layers = {name: Layer(piece, inputs=-2, is_readout=name == "last") for name, piece in LAYERS.items()}
+    return Weights(live, layers, {}), scores
 
 
 def cut(drop, scope="layer", readout=1.0, seed=0):
@@ -37,7 +38,7 @@ def cut(drop, scope="layer", readout=1.0, seed=0):
 
 
 def pieces(arrays):
-    return {layer: arrays[name] if index is None else arrays[name][index] for layer, (name, index) in LAYERS.items()}
+    return {name: arrays[key] if index is None else arrays[key][index] for name, (key, index) in LAYERS.items()}
 
 
 @pytest.mark.parametrize("drop", [0.0, 0.2, 0.5, 0.93, 1.0])
@@ -82,7 +83,7 @@ def test_a_shuffled_mask_has_as_many_of_each_layer():
 
 def test_a_shuffled_random_mask_is_a_random_one():
     shapes = {"first": (40, 200), "last": (200, 200)}
-    layers = {name: (name, None) for name in shapes}
+    layers = {name: Layer(Piece(name, None), inputs=-2, is_readout=False) for name in shapes}
     live, alike = (
         {name: make(shape) for name, shape in shapes.items()} for make in (lambda shape: np.ones(shape, bool), np.zeros)
     )
@@ -90,8 +91,8 @@ def test_a_shuffled_random_mask_is_a_random_one():
     copy = Copied(of="x", shuffle=True)
     variances = []
     for seed in range(5):
-        masks = cut(Weights(live, layers, frozenset()), lambda _: alike, generator(seed, cut.stream))
-        shuffled = copy(Weights(masks, layers, frozenset()), None, generator(seed, copy.stream))["first"]
+        masks = cut(Weights(live, layers, {}), lambda _: alike, generator(seed, cut.stream))
+        shuffled = copy(Weights(masks, layers, {}), None, generator(seed, copy.stream))["first"]
         variances.append(shuffled.sum(axis=1).var(ddof=1) / (200 * 0.1 * 0.9))
     assert 0.6 < np.mean(variances) < 1.4  # of each, 39 degrees of freedom: a standard deviation of 0.1 of the mean of five
 

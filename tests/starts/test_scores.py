@@ -30,7 +30,9 @@ def scored(score, *words, change=1.0):
         begun = jax.device_get(jax.jit(program.init)(inputs))
         trial = begun.trial._replace(params=jax.tree.map(lambda array: change * array, begun.trial.params))
         found = jax.device_get(jax.jit(partial(program.scores, score))(begun._replace(trial=trial), inputs))
-    return ({name: array[0] for name, array in named(tree).items()} for tree in (found, trial.params)), inputs
+    terms, weights = ({name: array[0] for name, array in named(tree).items()} for tree in (found, trial.params))
+    scores = {name: score.of_sets(array.reshape(-1, 1)).reshape(array.shape) for name, array in terms.items()}
+    return (scores, weights), inputs
 
 
 @pytest.mark.parametrize("score", [Snip(), Grasp(), Taylor(order=1), Taylor(order=2)], ids=str)
