@@ -24,6 +24,10 @@ MISTAKES = {
         "where=x: must be a mapping (trials taken,",
     ),
     "three": ({"kind": "share", "metric": "m", "between": [0, 1], "source": "s", "order": [{}, {}]}, "must be three selections"),
+    "two sides": (
+        {"kind": "rank_correlation", "metric": "m", "between": [0, 1], "source": "s", "order": [{}, {}], "sides": [{}]},
+        "must be two selections",
+    ),
     "order": ({"kind": "ratio", "metric": "m", "between": [0, 1], "source": "s", "order": [{}]}, "two or more"),
     "trend": ({"kind": "monotone", "metric": "m", "x": "a", "between": [0, 1], "source": "s", "trend": "up"}, "trend=up"),
     "theory": (

@@ -90,6 +90,21 @@ def test_a_kind_measures_its_number_and_can_fail(kind):
     assert verdict(results_of(fails), kind=kind, **options).status == FAIL
 
 
+@pytest.mark.parametrize(
+    ("after", "number"), [((1.0, 2.0, 4.0, 8.0), 1.0), ((2.0, 1.0, 8.0, 4.0), 0.6), ((8.0, 4.0, 2.0, 1.0), -1.0)]
+)
+def test_a_rank_correlation_is_of_the_same_groups_on_two_sides(after, number):
+    """Spearman: 1 - 6 sum d^2 / (n (n^2 - 1)), d the differences of the ranks of n = 4 groups."""
+    values = dict(enumerate([*(1.0, 20.0, 300.0, 4000.0), *after]))
+    groups = results_of(
+        values, side={k: "before" if k < 4 else "after" for k in values}, method={k: "abcd"[k % 4] for k in values}
+    )
+    order, sides = [{"method": method} for method in "abcd"], [{"side": "before"}, {"side": "after"}]
+    found = verdict(groups, kind="rank_correlation", order=order, sides=sides, between=[number - 1e-9, number + 1e-9])
+    assert found.measured == pytest.approx(number)
+    assert found.status == PASS
+
+
 @pytest.mark.parametrize("kind", ["peak_location", "peak_height", "second_descent", "second_over_first", "classical_minimum"])
 @pytest.mark.parametrize("curve", [FALLING, RISING])
 def test_a_curve_without_a_peak_fails_what_is_claimed_of_one(kind, curve):
@@ -410,7 +425,7 @@ OF_STEPS = {"first_crossing", "delay", "grokking", "reached", "leads", "value_at
 
 
 def test_every_kind_is_tested_and_explained(capsys):
-    assert set(KINDS) == {*CASES, *OF_STEPS, "matches_theory", "height_difference", "location_ratio"}
+    assert set(KINDS) == {*CASES, *OF_STEPS, "matches_theory", "height_difference", "location_ratio", "rank_correlation"}
     main(["verify", "--help"])
     printed = capsys.readouterr().out
     assert all(f"\n  {kind} " in printed for kind in KINDS)

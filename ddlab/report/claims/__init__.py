@@ -23,7 +23,7 @@ from ddlab.report.claims.curves import (
     SecondOverFirst,
     Slope,
 )
-from ddlab.report.claims.groups import Difference, Ordering, Ratio, Share, Value
+from ddlab.report.claims.groups import Difference, Ordering, RankCorrelation, Ratio, Share, Value
 from ddlab.report.claims.steps import Delay, FirstCrossing, Grokking, Leads, Plateau, Reached, ValueAt
 from ddlab.report.claims.thresholds import LocationRatio
 from ddlab.report.options import choose
@@ -47,6 +47,7 @@ KINDS: dict[str, type[Claim]] = {
     "ordering": Ordering,
     "ratio": Ratio,
     "share": Share,
+    "rank_correlation": RankCorrelation,
     "first_crossing": FirstCrossing,
     "delay": Delay,
     "grokking": Grokking,

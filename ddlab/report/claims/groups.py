@@ -123,3 +123,34 @@ class Share(_OfGroups):
     def _of_medians(self, medians: np.ndarray) -> np.ndarray:
         first, between, last = medians.T
         return (first - between) / (first - last)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankCorrelation(_OfGroups):
+    """Spearman's rank correlation of the medians of groups in one selection with those of the same groups in another.
+
+    At 1 the groups are in the same order in both; of equal medians the mean rank is taken.
+    """
+
+    sides: Sequence[Selection] = option("two selections that all of the groups are in: [{stage: before}, {stage: after}]")
+
+    def check(self, name: str) -> None:
+        super().check(name)
+        if len(self.sides) != 2:
+            raise ConfigError(f"claims.{name}.sides={shown(self.sides)}: must be two selections of trials")
+        for selection in self.sides:
+            check_selection(f"claims.{name}.sides", selection)
+
+    def _says(self) -> str:
+        one, other = map(in_words, self.sides)
+        return f"rank correlation of median {self.what} at {one} and at {other} over {'; '.join(map(in_words, self.order))}"
+
+    @property
+    def selections(self) -> Sequence[Selection]:
+        return [{**self.where, **side, **selection} for side in self.sides for selection in self.order]
+
+    def _of_medians(self, medians: np.ndarray) -> np.ndarray:
+        from scipy.stats import rankdata  # takes a while; most claims need none
+
+        one, other = (rankdata(side, axis=1) - (len(self.order) + 1) / 2 for side in np.split(medians, 2, axis=1))
+        return (one * other).sum(axis=1) / np.sqrt(np.square(one).sum(axis=1) * np.square(other).sum(axis=1))
