@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ddlab.config import leaf
+from ddlab.config import Mark, leaf
 from ddlab.errors import ConfigError
 from ddlab.measures import Snapshot
 from ddlab.starts.base import Score
@@ -98,7 +98,7 @@ class Taylor(Score):
     2019): its weights from before, its bias included, and those to the layer behind each sum up to dL/dz.
     """
 
-    order: int = leaf("of the expansion of the loss", choices=(1, 2))
+    order: int = leaf("of the expansion of the loss", Mark.HOST, choices=(1, 2))
 
     needs_gradient = True
 
