@@ -61,6 +61,10 @@ TINY = {
         "stages.less.axes={data.train_fraction: 0.1, optimizer.weight_decay: '1.0,2.0,4.0'}",
     ],
     "tickets_in_transformers": ["data.modulus=7", *HEADS, "train.steps=20", "seed=0"],
+    "prune_methods": [
+        *("model.width=6", "data.num_train=60", "data.num_test=60", "train.batch_size=20", "train.steps=8"),
+        *("stages.neurons.axes={start.mask.drop:0.5}", "seed=0"),
+    ],
     "belkin2020_misspecified": ["model.width=5,50,100", "seed=0,1"],
     "hastie2022_ridgeless": ["data.num_train=10", "data.num_features=30", "model.width=5,20,30", "seed=0,1"],
     "mei2022_random_features": ["data.num_train=20", "data.num_features=10", "model.width=5,20,30", "seed=0,1"],
