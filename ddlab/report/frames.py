@@ -95,7 +95,7 @@ def curves_over_seeds(results: Results, trials: pd.DataFrame, group: str | None,
     Columns: group, step, metric, median, low, high, trials.
 
     Raises:
-        ConfigError: as of `metric_table`, or a metric was never measured.
+        ConfigError: as of `metric_table`, or a metric was never measured, or at step 0 alone.
     """
     rows = []
     groups = [(np.nan, trials)] if group is None else list(trials.groupby(group, dropna=False))
@@ -106,4 +106,7 @@ def curves_over_seeds(results: Results, trials: pd.DataFrame, group: str | None,
                 raise ConfigError(f"metric={metric}: was not measured (all nan)")
             statistics = {"median": table.median(axis=1), "low": table.min(axis=1), "high": table.max(axis=1)}
             rows.append(pd.DataFrame(statistics).reset_index().assign(group=value, metric=metric, trials=table.shape[1]))
-    return pd.concat(rows, ignore_index=True)[["group", "step", "metric", "median", "low", "high", "trials"]]
+    found = pd.concat(rows, ignore_index=True)[["group", "step", "metric", "median", "low", "high", "trials"]]
+    if not found["step"].any():
+        raise ConfigError("train.steps=0: the trials are measured at step 0 alone; select some that are trained")
+    return found

@@ -103,6 +103,12 @@ def test_lines_are_drawn_through_measured_points_only(measured_rarely):
     assert not frame["norm"].isna().any()
 
 
+def test_of_trials_that_are_not_trained_there_is_no_curve(results):
+    untrained = Results(results.trials.assign(last_step=0), results.curves[results.curves["step"] == 0], SWEEP)
+    with pytest.raises(ConfigError, match=r"train\.steps=0: the trials are measured at step 0 alone"):
+        curves_over_seeds(untrained, untrained.trials, None, ["test_error"])
+
+
 def test_a_trial_that_stopped_where_a_metric_was_not_measured_has_no_final_value(measured_rarely):
     rare = measured_rarely.curves.assign(norm=measured_rarely.curves["norm"].where(measured_rarely.curves["step"] != 10))
     results = Results(measured_rarely.trials, rare, SWEEP)

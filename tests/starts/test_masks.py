@@ -154,14 +154,16 @@ def test_what_does_not_live_is_zero_after_training_and_all_else_moves(name, work
 
 
 @pytest.mark.slow
-def test_masks_of_widths_of_one_pack_are_those_of_each_alone(workplace):
+@pytest.mark.parametrize("unit", ["weight", "neuron"])
+def test_masks_of_widths_of_one_pack_are_those_of_each_alone(workplace, unit):
     """What is padded is neither counted nor kept, and a trial is to rounding what it is alone."""
     write_sweep(workplace, "cut", HEAD + CUT)
     words = ["optimizer=sgd", "optimizer.learning_rate=0.1", "train.dtype=float64", "train.steps=12"]
+    words.append(f"stages.ticket.start.mask.unit={unit}")
     assert main(["sweep", "cut", *words, "model.width=3,7"]) == 0
     together = ddlab.load("results/cut")
     live = together.trials.set_index("trial_id")["num_live"]
-    assert len(set(live)) == 4
+    assert set(together.trials.groupby("stage")["num_live"].nunique()) == {2}
     for width in (3,):
         assert main(["sweep", "cut", *words, f"model.width={width}", f"out=results/alone{width}"]) == 0
         alone = ddlab.load(f"results/alone{width}")
