@@ -115,6 +115,8 @@ MISTAKES = [
         r"step=10: must be from 20 to 5000, the steps",
     ),
     (f"{A}  b: {{start: {{values: {{average: [a, 3]}}}}}}\n", r"stages\.b\.start\.values\.of=3: must be the name of a stage"),
+    (f"{A}  b: {{start: {{values: {{average: 3}}}}}}\n", r"stages\.b\.start\.values\.of=3: must be the name of a stage"),
+    (f"{A}  b: {{start: {{values: {{average: {{a: 1}}}}}}}}\n", r"start\.values\.of=\{'a': 1\}: must be the name of a stage"),
     (f"{A}  b: {{start: {{values: {{average: [a, c]}}}}}}\n", r"start\.values\.of=c: must be a stage above it"),
     (f"{A}  b: {{start: {{values: {{average: []}}}}}}\n", r"start\.values\.of: must name a stage, or several"),
     (
