@@ -114,7 +114,7 @@ def test_the_neurons_of_the_least_weights_are_cut():
         (Taylor(order=1), lambda terms: np.sum(terms) ** 2),
         (Taylor(order=2), lambda terms: np.sum(terms) ** 2),
     ],
-    ids=str,
+    ids=["magnitude", "snip", "grasp", "random", "taylor 1", "taylor 2"],
 )
 def test_the_score_of_a_set_is_made_of_those_of_its_weights(score, expected):
     """A cut of units takes their terms from all of the parameters that have some."""
