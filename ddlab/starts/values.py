@@ -77,7 +77,7 @@ class Average(Values):
 
 @dataclass(frozen=True)
 class NormOf(Values):
-    """As they are drawn, each parameter scaled to the norm that it has in another trial (Minegishi et al. 2023, section 4.2).
+    """As they are drawn, each parameter scaled to the norm that it has in another trial (Minegishi et al. 2023).
 
     A network of the norms of a sparse one, but dense, tells what is due to these from what is due to the mask. A parameter that
     is zero stays so.

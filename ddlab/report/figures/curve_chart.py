@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from ddlab.report.charts import Axis, Band, Bars, Chart, Dots, Line, Mark, Note, Panel, Reference, Rule, Series, positions, values
 from ddlab.report.charts.apart import LINE_HEIGHT, apart
-from ddlab.report.charts.chart import Dash
+from ddlab.report.charts.chart import Dash, Marker
 from ddlab.report.charts.colors import CATEGORIES, GREY, TEST, TRAIN, darker, group_series, is_ordered
 from ddlab.report.charts.limits import can_show, limits, shares
 from ddlab.report.columns import NOISY_ERROR, is_share, label, named, number
@@ -26,6 +27,9 @@ UNITY = {"params_per_sample": "P = N", "params_per_sample_output": "P = N K", SA
 
 # Of a panel, in inches.
 PANEL = 1.3
+
+# Points along the horizontal axis that are marked, at most.
+MOST_MARKED = 60
 
 DASHES: tuple[Dash, ...] = ("solid", "dashed", "dotted")
 
@@ -154,7 +158,7 @@ class CurveChart:
             dark = Series(series.label, darker(series.color), series.value)
             yield Line(positions(theory, self._columns), values(theory["middle"]), dark, width=1.0)
         else:
-            yield Line(x, values(rows["middle"]), series, DASHES[min(place, 2)], "circle" if place == 0 else "")
+            yield Line(x, values(rows["middle"]), series, DASHES[min(place, 2)], self._marker if place == 0 else "")
 
     def _end_labels(self, panel: PanelPart) -> Iterator[Note]:
         for curve in self._curves:
@@ -215,15 +219,20 @@ class CurveChart:
         is_percent = all(is_share(metric) for metric in panel.metrics)
         return Axis(text, "", panel.y_scale, low, high, is_percent)
 
+    @property
+    def _marker(self) -> Marker | Literal[""]:
+        """What marks a point of a curve: nothing where they would hide it."""
+        return "circle" if self.frame[self._columns[0]].nunique() <= MOST_MARKED else ""
+
     def _legend_of_curves(self) -> Iterator[Line | Dots]:
         """Yield samples of what tells metrics apart, and of curves that are not named at their ends."""
         panel = max(self.panels, key=lambda panel: len(panel.metrics))
         alone = len(self._curves) == 1
         for place, metric in enumerate(panel.metrics if len(panel.metrics) > 1 else ()):
             series = self._series(panel, metric, self._curves[0]) if alone else Series(self._name(panel, metric), GREY)
-            yield Line({}, (), series, DASHES[min(place, 2)], "circle" if place == 0 else "")
+            yield Line({}, (), series, DASHES[min(place, 2)], self._marker if place == 0 else "")
         if not alone and not self._is_labelled:
-            yield from (Line({}, (), curve, marker="circle") for curve in self._curves)
+            yield from (Line({}, (), curve, marker=self._marker) for curve in self._curves)
 
     def _legend_of_theory(self) -> Iterator[Line | Dots]:
         if "theory" not in set(self.frame["kind"]):
