@@ -20,6 +20,7 @@ from ddlab.config.columns import NUM_LIVE
 from ddlab.report.crossings import KINDS as LEVELS
 from ddlab.report.ensembles import ENSEMBLE_METRICS
 from ddlab.report.selection import matching, with_ratios
+from ddlab.store.provenance import add_provenance
 from ddlab.store.results import Results, load
 from ddlab.store.store import Store
 
@@ -73,9 +74,16 @@ def compact(source: Path, target: Path) -> None:
     shutil.rmtree(target, ignore_errors=True)
     small.write_sweep(store.read_sweep())
     small.write_plan(store.read_plan().assign(pack=0))
-    shutil.copy(store.provenance_file, small.provenance_file)
+    for run in store.read_provenance():
+        add_provenance(small.provenance_file, _anywhere(run))
     small.write_part(0, 0, columns)
     small.write_outcome(0, {str(name): outcomes[name].to_numpy() for name in outcomes}, {**spent, "num_parts": 1})
+
+
+def _anywhere(run: dict[str, Any]) -> dict[str, Any]:
+    """Return what is said of a run but for where its results lay."""
+    command = " ".join(word for word in run["command"].split() if not word.startswith("out="))
+    return {**run, "command": command, "overrides": [word for word in run["overrides"] if not word.startswith("out=")]}
 
 
 def _small(values: np.ndarray, is_cut: bool) -> np.ndarray:
