@@ -219,7 +219,12 @@ def along_path(measures: Mapping[str, Measure]) -> dict[int, list[AlongPath]]:
 
 def needs_before(measures: Mapping[str, Measure]) -> bool:
     """Return whether any of some measures reads the parameters at the eval point before."""
-    return any(measure.needs_before for measure in measures.values())
+    return any(map(_needs_before, measures.values()))
+
+
+def _needs_before(measure: Measure) -> bool:
+    with inside(measure):  # a class that is no subclass of `Measure` does not say
+        return measure.needs_before
 
 
 def _grouped(measures: list[AnyMeasure]) -> dict[int, list[AnyMeasure]]:

@@ -39,6 +39,17 @@ class Growth(Score):
 
 
 @dataclass(frozen=True)
+class Movement(Score):
+    """(w^2 - w_0^2) / 2, w_0 as it was drawn: how far the weight has moved away from zero.
+
+    Movement pruning (Sanh, Wolf, Rush 2020) adds up -w g along training; under gradient flow, dw = -g dt, that is this.
+    """
+
+    def __call__(self, snapshot: Snapshot) -> Any:
+        return jax.tree.map(lambda now, drawn: (now**2 - drawn**2) / 2, snapshot.params, snapshot.start_fn())
+
+
+@dataclass(frozen=True)
 class Random(Score):
     """All alike, so that chance decides: a cut orders equal scores at random."""
 

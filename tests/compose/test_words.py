@@ -34,7 +34,7 @@ def test_what_lies_below_a_word_can_be_set(prefix):
     assert leaves_of(f"{prefix}{DECAY}=7", "optimizer.schedule=inverse_sqrt")[DECAY] == 7
 
 
-NOTHING = ("train.augment", "start.values", "start.mask")
+NOTHING = ("train.teacher", "train.augment", "start.values", "start.mask")
 
 
 def test_a_component_that_is_named_by_its_class_has_no_word():

@@ -23,6 +23,8 @@ BESIDE |= {
     "mask=copy": ("start.mask.of=a",),
     "values=trial": ("start.values.of=a",),
     "values=average": ("start.values.of=[a]",),
+    "values=norm": ("start.values.of=a",),
+    "teacher=trial": ("train.teacher.of=a",),
     "values=between": ("start.values.of=a", "start.values.other=b"),
 }
 BESIDE |= dict.fromkeys((option for option in GROUPS if option.startswith("score=")), ("start.mask=cut",))

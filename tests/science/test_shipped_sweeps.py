@@ -60,6 +60,10 @@ TINY = {
         "stages.scratch.axes={data.train_fraction: 0.3}",
         "stages.less.axes={data.train_fraction: 0.1, optimizer.weight_decay: '1.0,2.0,4.0'}",
     ],
+    "minegishi2023_grokked_tickets": [
+        *("data.modulus=7", "model.width=6", "model.embedding=4", "train.steps=8", "seed=0"),
+        "stages.before.axes={start.mask.step: '2,4'}",
+    ],
     "tickets_in_transformers": ["data.modulus=7", *HEADS, "train.steps=20", "seed=0"],
     "prune_methods": [
         *("model.width=6", "data.num_train=60", "data.num_test=60", "train.batch_size=20", "train.steps=8"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from ddlab.config.trial import parse
 from ddlab.parameters import named
-from ddlab.starts import Grasp, Growth, Magnitude, Random, Snip, SynFlow, Taylor
+from ddlab.starts import Grasp, Growth, Magnitude, Movement, Random, Snip, SynFlow, Taylor
 from tests.support import leaves_of, make_pack
 
 pytestmark = pytest.mark.numeric
@@ -70,6 +71,21 @@ def test_magnitude_growth_and_chance():
         np.testing.assert_array_equal(scores[name], np.abs(array))
         np.testing.assert_allclose(growth[name], np.abs(array) * 2 / 3, rtol=1e-12)
         assert not chance[name].any()
+
+
+def test_movement_is_what_gradient_descent_adds_up():
+    """Of -w g times the rate, along the path of a quadratic loss at a small rate."""
+    rng, rate = np.random.default_rng(0), 1e-4
+    square, target = rng.normal(size=(6, 6)), rng.normal(size=6)
+    drawn, moved = rng.normal(size=6), np.zeros(6)
+    weights = drawn.copy()
+    for _ in range(5000):
+        gradient = square.T @ (square @ weights - target)
+        moved -= rate * weights * gradient
+        weights = weights - rate * gradient
+    assert abs(moved).min() > 0.01
+    found = Movement()(SimpleNamespace(params=weights, start_fn=lambda: drawn))
+    np.testing.assert_allclose(found, moved, atol=0.01 * abs(moved).max())
 
 
 def test_what_lies_below_a_word_within_a_word_can_be_set():
