@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import nnx
 
+from ddlab.config.trial import Leaves, build, load_leaves
 from ddlab.data import Spec
 from ddlab.errors import ConfigError
 from ddlab.models.base import apply_network, make_network
@@ -42,6 +46,31 @@ def parameters(model: Any, spec: Spec) -> dict[str, Parameter]:
 def parameters_of(network: nnx.Module) -> dict[str, Parameter]:
     """Return the trainable parameters of a network by name."""
     return described(nnx.state(network, nnx.Param))
+
+
+def size_at(leaves: Leaves, spec: Spec) -> Size:
+    """Return what decides the cost of a trial; equal networks are traced once in a process, whatever the numbers of examples."""
+    traced = _size_at(_model_config(leaves), spec.of_size(1))
+    return replace(traced, num_train=spec.num_train, num_test=spec.num_evaluated)
+
+
+def parameters_at(leaves: Leaves, spec: Spec) -> Mapping[str, Parameter]:
+    """Return the trainable parameters of a trial's network by name; equal networks are traced once in a process."""
+    return _parameters_at(_model_config(leaves), spec.of_size(1))
+
+
+def _model_config(leaves: Leaves) -> str:
+    return json.dumps({key: value for key, value in leaves.items() if key.startswith("model.")}, sort_keys=True)
+
+
+@cache
+def _size_at(model_config: str, spec: Spec) -> Size:
+    return size_of(build(load_leaves(model_config), "model"), spec)
+
+
+@cache
+def _parameters_at(model_config: str, spec: Spec) -> Mapping[str, Parameter]:
+    return MappingProxyType(parameters(build(load_leaves(model_config), "model"), spec))
 
 
 def count(model: Any, spec: Spec) -> tuple[int, int]:

@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 from ddlab.augment import Augment
 from ddlab.config.components import TARGET, component_class, is_component, public_name
 from ddlab.config.declare import Leaf, Mark
 from ddlab.config.schema import Science
-from ddlab.config.trial import CLOCK, Leaves, build, check, declarations, joined, load_leaves, marked, parse, resolved_data
+from ddlab.config.trial import CLOCK, Leaves, check, declarations, joined, marked, parse, resolved_data
 from ddlab.data import DataSource, Spec, describe
 from ddlab.errors import ConfigError, inside
 from ddlab.losses import Loss
 from ddlab.measures import Measure
 from ddlab.measures.evaluate import check_columns
 from ddlab.models import Model
-from ddlab.models.size import settle_width, size_of
+from ddlab.models.size import settle_width, size_at
 from ddlab.optimizers import Group, Modifier, Optimizer, Schedule
 from ddlab.plan.cost import Cost
-from ddlab.plan.shapes import NUM_PARAMS, WIDTH, Settled, Shape, Size
+from ddlab.plan.shapes import NUM_PARAMS, WIDTH, Settled, Shape
 from ddlab.run.methods import method_of
 from ddlab.store.results import OWN_COLUMNS
 
@@ -46,7 +44,7 @@ def settle(leaves: Leaves) -> Settled:
         key, declared = _solved_for(leaves)
         width = settle_width(config.model, spec, wanted, key.removeprefix("model."), int(declared.high or wanted))
         leaves = {**leaves, key: width, NUM_PARAMS: None}
-    size = _size(leaves, spec)
+    size = size_at(leaves, spec)
     return Settled(leaves, size, method.cost(leaves, config, size), method.padded(leaves))
 
 
@@ -56,15 +54,8 @@ def join(shapes: Sequence[Shape]) -> Cost:
     config = parse(leaves)
     num_train, num_test = (max(numbers) for numbers in zip(*(shape.size.examples for shape in shapes), strict=True))
     spec = describe(parse(shapes[0].leaves).data)  # that of the largest sizes may be of no data
-    size = replace(_size(leaves, spec), num_train=num_train, num_test=num_test)
+    size = replace(size_at(leaves, spec), num_train=num_train, num_test=num_test)
     return method_of(leaves).cost(leaves, config, size)
-
-
-def _size(leaves: Leaves, spec: Spec) -> Size:
-    """Return the size of a trial; a network is traced once for all numbers of examples."""
-    model = {key: value for key, value in leaves.items() if key.startswith("model.")}
-    traced = _size_of(json.dumps(model, sort_keys=True), spec.of_size(1))
-    return replace(traced, num_train=spec.num_train, num_test=spec.num_evaluated)
 
 
 def _check_bases(config: Science) -> None:
@@ -132,8 +123,3 @@ def _check_together(config: Science, spec: Spec) -> None:
             train.augment.check_inputs(spec.inputs)
     if spec.test_nodes and not config.model.LINEAR_IN_INPUTS:
         raise ConfigError("data.num_test=null: is the exact risk of models linear in their inputs only; give a number")
-
-
-@cache
-def _size_of(model_config: str, spec: Spec) -> Size:
-    return size_of(build(load_leaves(model_config), "model"), spec)

@@ -14,7 +14,7 @@ from ddlab.data.loader import Loader
 from ddlab.devices.local import fitting, local_devices, precision
 from ddlab.measures.points import eval_steps
 from ddlab.measures.size import row_bytes
-from ddlab.models.size import size_of
+from ddlab.models.size import size_at
 from ddlab.solving.compiled import CompiledSolver, compile_solver
 from ddlab.solving.cost import Portion, Problems, SolvingMemory
 from ddlab.solving.deal import deal
@@ -59,9 +59,10 @@ def prepare(
         DoesNotFit: a device has too little memory to compile it.
     """
     del room
-    config = parse(joined(trials))
+    leaves = joined(trials)
+    config = parse(leaves)
     train, spec = config.train, Loader().load(trials[:1])[0].spec
-    size, row = size_of(config.model, spec), row_bytes(config, spec.num_outputs)
+    size, row = size_at(leaves, spec), row_bytes(config, spec.num_outputs)
     solving = SolvingMemory(size, len(trials), len(eval_steps(train)), row, local_devices(), memory)
     problems = deal(trials, jax.local_device_count(), solving.most_trials)
     portion = portion or solving.portion(Problems(*problems.shape))

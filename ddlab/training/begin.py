@@ -19,7 +19,7 @@ from ddlab.config.trial import Leaves, clock_of, parse
 from ddlab.data import Spec
 from ddlab.errors import StoreError, inside
 from ddlab.job.parents import Parents
-from ddlab.models.size import parameters
+from ddlab.models.size import parameters, parameters_at
 from ddlab.parameters import Parameter, named
 from ddlab.starts import Cut, Kept, Layer, Mask, Piece, Ref, Scored, Sets, Weights
 from ddlab.starts.base import WEIGHT, Arrays
@@ -68,7 +68,7 @@ def begun(trials: Sequence[Leaves], placed: Placed, parents: Parents) -> State:
     host = placed.to_host(placed.advance(placed.begin(), 0))
     trial: TrialState = jax.tree.map(np.array, host.trial)
     spec = placed.compiled.program.network.spec
-    networks = _networks(trials, spec)
+    networks = [parameters_at(leaves, spec) for leaves in trials]
     living = [row for row, config in enumerate(configs) if all(map(parents.lives, refs(config)))]
     for row in living:
         _take_values(trial, row, starts[row], networks[row], parents)
@@ -84,20 +84,6 @@ def begun(trials: Sequence[Leaves], placed: Placed, parents: Parents) -> State:
         if starts[row].optimizer == "kept":
             _put(named(trial.optimizer), row, parents.kept(starts[row].values.refs()[0], True).optimizer)
     return placed.to_devices(State(np.int32(clock_of(trials[0])), trial))
-
-
-def _networks(trials: Sequence[Leaves], spec: Any) -> list[dict[str, Parameter]]:
-    """Return the parameters of each trial's network, of which equal configs share one."""
-    known: dict[str, dict[str, Parameter]] = {}
-    for leaves in trials:
-        key = _model_config(leaves)
-        if key not in known:
-            known[key] = parameters(parse(leaves).model, spec)
-    return [known[_model_config(leaves)] for leaves in trials]
-
-
-def _model_config(leaves: Leaves) -> str:
-    return repr(sorted((key, value) for key, value in leaves.items() if key.startswith("model.")))
 
 
 # --- values -----------------------------------------------------------------------------------------------------------

@@ -12,12 +12,12 @@ import numpy as np
 from ddlab.config.declare import Mark
 from ddlab.config.schema import Train
 from ddlab.config.trial import Leaves, joined, marked, parse
-from ddlab.data.base import Spec, joined_spec
+from ddlab.data.base import Dataset, Spec, joined_spec
 from ddlab.data.loader import Loader
 from ddlab.devices.layout import Layout, Tiles
 from ddlab.devices.local import fitting, precision, working_bytes
 from ddlab.job.outcomes import untrained_losses
-from ddlab.models.size import size_of
+from ddlab.models.size import size_at
 from ddlab.training.begin import has_start, is_masked
 from ddlab.training.compiled import Compiled, Known, compile_pack
 from ddlab.training.cost import training_cost
@@ -26,6 +26,9 @@ from ddlab.training.state import Inputs, make_inputs
 
 # The program of the last pack of trials that start from others: those of the next level are alike.
 _known: dict[Hashable, Known] = {}
+
+# Their data, likewise: of one loader, unless another pack is made ready at this moment.
+_loaders: list[Loader] = []
 
 
 @dataclass(frozen=True)
@@ -69,9 +72,9 @@ def prepare(
     del memory
     leaves = joined(trials)
     config = parse(leaves)
-    train, datasets = config.train, Loader().load(trials)
+    train, datasets = config.train, _datasets(trials)
     spec = joined_spec([dataset.spec for dataset in datasets])
-    wanted = portion or Tiles(*training_cost(leaves, config, size_of(config.model, spec)).tiling(working_bytes()))
+    wanted = portion or Tiles(*training_cost(leaves, config, size_at(leaves, spec)).tiling(working_bytes()))
     tile = Layout.of(len(trials), wanted.trials, room).tile
     portion = Tiles(tile, min(wanted.examples, max(spec.sizes.values())))
     with precision(train), fitting(portion):
@@ -87,6 +90,15 @@ def prepare(
             _known[key] = compiled.without_inputs()
     checksums = [dataset.checksum for dataset in datasets]
     return Prepared(trial_ids, trials, train, portion, checksums, untrained_losses(trials, datasets), compiled)
+
+
+def _datasets(trials: Sequence[Leaves]) -> list[Dataset]:
+    """Return the data of each trial; what trials that start from others have loaded is there for those of the next level."""
+    loader = _loaders.pop() if _loaders else Loader()
+    datasets = loader.load(trials)
+    if has_start(trials):
+        _loaders.append(loader)
+    return datasets
 
 
 def _key(leaves: Leaves, inputs: Inputs, spec: Spec, about: Any) -> Hashable:
