@@ -20,6 +20,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from ddlab.compose.files import read_option
 from ddlab.compose.hydra import quoted
+from ddlab.config.catalog import config_groups, search_path
 from ddlab.config.components import TARGET, component_class
 from ddlab.config.declare import Leaf, declared
 from ddlab.config.schema import Science, Start
@@ -83,12 +84,16 @@ def _stage(name: str, node: Mapping[str, Any], above: Mapping[str, Stage]) -> St
     if (rounds is None) != (not first):
         raise ConfigError(f"stages.{name}: rounds and first go together: how many, and the stage that the first of them follows")
     own = flatten({key: value for key, value in node.items() if key not in OWN_KEYS})
-    start, teacher = dict(_start(name, node.get("start") or {})), dict(_teacher(own))
+    start, teacher = dict(_start(name, node.get("start") or {})), dict(_teacher(name, own))
+    if twice := sorted(own.keys() & start.keys()):
+        raise ConfigError(f"stages.{name}.{twice[0]}={own[twice[0]]}: is set twice, also as {start[twice[0]]}")
     fields = _fields({**start, **teacher})
     sources = _sources(name, {**start, **teacher}, fields, first, above)
     of_start = [source for key, source in sources if key != f"{TEACHER}.of"]
     replaced = ("start.", TEACHER) if teacher else ("start.",)
     base = {key: value for key, value in (of_start[0].overrides if of_start else {}).items() if not key.startswith(replaced)}
+    if base.get(f"{TEACHER}.of") == PREVIOUS:
+        raise ConfigError(f"stages.{name}: takes over {TEACHER}.of={PREVIOUS}; give it a teacher of its own, or {TEACHER}=null")
     axes = dict(node.get("axes") or {})
     overrides = {key: value for key, value in {**base, **own, **start, **teacher}.items() if key not in axes}
     taken = {key: value for _, source in sources for key, value in {**source.labels, **source.axes}.items()}
@@ -130,8 +135,7 @@ def _fields(overrides: Mapping[str, Any]) -> dict[str, Leaf]:
     """Return the declarations of the components that name trials, by key."""
     found: dict[str, Leaf] = {}
     for key in (VALUES, MASK, TEACHER):
-        group = key.rpartition(".")[2]
-        if isinstance(option := overrides.get(key), str) and (node := read_option(key, group, option)):
+        if isinstance(option := overrides.get(key), str) and (node := read_option(key, _group(key), option)):
             found |= {f"{key}.{name}": declaration for name, declaration in declared(component_class(key, node[TARGET])).items()}
     return found
 
@@ -166,36 +170,46 @@ def _start(stage: str, node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
     for name, value in node.items():
         if name not in declared(Start):
             raise ConfigError(f"stages.{stage}.start: unknown key '{name}'. {suggest(name, declared(Start))}".rstrip())
-        yield from _component(f"start.{name}", value)
+        yield from _component(stage, f"start.{name}", value)
 
 
-def _teacher(own: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+def _teacher(stage: str, own: dict[str, Any]) -> Iterator[tuple[str, Any]]:
     """Take a teacher out of the overrides of a stage, and yield those that it stands for."""
     fields = {key.removeprefix(f"{TEACHER}."): own.pop(key) for key in list(own) if key.startswith(f"{TEACHER}.")}
-    if TEACHER in own or fields:
-        yield from _component(TEACHER, own.pop(TEACHER, fields))
+    if TEACHER in own:
+        named = own.pop(TEACHER)
+        yield from _component(stage, TEACHER, {"trial": named, **fields} if fields and named else named)
+    elif fields:
+        yield from _component(stage, TEACHER, fields)
 
 
-def _component(key: str, value: Any) -> Iterator[tuple[str, Any]]:
+def _component(stage: str, key: str, value: Any) -> Iterator[tuple[str, Any]]:
     """Yield the overrides that set a key to a value: the name of a stage, a component by its option and its fields, or null."""
     if isinstance(value, str) and key in (VALUES, TEACHER):
-        yield from _option(key, "trial", {"of": value})
+        yield from _option(stage, key, "trial", {"of": value})
     elif not isinstance(value, Mapping):
         yield key, value
     elif value:
-        option, *_ = value
-        yield from _option(key, str(option), value)
+        options = config_groups(search_path()).get(_group(key), ())
+        yield from _option(stage, key, str(next((word for word in value if word in options), next(iter(value)))), value)
 
 
-def _option(key: str, option: str, values: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
-    """Yield the overrides of a component: an option of its group, and its fields; the option's name stands for the first."""
-    node = read_option(key, key.rpartition(".")[2], option) or {}
+def _option(stage: str, key: str, option: str, values: Mapping[Any, Any]) -> Iterator[tuple[str, Any]]:
+    """Yield the overrides of a component: an option of its group, and its fields.
+
+    The option's name stands for its first field, and one value for a list of one.
+    """
+    node = read_option(f"stages.{stage}.{key}", _group(key), option) or {}
     yield key, option
-    fields = declared(component_class(key, node[TARGET])) if node else {option: Leaf("")}
-    first, *_ = fields
+    first, *_ = declared(component_class(key, node[TARGET])) if node else [option]
     for word, value in values.items():
         name = first if word == option else word
-        yield f"{key}.{name}", [value] if isinstance(value, str) and name in fields and fields[name].several else value
+        is_list = isinstance(node.get(name), list) and not isinstance(value, list)
+        yield f"{key}.{name}", [value] if is_list else value
+
+
+def _group(key: str) -> str:
+    return key.rpartition(".")[2]
 
 
 def _grammar(value: Any) -> str:

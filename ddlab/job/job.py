@@ -30,6 +30,7 @@ class Job(NamedTuple):
         progress: shown to the user.
         parents: the trials that its own may start from.
         wanted: step -> what is kept of its trials there, for others to start from.
+        wanted_at_end: what is kept of them when they end, likewise.
     """
 
     store: Store
@@ -41,3 +42,4 @@ class Job(NamedTuple):
     progress: Progress
     parents: Parents
     wanted: Mapping[int, Wanted]
+    wanted_at_end: Wanted

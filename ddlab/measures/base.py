@@ -40,9 +40,9 @@ class Snapshot:
         params: trainable parameters, a pytree; zero-padded units are exact zeros.
         before: the parameters at the eval point before, whether this measure was due there or not; None unless a measure sets
             `needs_before`.
-        gradient: of what training makes small, over the whole training set, as `params`; None unless a measure sets
-            `needs_gradient`.
-        curvature_fn: (direction, as `params`) -> the Hessian of what training makes small, times the direction.
+        gradient: of what training makes small on the labels, without a teacher, over the whole training set, as `params`; None
+            unless a measure sets `needs_gradient`.
+        curvature_fn: (direction, as `params`) -> the Hessian of the same, times the direction.
         outputs_fn: (params, inputs [B, ...]) -> outputs [B, K].
         network_fn: (params, inputs [B, ...]) -> all that the network gives, named activations among it.
         mean_fn: (per_example, params, examples) -> mean over the examples of a split of `per_example(outputs, targets)`, a

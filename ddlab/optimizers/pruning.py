@@ -38,12 +38,12 @@ class GradualPruning(Modifier):
 
     sparsity: float = leaf("share of the weights of each layer that are gone at the end", Mark.TRACED, low=0, high=1)
     begin: int = leaf("step after which weights begin to go", low=0)
-    end: int = leaf("step after which no more go", low=1)
+    end: int = leaf("step after which no more go", low=0)
     every: int = leaf("steps from begin to the first cut, and from one to the next; the last is at end", low=1)
 
     def check(self) -> None:
-        if self.begin >= self.end:
-            raise ConfigError(f"optimizer.modifiers: begin={self.begin}: must be below end={self.end}")
+        if self.begin > self.end:
+            raise ConfigError(f"optimizer.modifiers: begin={self.begin}: must be at most end={self.end}")
 
     def wrap(self, rule: optax.GradientTransformationExtraArgs) -> optax.GradientTransformation:
         def begun(params: Any) -> Pruned:
@@ -52,7 +52,7 @@ class GradualPruning(Modifier):
         def update(gradient: Any, state: Pruned, params: Any = None, *, step: jax.Array, **offered: Any) -> tuple[Any, Pruned]:
             updates, inner = rule.update(gradient, state.rule, params, step=step, **offered)
             moved = optax.apply_updates(params, updates)
-            since, length = step + 1 - self.begin, self.end - self.begin
+            since, length = step + 1 - self.begin, max(1, self.end - self.begin)
             is_cut = (since > 0) & (since <= length) & ((since % self.every == 0) | (since == length))
             gone = jax.lax.cond(is_cut, self._cut, lambda _, gone, __: gone, moved, state.gone, since / length)
             kept = jax.tree.map(lambda gone, update, param: jnp.where(gone, -param, update), gone, updates, params)

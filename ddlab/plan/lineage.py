@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any
 
 from ddlab.config.components import TARGET
@@ -25,6 +26,12 @@ def _steps(leaves: Leaves, key: str) -> dict[int | None, str]:
     step = _step_key(key)
     several = f"{step}s"
     return dict.fromkeys(leaves.get(several) or (), several) or {leaves.get(step): step}
+
+
+def _is_settled(leaves: Leaves, key: str) -> bool:
+    """Whether the leaf of the step of the one trial that a leaf names says at which it is meant, once that is known."""
+    step = _step_key(key)
+    return step in leaves and sum(_step_key(other) == step for other in named_trials(leaves)) == 1
 
 
 class Lineage:
@@ -68,13 +75,15 @@ class Lineage:
                 stage = part.stage
         trial = self._trial(place, stage, point)
         last = trial.shape.leaves["train.steps"]
-        may_stop = trial.shape.leaves["train.stop_metric"] is not None
+        may_stop, is_settled = trial.shape.leaves["train.stop_metric"] is not None, _is_settled(leaves, key)
         optimizer = leaves["start.optimizer"] == "kept" and key.startswith("start.values.")
         for wanted, said in _steps(leaves, key).items():
             if wanted is not None and not trial.shape.clock <= wanted <= last:
                 allowed = f"from {trial.shape.clock} to {last}, the steps of stage {stage}"
                 raise ConfigError(f"stages.{part.stage}.{said}={wanted}: must be {allowed}")
-            yield Parent(key, trial, wanted if wanted is not None or may_stop else last, optimizer)
+            step = wanted if wanted is not None or may_stop else last
+            is_said = not may_stop and (wanted is not None or is_settled)
+            yield Parent(key, trial, trial.weights_id if is_said else trial.id, step, optimizer)
 
     def _trial(self, place: str, stage: str, point: Point) -> Trial:
         trials = self._stages[stage]
@@ -108,11 +117,11 @@ def _point(trial: Trial) -> dict[str, Any]:
 
 def named(parents: Sequence[Parent], leaves: Leaves) -> dict[str, Any]:
     """Return the leaves that name parents, and say at which step they are meant."""
-    names: dict[str, list[str]] = defaultdict(list)
-    for parent in parents:
-        names[parent.key] += [parent.name] if parent.name not in names[parent.key] else []
-    found = {key: tuple(own) if isinstance(leaves[key], tuple) else own[0] for key, own in names.items()}
-    return found | {step: parent.step for parent in parents if (step := _step_key(parent.key)) in leaves}
+    found: dict[str, Any] = {}
+    for key, own in groupby(parents, lambda parent: parent.key):
+        names = [parent.name for parent in own][:: len(_steps(leaves, key))]
+        found[key] = tuple(names) if isinstance(leaves[key], tuple) else names[0]
+    return found | {_step_key(parent.key): parent.step for parent in parents if _is_settled(leaves, parent.key)}
 
 
 def check_alike(shape: Shape, parents: Sequence[Parent]) -> None:

@@ -15,19 +15,17 @@ class Parent(NamedTuple):
     Attributes:
         key: the leaf that names it.
         trial: it.
+        name: what the leaf says: its `weights_id`, which decides the weights at a step; where no leaf says at which, or it may
+            end before, its `trial_id`.
         step: at which its weights are taken; None: its last.
         optimizer: the state of its optimizer is taken, too.
     """
 
     key: str
     trial: Trial
+    name: str
     step: int | None
     optimizer: bool
-
-    @property
-    def name(self) -> str:
-        """What the leaf says: its `weights_id`, which decides the weights at a step; where it may end before, its `trial_id`."""
-        return self.trial.id if self.trial.shape.leaves["train.stop_metric"] is not None else self.trial.weights_id
 
 
 @dataclass(frozen=True, slots=True)

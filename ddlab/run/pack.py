@@ -28,7 +28,7 @@ from ddlab.job.signals import Signals, listen
 from ddlab.run.ahead import Ahead
 from ddlab.run.methods import Prepared, method_of
 from ddlab.run.sources import Sources
-from ddlab.store.kept import Wanted, wanted
+from ddlab.store.kept import Wanted, wanted, wanted_at_end
 from ddlab.store.lease import Held, Lease
 from ddlab.store.store import Store
 from ddlab.training.keep import retrain
@@ -75,8 +75,9 @@ def _run(store: Store, index: int, settings: PackSettings, signals: Signals, lea
     rows = _planned(store, index)
     with Progress(_outline(store, rows)) as progress:
         recorder, parents = Recorder(store, index, lease, settings), Sources(store, partial(_retrain, store, settings.memory))
-        wanted_of = wanted(store.read_plan(columns=["parents"])["parents"], rows["trial_id"], {})
-        job = Job(store, index, recorder, settings, 0.0, signals, progress, parents, wanted_of)
+        children = store.read_plan(columns=["parents"])["parents"]
+        kept = wanted(children, rows["trial_id"], {}), wanted_at_end(children, rows["trial_id"])
+        job = Job(store, index, recorder, settings, 0.0, signals, progress, parents, *kept)
         portion = _attempt(job, rows, None, following)
         while portion is not None:
             portion = _attempt(job, rows, portion, following)

@@ -22,6 +22,7 @@ from ddlab.optimizers import Group, Modifier, Optimizer, Schedule
 from ddlab.plan.cost import Cost
 from ddlab.plan.shapes import NUM_PARAMS, WIDTH, Settled, Shape
 from ddlab.run.methods import method_of
+from ddlab.starts import Values
 from ddlab.store.results import OWN_COLUMNS
 
 
@@ -37,7 +38,7 @@ def settle(leaves: Leaves) -> Settled:
     _check_bases(config)
     spec = describe(config.data)
     _check_together(config, spec)
-    _check_start(leaves)
+    _check_start(config, leaves)
     check_columns(config.measures, spec.splits, OWN_COLUMNS)
     method.check(config, spec)
     if wanted := leaves.get(NUM_PARAMS):
@@ -79,12 +80,13 @@ def _check_bases(config: Science) -> None:
             raise ConfigError(f"{key}.{TARGET}={public_name(type(component))}: must be a subclass of {public_name(base)}")
 
 
-def _check_start(leaves: Leaves) -> None:
+def _check_start(config: Science, leaves: Leaves) -> None:
     """Raise `ConfigError` where a trial is to go on from values that there are none of."""
-    has_values = f"start.values.{TARGET}" in leaves
+    goes_on = isinstance(config.start.values, Values) and config.start.values.GOES_ON
     for key, word in (("start.go_on", True), ("start.optimizer", "kept")):
-        if leaves[key] == word and not has_values:
-            raise ConfigError(f"{key}={'true' if word is True else word}: needs start.values, from which it goes on")
+        if leaves[key] == word and not goes_on:
+            words = "needs start.values of one trial at a step (trial), from which it goes on"
+            raise ConfigError(f"{key}={'true' if word is True else word}: {words}")
     if leaves["start.go_on"] and leaves.get(CLOCK) is None:
         raise ConfigError(f"{CLOCK}=null: must be a step with start.go_on=true, as the trial may stop before its last")
     if leaves["start.go_on"] and leaves[CLOCK] >= leaves["train.steps"]:

@@ -95,8 +95,8 @@ class Sources:
     def _trial(self, ref: Ref) -> str:
         """Return the id of a trial that is done, by the name that others have for it.
 
-        Of trials of equal weights it is one of which something is kept at this step, and which has gone farthest: a name that
-        stands for several is of none that may end early.
+        A name that stands for several, of equal weights, comes with a step: it is one of which something is kept there, and which
+        has gone farthest.
         """
         if ref.trial not in self._named:
             raise StoreError(f"{self._store.root}: trial {ref.trial}, from which others start, is not done")

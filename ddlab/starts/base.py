@@ -1,6 +1,7 @@
 """What the start of a trial is made of.
 
-Arrays go by the names of parameters (their paths in the network), each of its active size: a start is the same in every pack.
+Arrays go by the names of parameters (their paths in the network). What is kept of trials is padded with zeros to one size for all
+that a start takes from; weights and masks are of their active sizes. So a start is the same in every pack.
 """
 
 from __future__ import annotations
@@ -53,7 +54,13 @@ class Kept(NamedTuple):
 
 
 class Values(abc.ABC):
-    """Base of what says where the parameters of a trial are from."""
+    """Base of what says where the parameters of a trial are from.
+
+    Class attributes:
+        GOES_ON: they are those of one trial at a step, from which its optimizer and its clock may go on, too.
+    """
+
+    GOES_ON: ClassVar[bool] = False
 
     @abc.abstractmethod
     def refs(self) -> list[Ref]:

@@ -17,6 +17,8 @@ from ddlab.starts.base import Arrays, Kept, Ref, Values
 class FromTrial(Values):
     """Those of another trial at a step: fine-tuning, and rewinding (Frankle et al. 2020)."""
 
+    GOES_ON = True
+
     of: str = trial_leaf("the trial")
     step: int | None = leaf("at which it had them; null: its last", Mark.HOST, low=0)
 

@@ -48,6 +48,17 @@ def wanted(parents: Iterable[str], trials: Iterable[str], last_steps: Mapping[st
     return dict(sorted(found.items()))
 
 
+def wanted_at_end(parents: Iterable[str], trials: Iterable[str]) -> Wanted:
+    """Return what is wanted of the trials of a pack when they end, where nothing says at which step that will be."""
+    own, found = set(trials), Wanted()
+    for text in set(parents) - {"[]"}:
+        for trial, asked, optimizer in json.loads(text):
+            if trial in own and asked is None:
+                found.trials.add(trial)
+                found.optimizer |= optimizer
+    return found
+
+
 def keep(store: Store, pack: int, step: int, trials: list[str], arrays: Mapping[str, np.ndarray]) -> None:
     """Write what is kept of trials of a pack at a step: arrays by name, with a row for each of them."""
     write_arrays(store.kept_directory(pack, step), arrays, {"trials": trials})

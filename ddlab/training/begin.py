@@ -93,7 +93,7 @@ def _take_values(trial: TrialState, row: int, start: Start, network: Mapping[str
     """Replace what a trial has drawn by the values of its start."""
     if start.values is not None:
         with inside(start.values):
-            values = start.values([parents.kept(ref, False) for ref in start.values.refs()], _drawn(trial, row))
+            values = start.values(_alike([parents.kept(ref, False) for ref in start.values.refs()]), _drawn(trial, row))
         for field in OF_VALUES:
             _put(named(getattr(trial, field)), row, getattr(values, field))
     if start.signs:
@@ -107,6 +107,18 @@ def _drawn(trial: TrialState, row: int) -> Kept:
     """Return what a trial has drawn."""
     of_row = {field: {name: array[row] for name, array in named(getattr(trial, field)).items()} for field in OF_VALUES}
     return Kept(**of_row, masks={}, optimizer={})
+
+
+def _alike(kept: Sequence[Kept]) -> list[Kept]:
+    """Return what is kept of trials of one network, of packs that are padded in their own ways, each array cut to the least."""
+
+    def cut(field: str) -> list[dict[str, np.ndarray]]:
+        own = [getattr(each, field) for each in kept]
+        least = {name: tuple(map(min, zip(*(arrays[name].shape for arrays in own), strict=True))) for name in own[0]}
+        return [{name: array[(*map(slice, least[name]), ...)] for name, array in arrays.items()} for arrays in own]
+
+    fields = {field: cut(field) for field in OF_VALUES}
+    return [each._replace(**{field: fields[field][place] for field in OF_VALUES}) for place, each in enumerate(kept)]
 
 
 def _put(into: Mapping[str, np.ndarray], row: int, arrays: Arrays) -> None:

@@ -27,6 +27,8 @@ from ddlab.job.recorder import Ended
 from ddlab.job.timing import Timing
 from ddlab.measures.evaluate import Metrics
 from ddlab.measures.points import recorded_steps
+from ddlab.store.kept import Wanted
+from ddlab.store.results import STOPPED
 from ddlab.training.begin import begun, refs
 from ddlab.training.checkpoints import Checkpoint, Checkpoints
 from ddlab.training.keep import keep_of
@@ -83,23 +85,24 @@ class TrainingRun:
         before: _Point | None = None
         for index in range(self._num_evals, len(self._steps)):
             # The devices have measured eval point k-1. They consume a state, so a copy for the commit is taken before they go on
-            # to k; while they do, the host records k-1 and commits.
-            snapshot = self._placed.to_host(state) if before is not None and self._recorder.part_is_due else None
+            # to k; while they do, the host records k-1 and commits. So is one of which weights are kept if a trial ends there.
+            is_due = before is not None and self._recorder.part_is_due
+            snapshot = self._placed.to_host(state) if is_due or (before is not None and self._may_keep_ended) else None
             state = self._without_ended(state)
             if profile is not None and before is not None:
                 profile.follow()
             step, dispatched = self._steps[index], time.monotonic()
             state = self._placed.advance(self._kept_until(state, index), step)
             if before is not None:
-                self._record(before)
-            if snapshot is not None:
+                self._record(before, snapshot)
+            if is_due and snapshot is not None:
                 self._commit(snapshot)
             num_steps = step - self._steps[index - 1] if index else 0
             before = _Point(step, num_steps, self._measured(state, dispatched), self._placed.layout)
             if self._job.signals.received or not self._outcomes.alive.any():
                 break
         if before is not None:
-            self._record(before)
+            self._record(before, self._placed.to_host(state) if self._may_keep_ended else None)
         if self._outcomes.alive.any() and self._num_evals < len(self._steps):
             self._commit(self._placed.to_host(state))
         else:
@@ -126,6 +129,22 @@ class TrainingRun:
             keep_of(self._prepared, host, at, self._job.wanted[at], self._job.store, self._job.pack)
         return state
 
+    @property
+    def _may_keep_ended(self) -> bool:
+        """Whether trials of the pack may end at a step that is not known, and others start from them there."""
+        return self._prepared.train.stop_metric is not None and bool(self._job.wanted or self._job.wanted_at_end.trials)
+
+    def _keep_ended(self, state: State, step: int, recorded: np.ndarray) -> None:
+        """Keep what others start from of the trials that have ended at a step, with what was to be kept there in any case."""
+        has_ended = recorded & ((self._outcomes.status == STOPPED) | (step == self._steps[-1]))
+        at_end, later = self._job.wanted_at_end, [what for at, what in self._job.wanted.items() if at > step]
+        asked = at_end.trials.union(*(what.trials for what in later))
+        ended = asked & set(self._prepared.trial_ids[has_ended])
+        if ended:
+            here = self._job.wanted.get(step, Wanted())
+            optimizer = any(what.optimizer for what in (at_end, here, *later))
+            keep_of(self._prepared, state, step, Wanted(ended | here.trials, optimizer), self._job.store, self._job.pack)
+
     def _new_outcomes(self) -> Outcomes:
         return Outcomes(self._prepared.trials, self._prepared.untrained_losses, self._orphans)
 
@@ -143,11 +162,13 @@ class TrainingRun:
         self._timing.evals += time.monotonic() - reached
         return metrics
 
-    def _record(self, point: _Point) -> None:
-        """Take the metrics of one eval point."""
+    def _record(self, point: _Point, state: State | None) -> None:
+        """Take the metrics of one eval point; state: there, on the host, where weights are kept of trials that end."""
         self._timing.trial_steps += point.num_steps * int(self._outcomes.alive.sum())
         host = point.layout.take(point.metrics)
         recorded = self._outcomes.update(point.step, host)
+        if state is not None and self._may_keep_ended:
+            self._keep_ended(state, point.step, recorded)
         if recorded.any():
             self._recorder.rows.add(self._prepared.trial_ids, point.step, host, recorded)
         self._num_evals += 1

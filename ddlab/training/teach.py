@@ -13,6 +13,7 @@ import numpy as np
 from ddlab.config.trial import Leaves, parse
 from ddlab.data import Spec
 from ddlab.devices.layout import MOST_EXAMPLES
+from ddlab.devices.local import precision
 from ddlab.job.parents import Parents
 from ddlab.parameters import filled
 from ddlab.starts import Kept
@@ -53,10 +54,11 @@ def outputs(leaves: Leaves, kept: Kept, spec: Spec, inputs: np.ndarray) -> np.nd
         inputs: real numbers, or tokens.
     """
     config = parse(leaves)
-    network = Network.of(config, spec)
-    shapes = jax.eval_shape(network.init, config.model, jax.ShapeDtypeStruct((2,), np.uint32))
-    params, constants, moving = map(filled, shapes, (kept.params, kept.constants, kept.moving))
-    state = TrialState(params, None, constants, moving, None, {})
-    give = jax.jit(lambda state, inputs: network.apply(state.params, state, inputs)[0].outputs)
-    pieces = range(0, len(inputs), MOST_EXAMPLES)
-    return np.concatenate([jax.device_get(give(state, inputs[start : start + MOST_EXAMPLES])) for start in pieces])
+    pieces = [inputs[start : start + MOST_EXAMPLES] for start in range(0, len(inputs), MOST_EXAMPLES)]
+    with precision(config.train):
+        network = Network.of(config, spec)
+        shapes = jax.eval_shape(network.init, config.model, jax.ShapeDtypeStruct((2,), np.uint32))
+        params, constants, moving = map(filled, shapes, (kept.params, kept.constants, kept.moving))
+        state = TrialState(params, None, constants, moving, None, {})
+        give = jax.jit(lambda state, inputs: network.apply(state.params, state, inputs)[0].outputs)
+        return np.concatenate([jax.device_get(give(state, piece)) for piece in pieces])

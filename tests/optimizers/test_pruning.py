@@ -103,7 +103,7 @@ def test_weights_that_do_not_live_are_not_counted_as_pruned(workplace):
 @pytest.mark.parametrize(
     ("word", "expected"),
     [
-        ("begin=9", "optimizer.modifiers: begin=9: must be below end=9"),
+        ("begin=10", "optimizer.modifiers: begin=10: must be at most end=9"),
         ("sparsity=1.1", "optimizer.modifiers.prune.sparsity=1.1: must be at least 0 and at most 1"),
     ],
 )

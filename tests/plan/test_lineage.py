@@ -133,6 +133,15 @@ MISTAKES = [
         f"{A}  b: {{model.width: 9, start: {{values: a}}}}\n",
         r"start\.values\.of: starts from another network \(model\.width",
     ),
+    (
+        f"{A}  b: {{start: {{mask: {{copy: a, shuffle: true}}}}, start.mask.shuffle: false}}\n",
+        r"b\.start\.mask\.shuffle=False: is set twice",
+    ),
+    (f"{A}  b: {{start: {{values: {{norm: a}}}}, start.optimizer: kept}}\n", r"optimizer=kept: needs start\.values of one trial"),
+    (
+        f"{A}  b: {{rounds: 2, first: a, train: {{teacher: previous}}}}\n  c: {{start: {{values: b}}}}\n",
+        r"stages\.c: takes over train\.teacher\.of=previous",
+    ),
     ("  b: {train: {teacher: a}}\n", r"stages\.b\.train\.teacher\.of=a: must be a stage above it"),
     (f"{A}  b: {{train.teacher.trial: ''}}\n", r"train\.teacher\.of: must name a stage"),
     (f"{A}  b: {{train: {{teacher: {{trial: a, step: 6000}}}}}}\n", r"b\.train\.teacher\.step=6000: must be from 0 to 5000"),

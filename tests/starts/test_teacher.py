@@ -19,7 +19,7 @@ from tests.support import curves, write_sweep
 
 pytestmark = pytest.mark.usefixtures("fast_packs")
 
-# Students of three numbers of examples and two widths in one pack; what each learns is what it is already.
+# Students of two numbers of examples and two widths in one pack; what each learns is what it is already.
 SWEEP = """\
 defaults: [ddlab, override data: digits, override optimizer: sgd, _self_]
 axes: {seed: "0,1", model.width: "4,7", data.num_train: "40,60"}

@@ -124,6 +124,32 @@ def test_without_steps_a_trial_is_measured_where_it_starts(root):
     assert (of["same"], of["soup"]) == ("one", ("one", "two"))
 
 
+APART = """\
+defaults: [ddlab, override data: digits, _self_]
+axes: {seed: 0}
+data: {num_train: 60}
+train: {steps: 20, batch_size: 20, num_evals: 2}
+measures: {gradient_norm: null}
+stages:
+  one: {model.width: 4}
+  other: {train: {steps: 10, batch_size: 10}, start: {draw: 1}, axes: {model.width: "4,9"}}
+  ends: {train.steps: 0, axes: {start.values.alpha: "0.0,1.0"}, start: {values: {between: one, other: other}}}
+"""
+
+
+def test_trials_of_packs_of_their_own_are_taken_where_each_has_ended(workplace):
+    """Of networks of one width, one of which is padded beside a wider one."""
+    write_sweep(workplace, "apart", APART)
+    assert main(["sweep", "apart"]) == 0
+    results = ddlab.load("results/apart")
+    last = results.curves.sort_values("step").groupby("trial_id")["train_loss"].last()
+    trials = results.trials.assign(loss=results.trials["trial_id"].map(last)).query("`model.width` == 4")
+    ends = trials[trials["stage"] == "ends"].set_index("start.values.alpha")
+    for alpha, stage in ((0.0, "one"), (1.0, "other")):
+        assert ends.loc[alpha, "loss"] == pytest.approx(trials.set_index("stage").loc[stage, "loss"], rel=1e-6)
+    assert list(ends["lineage_steps"]) == [30, 30]
+
+
 @pytest.mark.parametrize("spacing", ["log", "linear"])
 def test_the_one_eval_point_of_no_steps_is_the_first(spacing):
     train = train_settings(leaves_of("train.steps=0", f"train.eval_spacing={spacing}"))
