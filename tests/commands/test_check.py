@@ -58,7 +58,7 @@ def test_without_a_target_every_option_has_a_line(workplace, monkeypatch, capfd)
         (
             ["train=exact"],
             "train=exact: no config group of components. known: augment, data, loss, mask, measures, model, modifier, optimizer,"
-            " schedule, score, values",
+            " schedule, score, teacher, values",
         ),
         (["model=mlp", "widht=3"], "widht=3: MLP has no field 'widht'. did you mean 'width'?"),
         (["model=mlp", "width"], "width: must be field=value, or an override of the trial that it is tried in"),

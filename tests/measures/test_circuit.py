@@ -67,6 +67,7 @@ def snapshot_of(operation, outputs_fn, params, *, network_fn=None, start=None, p
     return Snapshot(
         params=params,
         gradient=None,
+        before=None,
         curvature_fn=None,
         outputs_fn=outputs_fn,
         network_fn=network_fn or (lambda params, inputs: Outputs(outputs_fn(params, inputs))),

@@ -19,6 +19,7 @@ OF_MANY_DRAWS = {
     "hastie2022_ridgeless": 600_000,
     "nakkiran2020_regularised": 520_000,
     "nakkiran2021_optimal_ridge": 850_000,
+    "ticket_and_noise": 270_000,
 }
 
 
@@ -35,11 +36,11 @@ def test_the_reference_results_hold_the_claims(name, capsys):
 
 
 def test_the_reference_results_are_small():
-    """They lie in every clone: 7 MB in all, and 250 kB a sweep."""
+    """They lie in every clone: 9 MB in all, and 250 kB a sweep."""
     sizes = dict.fromkeys(SWEEPS, 0)
     for path in REFERENCE.rglob("*"):
         name, *inside = path.relative_to(REFERENCE).parts
         if path.is_file() and "report" not in inside:
             sizes[name] += path.stat().st_size
-    assert sum(sizes.values()) <= 7e6
+    assert sum(sizes.values()) <= 9e6
     assert {name for name, size in sizes.items() if size > OF_MANY_DRAWS.get(name, 250_000)} == set()
