@@ -32,6 +32,7 @@ AKIN = {
         "optimizer=gradient_flow",
     ),
     *("schedule=constant", "schedule=inverse_sqrt"),
+    *("loss=hinge", "model=random_features", "modifier=swa"),
 }
 # Rules that say nothing of a component: it has no size to be padded, or is told of training (tests/models has its gradient).
 WITHOUT = {

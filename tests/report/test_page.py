@@ -20,7 +20,7 @@ from ddlab.report.selection import in_words
 from ddlab.store.provenance import add_provenance
 from ddlab.store.results import load
 from ddlab.store.store import Store
-from tests.support import REFERENCE
+from tests.support import REFERENCE, typical_first
 
 # Of these sweeps the figures are drawn; together they have every recipe.
 DRAWN = (
@@ -56,7 +56,7 @@ def test_reference_results_redraw_without_jax(tmp_path):
     assert {RECIPES[spec["recipe"]] for name in DRAWN for spec in figures_of(name).values()} == set(RECIPES.values())
 
 
-@pytest.mark.parametrize("name", sorted(path.name for path in REFERENCE.iterdir()))
+@pytest.mark.parametrize("name", typical_first(sorted(path.name for path in REFERENCE.iterdir())))
 def test_every_figure_of_the_reference_results_has_its_frame_and_its_chart(name):
     """The frame has no infinite number but a theory's; the chart is JSON."""
     results = read_results(REFERENCE / name)

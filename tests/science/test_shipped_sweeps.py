@@ -134,7 +134,7 @@ def test_the_head_of_a_sweep_says_what_it_is(name):
     assert all(head[key] for key in ("title", "paper", "shows", "trials", "minutes", "figures"))
 
 
-@pytest.mark.parametrize("name", SWEEPS)
+@pytest.mark.parametrize("name", typical_first(SWEEPS))
 def test_the_head_of_a_sweep_counts_its_trials(name):
     trials = make_trials(shipped_sweep(name, FEWER.get(name, [])).parts, settle)
     assert len(trials) == yaml.safe_load(SWEEPS[name].read_text())["trials"]
