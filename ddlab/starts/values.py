@@ -14,13 +14,11 @@ from ddlab.starts.base import Arrays, Kept, Ref, Values
 
 
 @dataclass(frozen=True)
-class FromTrial(Values):
-    """Those of another trial at a step: fine-tuning, and rewinding (Frankle et al. 2020)."""
-
-    GOES_ON = True
+class OfTrial(Values):
+    """Base of values that are made of those of one other trial at a step."""
 
     of: str = trial_leaf("the trial")
-    step: int | None = leaf("at which it had them; null: its last", Mark.HOST, low=0)
+    step: int | None = leaf("at which its values are taken; null: its last", Mark.HOST, low=0)
 
     def check(self) -> None:
         if not self.of:
@@ -28,6 +26,13 @@ class FromTrial(Values):
 
     def refs(self) -> list[Ref]:
         return [Ref(self.of, self.step)]
+
+
+@dataclass(frozen=True)
+class FromTrial(OfTrial):
+    """Those of another trial at a step: fine-tuning, and rewinding (Frankle et al. 2020)."""
+
+    GOES_ON = True
 
     def __call__(self, kept: Sequence[Kept], drawn: Kept) -> Kept:
         del drawn
@@ -78,23 +83,14 @@ class Average(Values):
 
 
 @dataclass(frozen=True)
-class NormOf(Values):
+class NormOf(OfTrial):
     """As they are drawn, each parameter scaled to the norm that it has in another trial (Minegishi et al. 2023).
 
     A network of the norms of a sparse one, but dense, tells what is due to these from what is due to the mask. A parameter that
     is zero stays so.
     """
 
-    of: str = trial_leaf("the trial")
-    step: int | None = leaf("at which its norms are taken; null: its last", Mark.HOST, low=0)
     order: int = leaf("1: the sum of what the entries are in size; 2: the Euclidean norm", Mark.HOST, choices=(1, 2))
-
-    def check(self) -> None:
-        if not self.of:
-            raise ConfigError("start.values.of: must name a stage")
-
-    def refs(self) -> list[Ref]:
-        return [Ref(self.of, self.step)]
 
     def __call__(self, kept: Sequence[Kept], drawn: Kept) -> Kept:
         (other,) = kept
