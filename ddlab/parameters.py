@@ -42,9 +42,10 @@ class Parameter(NamedTuple):
     def input_axis(self) -> int:
         """The axis of a weight, counted from the last, whose entries are the inputs of a unit: that before its outputs.
 
-        These are one axis, but the two of heads and their entries where it gives queries, keys or values.
+        These are one axis, but the two of heads and their entries where it gives queries, keys or values; and of what each expert
+        has of its own the last is its outputs, that before its inputs.
         """
-        return -3 if self.units[-2:-1] == ("head",) else -2
+        return -3 if self.units[-2:-1] in (("head",), ("expert",)) else -2
 
 
 def described(tree: Any) -> dict[str, Parameter]:

@@ -6,6 +6,7 @@ from ddlab.models.cnn import CNN
 from ddlab.models.committee import Committee
 from ddlab.models.diagonal import Diagonal
 from ddlab.models.embedding_mlp import EmbeddingMLP
+from ddlab.models.experts import MixtureOfExperts
 from ddlab.models.features import Columns, FeatureModel, FeatureNetwork
 from ddlab.models.init import Axis, Constant, Init
 from ddlab.models.legendre import Legendre
@@ -32,6 +33,7 @@ __all__ = [
     "Init",
     "Legendre",
     "Linear",
+    "MixtureOfExperts",
     "Model",
     "Outputs",
     "QuadraticMLP",

@@ -29,7 +29,7 @@ class Axis(NamedTuple):
         active: number of live entries; a traced integer for a padded axis.
         size: number of entries in the array.
         unit: what its entries are, if each is a unit that the parameters with an axis of this name share, and that is as good as
-            gone where all of its entries are 0: "neuron", "channel" or "head"; empty: none.
+            gone where all of its entries are 0: "neuron", "channel", "head" or "expert"; empty: none.
     """
 
     name: str

@@ -6,7 +6,7 @@ Where it begins: `Values` say where its parameters are from, a `Mask` which weig
 
 from ddlab.starts.base import Kept, Layer, Mask, Piece, Ref, Score, Sets, Values, Weights
 from ddlab.starts.masks import Copied, Cut, Pattern, Scored
-from ddlab.starts.scores import Grasp, Growth, Magnitude, Movement, Random, Snip, SynFlow, Taylor
+from ddlab.starts.scores import Grasp, Growth, Magnitude, Movement, Random, RouterMass, Snip, SynFlow, Taylor
 from ddlab.starts.teacher import Teacher
 from ddlab.starts.values import Average, Between, FromTrial, NormOf
 
@@ -28,6 +28,7 @@ __all__ = [
     "Piece",
     "Random",
     "Ref",
+    "RouterMass",
     "Score",
     "Scored",
     "Sets",

@@ -19,7 +19,7 @@ Arrays = Mapping[str, np.ndarray]
 
 # The unit of a cut that is a weight alone; the others are those of `ddlab.models.Axis`.
 WEIGHT = "weight"
-UNITS = (WEIGHT, "neuron", "channel", "head")
+UNITS = (WEIGHT, "neuron", "channel", "head", "expert")
 
 # Which parameters live -> the terms of their scores.
 ScoreFn = Callable[[Arrays], Arrays]

@@ -16,6 +16,7 @@ import numpy as np
 from ddlab.config import Mark, leaf
 from ddlab.errors import ConfigError
 from ddlab.measures import Snapshot
+from ddlab.parameters import replaced
 from ddlab.starts.base import Score
 
 
@@ -47,6 +48,19 @@ class Movement(Score):
 
     def __call__(self, snapshot: Snapshot) -> Any:
         return jax.tree.map(lambda now, drawn: (now**2 - drawn**2) / 2, snapshot.params, snapshot.start_fn())
+
+
+@dataclass(frozen=True)
+class RouterMass(Score):
+    """Of an expert what its router gives it, a mean over the training examples (Chen et al. 2022); of all else 0."""
+
+    def __call__(self, snapshot: Snapshot) -> Any:
+        found = snapshot.network_fn(snapshot.params, snapshot.train.inputs).activations
+        if "routes" not in found:
+            raise ConfigError("start.mask.score: RouterMass is of mixtures of experts, such as model=moe")
+        live = snapshot.train.live[:, None]
+        mass = jnp.sum(jnp.where(live, found["routes"], 0), axis=0) / jnp.asarray(snapshot.train.num, found["routes"].dtype)
+        return replaced(jax.tree.map(jnp.zeros_like, snapshot.params), "router_bias", mass)
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ WORDS = {
     "model=vision_transformer": ("depth=1", "dimensions=2", "patch=2", "bias=mlp", "init_scale=0.3"),
     "measures=default": ONE_NUMBER,
     "measures=masks": ONE_NUMBER,
+    "score=router_mass": ("model=moe",),
     **{f"modifier={name}": ONE_NUMBER for name in ("ema", "sam")},
     "modifier=swa": ("begin=8", "every=4", *ONE_NUMBER),
     "modifier=prune": ("sparsity=0.5", "every=8", *ONE_NUMBER),

@@ -26,6 +26,7 @@ TRANSFORMER = (
     *("data=modular", "data.modulus=7", "train.batch_size=null", "model=transformer", "model.norm=pre", "model.bias=all"),
     *("model.depth=2", "model.width=8", "model.heads=4", "model.head_size=4", "model.hidden=6"),
 )
+MOE = ("data=digits", "data.num_train=40", "train.batch_size=20", "model=moe", "model.experts=6", "model.width=3", "model.top=2")
 QUADRATIC = ("data=modular", "data.modulus=7", "train.batch_size=null", "model=quadratic_mlp", "model.width=8")
 
 
@@ -53,6 +54,7 @@ def begin(*trials):
         (MLP, "neuron", ("model.width=3",)),
         (CNN, "channel", ("model.width=2",)),
         ((*TRANSFORMER, "model.depth=1", "model.hidden=null"), "head", ("model.heads=2",)),
+        (MOE, "expert", ("model.experts=3",)),
         pytest.param(TRANSFORMER, "neuron", ("model.hidden=3",), marks=pytest.mark.slow),
         pytest.param((*TRANSFORMER, "model.activation=swiglu"), "neuron", ("model.hidden=3",), marks=pytest.mark.slow),
         pytest.param(QUADRATIC, "neuron", ("model.width=4",), marks=pytest.mark.slow),
@@ -85,6 +87,23 @@ def test_inner_channels_of_residual_blocks_are_units_and_those_of_the_stream_are
         for part in ("gain", "shift"):
             np.testing.assert_array_equal(masks[f"blocks.{block}.norms.1.{part}"], live)
             assert masks[f"blocks.{block}.norms.0.{part}"].all()
+
+
+@pytest.mark.slow
+def test_experts_that_the_router_gives_least_are_cut():
+    """Of six the three of the least mean of what the router gives them on the training set, the two largest for an example."""
+    _, state = begin((*MOE, "start.mask=cut", "start.mask.score=router_mass", "start.mask.unit=expert", "start.mask.drop=0.5"))
+    _, drawn = begin(MOE)
+    weights = {name: array[0] for name, array in named(drawn.trial.params).items()}
+    x = build(leaves_of(*RUN, *MOE), "data").load().train.inputs.reshape(40, -1)
+    logits = x @ weights["router"] + weights["router_bias"]
+    gates = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    gates[gates < np.sort(gates, axis=1)[:, -2:-1]] = 0
+    kept = np.sort(np.argsort(gates.mean(axis=0))[3:])
+    masks = {name: array[0] for name, array in named(state.trial.masks).items()}
+    for name in ("first", "first_bias", "second", "second_bias", "router_bias"):
+        live = masks[name].reshape(6, -1)
+        np.testing.assert_array_equal(live, np.broadcast_to(np.isin(np.arange(6), kept)[:, None], live.shape))
 
 
 def test_the_neurons_of_the_least_weights_are_cut():
@@ -191,7 +210,10 @@ MISTAKES = [
     ("start.mask=cut start.mask.unit=weight,head", "start.mask.unit=head: must be weight or neuron; the network has no"),
     ("start.mask=cut start.mask.unit=neuron model.residual=true", "start.mask.unit=neuron: must be weight; the network has no"),
     ("start.mask=cut start.mask.unit=neuron model.norm=layer", "start.mask.unit=neuron: must be weight; the network has no"),
-    ("start.mask=cut start.mask.unit=neurn", "start.mask.unit=neurn: must be one of weight, neuron, channel, head. did you mean"),
+    (
+        "start.mask=cut start.mask.unit=neurn",
+        "start.mask.unit=neurn: must be one of weight, neuron, channel, head, expert.",
+    ),
     (
         "start.mask=cut start.mask.unit=neuron start.mask.readout=0",
         "start.mask.readout=0: must be 1 with start.mask.unit=neuron",
