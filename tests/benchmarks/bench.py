@@ -403,7 +403,7 @@ def convolutions(workplace: Path) -> dict[str, Any]:
 
 def tickets(workplace: Path) -> dict[str, Any]:
     """8. Tickets of 13 levels on MNIST-1D, 147 networks: seconds a network, against the usual loop and a sweep without levels."""
-    return {f"width_{width}": tickets_of(workplace, width) for width in (50, 200)}
+    return {f"width_{width}": tickets_of(workplace, width) for width in (50, 100, 200)}
 
 
 def tickets_of(workplace: Path, width: int) -> dict[str, Any]:

@@ -40,7 +40,8 @@ TINY = {
     ],
     "ticket_and_noise": [
         *("data.num_train=60", "data.num_validation=60", "train.batch_size=20", "train.steps=8"),
-        *("stages.at_once=null", "seed=0"),
+        *("stages.at_once.axes={start.mask.step: '4,8'}", "stages.early.start.mask.step=4", "seed=0"),
+        "stages.early_student.train.teacher.step=4",
     ],
     "early_bird": [
         *("model.width=6", "data.num_train=60", "data.num_test=60", "train.batch_size=20", "train.steps=41"),
@@ -61,8 +62,7 @@ TINY = {
         "stages.less.axes={data.train_fraction: 0.1, optimizer.weight_decay: '1.0,2.0,4.0'}",
     ],
     "minegishi2023_grokked_tickets": [
-        *("data.modulus=7", "model.width=6", "model.embedding=4", "train.steps=8", "seed=0"),
-        "stages.before.axes={start.mask.step: '2,4'}",
+        *("data.modulus=7", "model.width=6", "model.embedding=4", "train.steps=2001", "train.num_evals=5", "seed=0"),
     ],
     "tickets_in_transformers": ["data.modulus=7", *HEADS, "train.steps=20", "seed=0"],
     "prune_methods": [
