@@ -85,7 +85,7 @@ def test_a_mistake_is_one_line(words, expected, capfd):
 
 
 def test_targets_and_what_they_are_tried_on_are_completed():
-    assert complete("ddlab check model=m") == ["model=mlp"]
+    assert complete("ddlab check model=m") == ["model=mlp", "model=moe"]
     assert complete("ddlab check mine.MyModel data=mod") == ["data=modular"]
     assert complete("ddlab check model=mlp wi") == ["width="]
     assert set(catalog.component_options()) == set(complete("ddlab check "))

@@ -63,6 +63,10 @@ def of_vision_transformer(model, d, k):
     return (4 + 1) * w + d // 4 * w + model.depth * block + 2 * w + (w + 1) * k
 
 
+def of_moe(model, d, k):
+    return model.experts * (d * model.width + model.width + model.width * k + k) + d * model.experts + model.experts
+
+
 # Parameters of a model with K outputs on inputs of d features.
 FORMULAS = {
     "cnn": of_cnn,
@@ -73,6 +77,7 @@ FORMULAS = {
     "legendre": of_readout,
     "linear": of_readout,
     "mlp": of_mlp,
+    "moe": of_moe,
     "quadratic_mlp": lambda model, d, k: model.width * (d + k),
     "random_features": of_readout,
     "resnet18": of_resnet,
