@@ -92,6 +92,7 @@ def test_an_unknown_shell_is_one_line(capfd):
 
 
 # Each script completes the line that it is given as its argument, as if Tab were pressed, and prints what the line may become.
+# What zsh is to print is never as it is typed: it may be echoed.
 PRESS_TAB = {
     "bash": """\
 eval "$(ddlab completion bash)"
@@ -104,12 +105,12 @@ printf '%s\\n' "${COMPREPLY[@]}"
 zmodload zsh/zpty
 zpty shell zsh -f -i
 zpty -w shell 'PROMPT=; stty -echo; autoload -Uz compinit && compinit -D -u; eval "$(ddlab completion zsh)"'
-zpty -w shell 'show() { print -r -- "<$BUFFER>"; zle kill-whole-line }; zle -N show; bindkey "^X" show; print READY'
+zpty -w shell 'show() { print -r -- SE""EN"<$BUFFER>"; zle kill-whole-line }; zle -N show; bindkey "^X" show; print REA""DY'
 zpty -r shell seen '*READY*'
 zpty -w -n shell "$1"$'\\t\\x18'
-zpty -r shell seen '*<*>*'
+zpty -r shell seen '*SEEN<*>*'
 zpty -d shell
-print -r -- "${${seen##*<}%%>*}"
+print -r -- "${${seen##*SEEN<}%%>*}"
 """,
     "fish": """\
 ddlab completion fish | source

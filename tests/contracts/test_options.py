@@ -33,6 +33,7 @@ AKIN = {
     ),
     *("schedule=constant", "schedule=inverse_sqrt"),
     *("loss=hinge", "model=random_features", "modifier=swa"),
+    *("measures=neurons", "model=cnn_1d", "model=transformer"),
 }
 # Rules that say nothing of a component: it has no size to be padded, or is told of training (tests/models has its gradient).
 WITHOUT = {
