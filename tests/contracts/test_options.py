@@ -18,7 +18,7 @@ pytestmark = pytest.mark.numeric
 
 # Components that ddlab ships and no option names.
 OTHERS = ("ddlab.measures.Predictions", "ddlab.measures.NoiseVariance")
-# Options whose class, or what it shares with its base class, another option is checked with.
+# Options that are dear, or whose class, or what it shares with its base class, another option is checked with.
 AKIN = {
     *(
         *("measures=circuit", "measures=pizza"),
